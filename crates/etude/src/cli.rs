@@ -1,0 +1,138 @@
+//! The command line: which commands there are, and the options that they share.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::builder::RangedI64ValueParser;
+use clap::{Args, Parser, Subcommand, value_parser};
+use clap_complete::Shell;
+
+use crate::error::{CommandError, Context as _};
+use crate::output::{self, Output};
+use crate::recipe::Override;
+use crate::{bug, completions, doctor};
+
+/// The examples below a command's help, under a heading that looks like clap's own.
+macro_rules! examples {
+    ($($line:literal)+) => { concat!("\x1b[1;4mExamples:\x1b[0m", $("\n  ", $line),+) };
+}
+
+/// Train, align, evaluate and serve twelve learning systems, from the Bellman equation to Kimi-VL.
+#[derive(Debug, Parser)]
+#[command(
+    name = "etude",
+    version,
+    arg_required_else_help = true,
+    max_term_width = 100,
+    after_help = examples! {
+        "etude doctor                 see what this machine offers"
+        "etude doctor --json          the same for a program"
+        "etude completions fish       print the shell completions for fish"
+    }
+)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// The options that every command takes.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Set one value of the recipe, such as `solve.gamma=0.95`; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE", global = true, help_heading = "Run options")]
+    pub(crate) overrides: Vec<Override>,
+
+    /// Start the random numbers from this seed; the same seed gives the same bytes
+    #[arg(long, value_name = "N", global = true, help_heading = "Run options")]
+    #[arg(allow_negative_numbers = true, value_parser = RangedI64ValueParser::<u64>::new().range(0..))]
+    pub(crate) seed: Option<u64>,
+
+    /// Write the run into this folder
+    #[arg(long, value_name = "DIR", global = true, help_heading = "Run options")]
+    pub(crate) out: Option<PathBuf>,
+
+    /// Use this many threads; 0 stands for all cores
+    #[arg(long, value_name = "N", global = true, help_heading = "Run options", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
+    threads: u16,
+
+    /// Print the result as one JSON object (errors stay readable text on standard error)
+    #[arg(long, global = true, help_heading = "Output options")]
+    json: bool,
+
+    /// Print the result only: no progress, no notes
+    #[arg(long, global = true, help_heading = "Output options")]
+    quiet: bool,
+}
+
+// Domains come first, in the order of the twelve systems. A domain's arguments and its `run` live in its own module.
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// See what this machine offers, and what is missing
+    #[command(after_help = examples! {
+        "etude doctor"
+        "etude doctor --threads 4     with the threads that a run would use"
+        "etude doctor --json | jq .simd"
+    })]
+    Doctor,
+
+    /// Print a shell's completions for this command
+    #[command(after_help = examples! {
+        "etude completions bash > ~/.local/share/bash-completion/completions/etude"
+        "etude completions zsh > ~/.zfunc/_etude"
+        "etude completions fish > ~/.config/fish/completions/etude.fish"
+    })]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+}
+
+/// Runs the command that `arguments` (the program's name first) ask for.
+///
+/// The exit code is 0 for success, 1 for a failed run and 2 for bad input. Whatever goes wrong is one report on standard
+/// error, under `--json` too; standard output then stays empty or holds what was printed before.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    ExitCode::from(bug::guard(|| match Cli::try_parse_from(arguments) {
+        Ok(cli) => execute(&cli).map_or_else(
+            |error| {
+                output::report(&error);
+                error.exit_code()
+            },
+            |()| 0,
+        ),
+        Err(usage) => {
+            // Nobody is left to tell when even the help cannot be printed.
+            let _ = usage.print();
+            u8::try_from(usage.exit_code()).unwrap_or(2)
+        }
+    }))
+}
+
+fn execute(cli: &Cli) -> Result<(), CommandError> {
+    let options = &cli.options;
+    let output = Output::new(options.json, options.quiet);
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(options.threads.into())
+        .build_global()
+        .failed_run(|| "cannot start the worker threads".into())?;
+
+    match &cli.command {
+        Command::Doctor => doctor::run(&output),
+        Command::Completions { shell } => completions::run::<Cli>(*shell, &output),
+    }
+    output.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,18 @@
+//! étude: train, align, evaluate and serve twelve learning systems, from the Bellman equation to Kimi-VL.
+//!
+//! This crate is the command `etude` ([`run`]) and what its subcommands share: the only place in the workspace that parses
+//! flags, prints, and draws progress.
+
+mod bug;
+mod cli;
+mod completions;
+mod doctor;
+pub mod error;
+pub mod interrupt;
+pub mod output;
+pub mod progress;
+pub mod recipe;
+pub mod report;
+pub mod terminal;
+
+pub use cli::run;

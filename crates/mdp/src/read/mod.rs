@@ -1,0 +1,4 @@
+//! Readers of model files.
+
+mod archive;
+pub mod npz;
