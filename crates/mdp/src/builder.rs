@@ -62,10 +62,19 @@ impl MdpBuilder {
     pub fn new(states: usize) -> Self {
         let first_error = match states {
             0 => Some(MdpError::Empty),
-            1.. if states >= TERMINAL as usize => Some(MdpError::TooLarge { what: "states", count: states }),
+            1.. if states >= TERMINAL as usize => Some(MdpError::TooLarge {
+                what: "states",
+                count: states,
+            }),
             _ => None,
         };
-        Self { states, transitions: Vec::new(), draws: Vec::new(), terminal: Vec::new(), first_error }
+        Self {
+            states,
+            transitions: Vec::new(),
+            draws: Vec::new(),
+            terminal: Vec::new(),
+            first_error,
+        }
     }
 
     /// From `state`, `action` leads to `next` with `probability` and earns `reward`, that is r(s, a, s'). Give the
@@ -77,9 +86,19 @@ impl MdpBuilder {
             check_probability(state, action, successor, probability)?;
             check_reward(state, action, reward)
         });
-        let next = if let Next::State(next) = next { next as u32 } else { TERMINAL };
+        let next = if let Next::State(next) = next {
+            next as u32
+        } else {
+            TERMINAL
+        };
         if probability != 0.0 {
-            self.transitions.push(Transition { state: state as u32, action, next, probability, reward });
+            self.transitions.push(Transition {
+                state: state as u32,
+                action,
+                next,
+                probability,
+                reward,
+            });
         }
         self
     }
@@ -93,7 +112,12 @@ impl MdpBuilder {
                 check_probability(state, action, state, probability)?;
                 check_reward(state, action, reward)
             });
-            self.draws.push(Draw { state: state as u32, action, reward, probability });
+            self.draws.push(Draw {
+                state: state as u32,
+                action,
+                reward,
+                probability,
+            });
         }
         self
     }
@@ -116,7 +140,10 @@ impl MdpBuilder {
             return Err(error);
         }
         if self.transitions.len() >= TERMINAL as usize {
-            return Err(MdpError::TooLarge { what: "transitions", count: self.transitions.len() });
+            return Err(MdpError::TooLarge {
+                what: "transitions",
+                count: self.transitions.len(),
+            });
         }
         self.transitions.sort_by_key(|t| (t.state, t.action, t.next));
         self.draws.sort_by_key(|draw| (draw.state, draw.action));
@@ -131,7 +158,10 @@ impl MdpBuilder {
             match (of_state.first(), terminal) {
                 (None, false) => return Err(MdpError::NoActions { state: state as usize }),
                 (Some(t), true) => {
-                    return Err(MdpError::TerminalWithActions { state: state as usize, action: t.action });
+                    return Err(MdpError::TerminalWithActions {
+                        state: state as usize,
+                        action: t.action,
+                    });
                 }
                 _ => {}
             }
@@ -157,7 +187,12 @@ impl MdpBuilder {
         if state < states && next < states {
             Ok(())
         } else {
-            Err(MdpError::NextState { state, action, next: state.max(next), states })
+            Err(MdpError::NextState {
+                state,
+                action,
+                next: state.max(next),
+                states,
+            })
         }
     }
 }
@@ -167,13 +202,22 @@ pub(crate) fn check_probability(state: usize, action: u32, next: usize, probabil
     if (0.0..=1.0 + SUM_TOLERANCE).contains(&probability) {
         Ok(())
     } else {
-        Err(MdpError::Probability { state, action, next, probability })
+        Err(MdpError::Probability {
+            state,
+            action,
+            next,
+            probability,
+        })
     }
 }
 
 /// A reward is finite.
 pub(crate) fn check_reward(state: usize, action: u32, reward: f64) -> Result<(), MdpError> {
-    if reward.is_finite() { Ok(()) } else { Err(MdpError::Reward { state, action, reward }) }
+    if reward.is_finite() {
+        Ok(())
+    } else {
+        Err(MdpError::Reward { state, action, reward })
+    }
 }
 
 /// Scales probabilities that sum to one within the tolerance so that they do so to the last bit or two.
@@ -202,10 +246,24 @@ struct Rows<'a> {
 
 impl<'a> Rows<'a> {
     fn new(draws: &'a [Draw]) -> Self {
-        let mdp = Mdp { state_rows: vec![0], row_starts: vec![0], ..Mdp::default() };
-        let samples = RewardSamples { starts: vec![0], ..RewardSamples::default() };
+        let mdp = Mdp {
+            state_rows: vec![0],
+            row_starts: vec![0],
+            ..Mdp::default()
+        };
+        let samples = RewardSamples {
+            starts: vec![0],
+            ..RewardSamples::default()
+        };
         let rewards_are_certain = draws.is_empty();
-        Self { mdp, labels: Vec::new(), samples, draws, labels_are_indices: true, rewards_are_certain }
+        Self {
+            mdp,
+            labels: Vec::new(),
+            samples,
+            draws,
+            labels_are_indices: true,
+            rewards_are_certain,
+        }
     }
 
     fn has_draws(&self, state: u32) -> bool {
@@ -213,7 +271,12 @@ impl<'a> Rows<'a> {
     }
 
     fn push(&mut self, row: &[Transition], absorbing: bool) -> Result<(), MdpError> {
-        let Transition { state, action, reward: first_reward, .. } = row[0];
+        let Transition {
+            state,
+            action,
+            reward: first_reward,
+            ..
+        } = row[0];
         let begin = self.mdp.next.len();
         for same in row.chunk_by(|a, b| a.next == b.next && a.reward == b.reward) {
             self.mdp.next.push(if absorbing { TERMINAL } else { same[0].next });
@@ -227,10 +290,15 @@ impl<'a> Rows<'a> {
             first_reward
         } else {
             let rewards = &self.samples.of_transition[begin..];
-            self.mdp.probability[begin..].iter().zip(rewards).map(|(p, r)| p * r).sum()
+            self.mdp.probability[begin..]
+                .iter()
+                .zip(rewards)
+                .map(|(p, r)| p * r)
+                .sum()
         };
         let mean_draw = self.push_draws(state, action)?;
-        self.labels_are_indices &= action as usize == self.mdp.reward.len() - *self.mdp.state_rows.last().unwrap_or(&0) as usize;
+        self.labels_are_indices &=
+            action as usize == self.mdp.reward.len() - *self.mdp.state_rows.last().unwrap_or(&0) as usize;
         self.labels.push(action);
         self.mdp.reward.push(mean + mean_draw);
         self.mdp.row_starts.push(self.mdp.next.len() as u32);
@@ -241,16 +309,26 @@ impl<'a> Rows<'a> {
     fn push_draws(&mut self, state: u32, action: u32) -> Result<f64, MdpError> {
         let begin = self.samples.reward.len();
         let of_row;
-        let count = self.draws.iter().take_while(|draw| (draw.state, draw.action) == (state, action)).count();
+        let count = self
+            .draws
+            .iter()
+            .take_while(|draw| (draw.state, draw.action) == (state, action))
+            .count();
         (of_row, self.draws) = self.draws.split_at(count);
         self.samples.reward.extend(of_row.iter().map(|draw| draw.reward));
-        self.samples.probability.extend(of_row.iter().map(|draw| draw.probability));
+        self.samples
+            .probability
+            .extend(of_row.iter().map(|draw| draw.probability));
         self.samples.starts.push(self.samples.reward.len() as u32);
         let probability = &mut self.samples.probability[begin..];
         if !of_row.is_empty() {
             normalise(state as usize, action, probability)?;
         }
-        Ok(probability.iter().zip(&self.samples.reward[begin..]).map(|(p, r)| p * r).sum())
+        Ok(probability
+            .iter()
+            .zip(&self.samples.reward[begin..])
+            .map(|(p, r)| p * r)
+            .sum())
     }
 
     fn end_state(&mut self) {
@@ -259,7 +337,10 @@ impl<'a> Rows<'a> {
 
     fn finish(self) -> Result<Mdp, MdpError> {
         if let Some(draw) = self.draws.first() {
-            return Err(MdpError::UnknownAction { state: draw.state as usize, action: draw.action });
+            return Err(MdpError::UnknownAction {
+                state: draw.state as usize,
+                action: draw.action,
+            });
         }
         Ok(Mdp {
             labels: (!self.labels_are_indices).then_some(self.labels),

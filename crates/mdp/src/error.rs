@@ -44,7 +44,9 @@ pub enum MdpError {
         count: usize,
     },
     /// A probability is negative or not finite.
-    #[error("state {state}, action {action}: the probability of reaching state {next} is {probability}; expected a number in [0, 1]")]
+    #[error(
+        "state {state}, action {action}: the probability of reaching state {next} is {probability}; expected a number in [0, 1]"
+    )]
     Probability {
         /// The state.
         state: usize,
@@ -113,7 +115,9 @@ pub enum MdpError {
     #[error("the discount is {0}; expected a number in [0, 1], and 1 only where every policy reaches a terminal state")]
     Discount(f64),
     /// With discount 1 some policy never ends, so that values are not defined.
-    #[error("with discount 1 every policy must reach a terminal state, but from state {state} action {action} can avoid it for ever; use a discount below 1")]
+    #[error(
+        "with discount 1 every policy must reach a terminal state, but from state {state} action {action} can avoid it for ever; use a discount below 1"
+    )]
     Improper {
         /// A state from which termination can be avoided.
         state: usize,
@@ -140,7 +144,9 @@ pub enum MdpError {
     #[error("the sparse LU factorisation of I - gamma P failed: {0}; use an iterative method")]
     Factorisation(String),
     /// The iteration limit came before the guaranteed bound.
-    #[error("{method} did not reach the tolerance {tolerance:e} in {iterations} iterations: the guaranteed bound is {bound:e}; allow more iterations or a larger tolerance")]
+    #[error(
+        "{method} did not reach the tolerance {tolerance:e} in {iterations} iterations: the guaranteed bound is {bound:e}; allow more iterations or a larger tolerance"
+    )]
     NotConverged {
         /// The method.
         method: &'static str,

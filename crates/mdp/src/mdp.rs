@@ -43,7 +43,11 @@ impl Mdp {
                 model.successors(state, action, |_, _| transitions += 1);
             }
         }
-        for (what, count) in [("states", states), ("state-action pairs", rows), ("transitions", transitions)] {
+        for (what, count) in [
+            ("states", states),
+            ("state-action pairs", rows),
+            ("transitions", transitions),
+        ] {
             if count >= u32::MAX as usize {
                 return Err(too_large(what, count));
             }
@@ -126,7 +130,9 @@ impl Model for Mdp {
     }
 
     fn action_label(&self, state: usize, action: usize) -> u32 {
-        self.labels.as_ref().map_or(action as u32, |labels| labels[self.row(state, action)])
+        self.labels
+            .as_ref()
+            .map_or(action as u32, |labels| labels[self.row(state, action)])
     }
 
     /// Streams the arrays once, front to back: slices are cut once a block and rows follow one another, so that the
@@ -144,7 +150,9 @@ impl Model for Mdp {
                 let expected: f64 = self.next[start..end]
                     .iter()
                     .zip(&self.probability[start..end])
-                    .fold(0.0, |sum, (&next, probability)| sum + probability * value_of(values, next));
+                    .fold(0.0, |sum, (&next, probability)| {
+                        sum + probability * value_of(values, next)
+                    });
                 let q = reward + discount * expected;
                 if q > best.0 {
                     best = (q, index);
@@ -156,7 +164,11 @@ impl Model for Mdp {
     }
 
     fn max_successors(&self) -> usize {
-        self.row_starts.windows(2).map(|bounds| (bounds[1] - bounds[0]) as usize).max().unwrap_or(0)
+        self.row_starts
+            .windows(2)
+            .map(|bounds| (bounds[1] - bounds[0]) as usize)
+            .max()
+            .unwrap_or(0)
     }
 
     fn has_terminal(&self) -> bool {

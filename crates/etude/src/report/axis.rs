@@ -115,7 +115,7 @@ fn nice_step(span: f64, count: u32) -> f64 {
 
 /// A tick's number, with the decimals that its step needs and with thousands set apart.
 fn tick_label(value: f64, step: f64, reach: f64) -> String {
-    if !(1e-4..1e6).contains(&reach) {
+    if !(1e-3..1e5).contains(&reach) {
         return number::typeset(&number::short(if value.abs() < step / 2.0 { 0.0 } else { value }));
     }
     #[expect(clippy::cast_sign_loss, reason = "clamped to be non-negative")]
@@ -174,7 +174,7 @@ mod tests {
             labels(&Axis::rounded((-0.31, 0.9))),
             ["−0.4", "−0.2", "0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]
         );
-        assert_eq!(labels(&Axis::tight((0.0, 100_000.0)))[1], "20\u{202f}000");
+        assert_eq!(labels(&Axis::tight((0.0, 90_000.0)))[1], "20\u{202f}000");
     }
 
     #[test]

@@ -23,8 +23,8 @@ impl Render for Code {
     }
 }
 
-/// One line, with its comment, table name and key marked. Colour is a courtesy: a line inside a multi-line string may be marked
-/// as if it stood alone, and the text is the same either way.
+/// One line, with its comment, table name and key marked. Colour is a courtesy: a line inside a multi-line string may
+/// be marked as if it stood alone, and the text is the same either way.
 fn coloured(line: &str) -> Markup {
     let (body, comment) = line.split_at(comment_start(line));
     let table = body.trim_start().starts_with('[');

@@ -1,8 +1,9 @@
 //! Colours for value maps, in the report and in the terminal alike.
 //!
 //! A map is a short table of anchors in OKLCH, the polar form of the `OKLab` colour space (Ottosson, 2020), where equal
-//! steps look equally large. Lightness rises evenly along the sequential map, so it survives greyscale printing and every
-//! common form of colour blindness; the diverging map runs from vermilion through paper to blue, never red against green.
+//! steps look equally large. Lightness rises evenly along the sequential map, so it survives greyscale printing and
+//! every common form of colour blindness; the diverging map runs from vermilion through paper to blue, never red
+//! against green.
 
 use super::number;
 

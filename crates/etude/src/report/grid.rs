@@ -204,11 +204,9 @@ impl GridMap {
         ColourScale::spanning(min, max)
     }
 
-    /// The kinds present that a legend should explain.
-    pub(crate) fn kinds_present(&self) -> impl Iterator<Item = (CellKind, &'static str)> {
-        CellKind::NAMED
-            .into_iter()
-            .filter(|(kind, _)| self.kinds.contains(kind))
+    /// Whether any cell is of this kind.
+    pub(crate) fn has(&self, kind: CellKind) -> bool {
+        self.kinds.contains(&kind)
     }
 
     /// The map with blocks of `height` × `width` cells averaged into one, without arrows.

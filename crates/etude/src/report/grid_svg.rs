@@ -1,5 +1,5 @@
-//! Drawing a value map for the page: numbers and arrows where cells are few, arrows alone where they are more, colours alone
-//! where they are many, and averages of blocks beyond that, so that a page stays small whatever the grid.
+//! Drawing a value map for the page: numbers and arrows where cells are few, arrows alone where they are more, colours
+//! alone where they are many, and averages of blocks beyond that, so that a page stays small whatever the grid.
 
 use std::collections::BTreeMap;
 
@@ -7,17 +7,15 @@ use maud::{Markup, Render, html};
 
 use super::colour::{ColourScale, Rgb};
 use super::grid::{CellKind, Directions, GridMap};
+use super::signs::{Mark, legend, rose};
 use super::{figure, number};
 
 /// The most cells along a side of the drawing; larger maps are averaged.
 const MOST: usize = 100;
+/// How far from its centre a sign reaches.
+const SIGN: f64 = 7.0;
 /// The side of the square on which a cell is designed.
 const CELL: f64 = 76.0;
-/// An arrow that points up from the centre of a cell's arrows, where others may start too.
-const RAY: &str = "M0 0V-18M-5-13L0-18L5-13";
-/// An arrow that points up and stands alone.
-const ARROW: &str = "M0 11V-11M-5.5-5.5L0-11L5.5-5.5";
-
 impl Render for GridMap {
     fn render(&self) -> Markup {
         let longer = self.rows.max(self.columns);
@@ -94,7 +92,7 @@ impl<'a> Drawing<'a> {
                 }
             }
             (self.colour_bar())
-            (legend(self.map))
+            (legend(self.map, self.detail != Detail::Colours))
         };
         figure("map", caption, &content)
     }
@@ -135,10 +133,12 @@ impl<'a> Drawing<'a> {
                     @if numbered { (mark.sign("translate(15 15)")) }
                 }
                 @if arrows != Directions::NONE {
-                    g transform=(if numbered { "translate(38 29)" } else { "translate(38 38) scale(1.7)" }) { (rose(arrows)) }
+                    @let place = if numbered { "translate(38 29)" } else { "translate(38 38) scale(1.7)" };
+                    g transform=(place) { (rose(arrows)) }
                 }
                 @if let Some(value) = value {
-                    text.value x="38" y=(if arrows == Directions::NONE { 38 } else { 59 }) dy=".35em" text-anchor="middle" {
+                    @let y = if arrows == Directions::NONE { 38 } else { 59 };
+                    text.value x="38" y=(y) dy=".35em" text-anchor="middle" {
                         (number::typeset(&number::with_decimals(value, self.decimals)))
                     }
                 }
@@ -169,7 +169,7 @@ impl<'a> Drawing<'a> {
         format!("row {}, column {}{kind}{value}{names}", row + 1, column + 1)
     }
 
-    /// A large map: one path a colour, made of runs of equal cells, with rings around targets and starts.
+    /// A large map: one path a colour, made of runs of equal cells, with signs on targets and starts.
     fn colours_only(&self) -> Markup {
         let mut paths: BTreeMap<Rgb, String> = BTreeMap::new();
         for row in 0..self.map.rows {
@@ -184,23 +184,30 @@ impl<'a> Drawing<'a> {
                 column += run.len();
             }
         }
-        let special =
-            |cell: &(usize, usize)| matches!(self.map.kind(cell.0, cell.1), CellKind::Target | CellKind::Start);
-        let radius = self.side.max(6.0);
+        let signed = |(row, column): (usize, usize)| {
+            let kind = Some(self.map.kind(row, column)).filter(|kind| *kind != CellKind::Forbidden)?;
+            Some((row, column, kind.name(), Mark::of(kind)?))
+        };
         html! {
             g transform={ "scale(" (self.side) ")" } shape-rendering="crispEdges" {
                 @for (colour, path) in &paths { path fill=(colour.hex()) d=(path) {} }
             }
             // A map with very many targets shows them well enough by their values.
-            @for (row, column) in self.map.cells().filter(special).take(100) {
-                @let (x, y) = ((column as f64 + 0.5) * self.side, (row as f64 + 0.5) * self.side);
-                g.ring transform={ "translate(" (format!("{x:.1} {y:.1}")) ")" } {
-                    title { (self.map.kind(row, column).name()) }
-                    circle.halo r=(radius) {}
-                    circle r=(radius) {}
+            @for (row, column, name, mark) in self.map.cells().filter_map(signed).take(100) {
+                @let (x, y) = (self.within(column, self.map.columns), self.within(row, self.map.rows));
+                g.haloed {
+                    title { (name) }
+                    (mark.sign(&format!("translate({x:.1} {y:.1})")))
                 }
             }
         }
+    }
+
+    /// The middle of a cell along a side of some cells, moved so far inwards that a sign there is not cut off.
+    fn within(&self, index: usize, count: usize) -> f64 {
+        ((index as f64 + 0.5) * self.side)
+            .min(count as f64 * self.side - SIGN)
+            .max(SIGN)
     }
 
     /// The colours from the smallest to the largest value, with zero marked where the values take both signs.
@@ -219,72 +226,6 @@ impl<'a> Drawing<'a> {
                     span { (number::typeset(&number::short(min))) }
                     @if marked { span.zero style={ "left:" (format!("{:.1}", 100.0 * zero)) "%" } { "0" } }
                     @if max > min { span { (number::typeset(&number::short(max))) } }
-                }
-            }
-        }
-    }
-}
-
-/// Every direction of a set, from one centre: arrows, and a dot for staying.
-fn rose(directions: Directions) -> Markup {
-    let turns = [
-        (Directions::UP, 0),
-        (Directions::RIGHT, 90),
-        (Directions::DOWN, 180),
-        (Directions::LEFT, 270),
-    ];
-    let alone = turns.iter().any(|(direction, _)| *direction == directions);
-    html! {
-        @for (_, angle) in turns.into_iter().filter(|(direction, _)| directions.contains(*direction)) {
-            path.arrow d=(if alone { ARROW } else { RAY }) transform=[(angle != 0).then(|| format!("rotate({angle})"))] {}
-        }
-        @if directions.contains(Directions::STAY) { circle.stay r="5" {} }
-    }
-}
-
-/// What tells a special cell from a plain one without its colour: a frame, and a sign in the corner.
-struct Mark {
-    /// The style sheet's class for the frame.
-    frame: &'static str,
-    /// A path around the origin, filled or drawn as a line.
-    path: &'static str,
-    filled: bool,
-}
-
-impl Mark {
-    fn of(kind: CellKind) -> Option<Self> {
-        let (frame, path, filled) = match kind {
-            CellKind::Plain | CellKind::Wall => return None,
-            CellKind::Target => (
-                "",
-                "M0-6.5L1.7-2.1 6.2-2 2.6.8 3.9 5.3 0 2.7-3.9 5.3-2.6.8-6.2-2-1.7-2.1Z",
-                true,
-            ),
-            CellKind::Forbidden => ("dashes", "M-4-4L4 4M4-4L-4 4", false),
-            CellKind::Start => ("dots", "M-3.5-5L5 0-3.5 5Z", true),
-        };
-        Some(Self { frame, path, filled })
-    }
-
-    fn sign(&self, transform: &str) -> Markup {
-        html! { path class=(if self.filled { "sign" } else { "crossed" }) d=(self.path) transform=(transform) {} }
-    }
-}
-
-/// The kinds present, with their signs.
-fn legend(map: &GridMap) -> Markup {
-    let kinds: Vec<(CellKind, &str)> = map.kinds_present().collect();
-    html! {
-        @if !kinds.is_empty() {
-            ul.legend {
-                @for (kind, name) in kinds {
-                    li {
-                        svg.swatch viewBox="0 0 18 18" aria-hidden="true" {
-                            @if let Some(mark) = Mark::of(kind) { (mark.sign("translate(9 9)")) }
-                            @else { rect x="1" y="1" width="16" height="16" rx="2" fill=(Rgb::WALL.hex()) {} }
-                        }
-                        (name)
-                    }
                 }
             }
         }
@@ -316,7 +257,7 @@ mod tests {
             .render()
             .into_string();
         assert!(page.len() < 400_000, "{} bytes", page.len());
-        assert!(page.contains("means of 10 × 10 cells") && page.contains("class=\"ring\""));
+        assert!(page.contains("means of 10 × 10 cells") && page.contains("class=\"haloed\""));
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! The report of a run: one self-contained HTML page with figures, tables, curves, value maps and the recipe.
 //!
-//! The page needs no network, no script and no font beyond the reader's own; its security policy forbids the browser to load
-//! anything at all. It follows the reader's light or dark scheme, fits a telephone and prints. Everything that can stand in a
-//! [`Section`] implements [`maud::Render`], so another domain adds its own kind of item without a change here.
+//! The page needs no network, no script and no font beyond the reader's own; its security policy forbids the browser to
+//! load anything at all. It follows the reader's light or dark scheme, fits a telephone and prints. Everything that can
+//! stand in a [`Section`] implements [`maud::Render`], so another domain adds its own kind of item without a change
+//! here.
 //!
 //! ```
 //! use etude::report::{Plot, Report, Section, Table};
@@ -13,7 +14,7 @@
 //!     .section(
 //!         Section::new("Convergence")
 //!             .text("Every sweep shrinks the error by the discount.")
-//!             .item(&Plot::new("Residual", "sweep", "residual").log_y().series("value iteration", [(1.0, 1.0), (2.0, 0.9)]))
+//!             .item(&Plot::new("Residual", "sweep", "residual").log_y().series("Jacobi", [(1.0, 1.0), (2.0, 0.9)]))
 //!             .item(&Table::new(["state", "value"]).row(["0", "5.83"])),
 //!     )
 //!     .render();
@@ -28,6 +29,7 @@ mod grid_svg;
 pub(crate) mod number;
 mod picture;
 mod plot;
+mod signs;
 mod table;
 
 use std::time::Duration;
@@ -97,8 +99,8 @@ impl Section {
         self
     }
 
-    /// Adds a [`Table`], [`Plot`], [`GridMap`], [`Picture`], [`Code`] or anything else that renders itself. Neighbouring maps
-    /// stand side by side where the page is wide enough.
+    /// Adds a [`Table`], [`Plot`], [`GridMap`], [`Picture`], [`Code`] or anything else that renders itself.
+    /// Neighbouring maps stand side by side where the page is wide enough.
     pub fn item(mut self, item: &impl Render) -> Self {
         self.items.push(item.render());
         self

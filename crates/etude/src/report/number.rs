@@ -38,7 +38,11 @@ pub(crate) fn shared_decimals(reach: f64) -> Option<usize> {
 /// A value with the decimals of its set, without a minus sign on what rounds to zero.
 pub(crate) fn with_decimals(value: f64, decimals: Option<usize>) -> String {
     let Some(decimals) = decimals else {
-        return format!("{value:.1e}");
+        return if value == 0.0 {
+            "0".to_owned()
+        } else {
+            format!("{value:.1e}")
+        };
     };
     let text = format!("{value:.decimals$}");
     match text.strip_prefix('-') {

@@ -14,8 +14,8 @@ pub struct Picture {
 impl Picture {
     /// A drawing from one `<svg>` element.
     ///
-    /// The text enters the page as it is, so it must come from the program itself and never from a user's file. The page's
-    /// security policy lets it load nothing and run nothing.
+    /// The text enters the page as it is, so it must come from the program itself and never from a user's file. The
+    /// page's security policy lets it load nothing and run nothing.
     pub fn svg(caption: impl Into<String>, svg: impl Into<String>) -> Self {
         Self {
             caption: caption.into(),

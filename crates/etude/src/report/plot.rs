@@ -18,8 +18,9 @@ const DOTTED: usize = 24;
 
 /// Several named series on common axes, linear or with a logarithmic y axis.
 ///
-/// A long series is thinned to the smallest and the largest value of some hundreds of steps, so spikes stay and the page stays
-/// small. What an axis cannot show (a value that is not finite, or not positive on a logarithmic axis) leaves a gap.
+/// A long series is thinned to the smallest and the largest value of some hundreds of steps, so spikes stay and the
+/// page stays small. What an axis cannot show (a value that is not finite, or not positive on a logarithmic axis)
+/// leaves a gap.
 ///
 /// ```
 /// use etude::report::Plot;
@@ -126,7 +127,9 @@ impl Render for Plot {
                 ul.legend {
                     @for (i, name) in names.iter().enumerate() {
                         li {
-                            svg.swatch viewBox="0 0 28 10" aria-hidden="true" { path class=(series_class(i)) d="M1 5h26" {} }
+                            svg.swatch viewBox="0 0 28 10" aria-hidden="true" {
+                                path class=(series_class(i)) d="M1 5h26" {}
+                            }
                             (name)
                         }
                     }
@@ -168,7 +171,9 @@ impl Plot {
                 text.tick x=(at) y=(tenths(bottom + 8.0)) dy="0.8em" text-anchor="middle" { (tick.label) }
             }
             text.name x=(tenths(f64::midpoint(left, right))) y=(SIZE.1 - 8.0) text-anchor="middle" { (self.x_label) }
-            text.name transform={ "translate(18 " (tenths(middle)) ") rotate(-90)" } text-anchor="middle" { (self.y_label) }
+            text.name transform={ "translate(18 " (tenths(middle)) ") rotate(-90)" } text-anchor="middle" {
+                (self.y_label)
+            }
         }
     }
 
@@ -239,8 +244,8 @@ fn tenths(value: f64) -> String {
     text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
 }
 
-/// The style sheet's classes for the series of an index: neighbours differ in colour and in dashes, so that a curve which
-/// another covers shows in its gaps. Six times three series differ.
+/// The style sheet's classes for the series of an index: neighbours differ in colour and in dashes, so that a curve
+/// which another covers shows in its gaps. Six times three series differ.
 fn series_class(index: usize) -> String {
     let (colour, round) = (index % COLOURS, index / COLOURS);
     let dashes = ["solid", "dashed", "dotted"][(index + round) % 3];

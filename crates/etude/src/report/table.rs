@@ -71,7 +71,11 @@ impl Render for Table {
         let table = html! {
             table {
                 thead {
-                    tr { @for (name, numeric) in self.header.iter().zip(&numeric) { th scope="col" .number[*numeric] { (name) } } }
+                    tr {
+                        @for (name, numeric) in self.header.iter().zip(&numeric) {
+                            th scope="col" .number[*numeric] { (name) }
+                        }
+                    }
                 }
                 tbody {
                     @for row in &self.rows {

@@ -27,7 +27,8 @@ pub enum Colour {
 
 impl Colour {
     /// The colours of a stream, from whether it is a terminal and from the environment: `NO_COLOR` turns colour off,
-    /// `CLICOLOR_FORCE` turns it on even in a file or a pipe, `TERM=dumb` has none, and `COLORTERM` says whether there are 24 bits.
+    /// `CLICOLOR_FORCE` turns it on even in a file or a pipe, `TERM=dumb` has none, and `COLORTERM` says whether there
+    /// are 24 bits.
     pub fn detect(stream_is_terminal: bool) -> Self {
         Self::from_environment(stream_is_terminal, |name| std::env::var(name).ok())
     }
@@ -64,15 +65,23 @@ impl Colour {
     }
 }
 
-/// The nearest colour of the 6 × 6 × 6 cube among the indexed colours.
+/// The index of the nearest of the colours 16 to 255: a cube of 6 × 6 × 6 and, after it, a ramp of 24 greys.
 fn indexed(Rgb(red, green, blue): Rgb) -> u8 {
     const LEVELS: [u8; 6] = [0, 95, 135, 175, 215, 255];
-    let nearest = |channel: u8| {
-        (0u8..6)
-            .min_by_key(|i| LEVELS[usize::from(*i)].abs_diff(channel))
-            .unwrap_or(0)
+    let level = |step: u8| LEVELS[usize::from(step % 6)];
+    let distance = |index: &u8| {
+        let cube = index - 16;
+        let [r, g, b] = if *index < 232 {
+            [cube / 36, cube / 6, cube].map(level)
+        } else {
+            [8 + 10 * (index - 232); 3]
+        };
+        [r.abs_diff(red), g.abs_diff(green), b.abs_diff(blue)]
+            .map(|channel| u32::from(channel).pow(2))
+            .iter()
+            .sum::<u32>()
     };
-    16 + 36 * nearest(red) + 6 * nearest(green) + nearest(blue)
+    (16..=255).min_by_key(distance).unwrap_or(16)
 }
 
 #[cfg(test)]

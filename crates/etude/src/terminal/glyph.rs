@@ -24,8 +24,8 @@ pub(super) fn arrows(directions: Directions) -> String {
 
 /// A set of directions in two characters: its moves, then `·` if staying is as good.
 ///
-/// One move is an arrow. Several are the box-drawing piece whose arms leave the cell in just those directions, `└` for up and
-/// right: there is a piece for every set, and none can be mistaken for an arrow.
+/// One move is an arrow. Several are the box-drawing piece whose arms leave the cell in just those directions, `└` for
+/// up and right: there is a piece for every set, and none can be mistaken for an arrow.
 pub(super) fn compact(directions: Directions) -> String {
     let stay = directions.contains(Directions::STAY);
     let moves = directions.without(Directions::STAY);

@@ -1,4 +1,5 @@
-//! Value maps in the terminal: numbers and arrows where they fit, one glyph a cell where they do not, blocks of colour beyond.
+//! Value maps in the terminal: numbers and arrows where they fit, one glyph a cell where they do not, blocks of colour
+//! beyond.
 
 use crate::report::colour::{ColourScale, Rgb};
 use crate::report::number;
@@ -13,30 +14,26 @@ const NUMBERED_ROWS: usize = 12;
 /// The most rows of cells drawn with one glyph each.
 const GLYPH_ROWS: usize = 40;
 
-/// Draws a map as text: the caption, the cells, and a key; every line ends in a newline and none is wider than `style.width`
-/// characters, the caption apart.
+/// Draws a map as text: the caption, the cells, and a key, each line with its newline. The cells take `style.width`
+/// characters at most, and 50 lines.
 ///
-/// With room, a cell holds its number and an arrow for each direction. With less, it holds three characters: its kind, its moves
-/// as one glyph (an arrow, or `└` for "up or right"), and `·` if staying is as good. With less room still, blocks of cells are
-/// averaged into half blocks of colour, or into shades where there is no colour.
+/// With room, a cell holds its number and an arrow for each direction. With less, it holds three characters: its kind,
+/// its moves as one glyph (an arrow, or `└` for "up or right"), and `·` if staying is as good. With less room still,
+/// blocks of cells are averaged into half blocks of colour, or into shades where there is no colour.
 pub fn grid_map(map: &GridMap, style: Style) -> String {
-    let painter = Painter {
-        map,
-        colour: style.colour,
-        colours: map.colour_scale(),
-    };
-    if let Some(labels) = painter.labels_that_fit(style.width) {
-        format!(
-            "{}\n{}{}",
-            map.caption,
-            painter.numbered(&labels),
-            painter.key(style.width)
-        )
+    let painter = Painter::new(map, style.colour);
+    let body = if let Some((labels, width)) = painter.labels_that_fit(style.width) {
+        painter.numbered(&labels, width)
     } else if 3 * map.columns <= style.width && map.rows <= GLYPH_ROWS {
-        format!("{}\n{}{}", map.caption, painter.glyphs(), painter.key(style.width))
+        painter.glyphs()
     } else {
-        blocks(map, style)
-    }
+        return blocks(map, style);
+    };
+    format!(
+        "{}\n{body}{}",
+        map.caption,
+        painter.key(&painter.range(), &CellKind::NAMED)
+    )
 }
 
 /// A map with the colours of its stream.
@@ -46,29 +43,41 @@ pub(super) struct Painter<'a> {
     pub(super) colours: ColourScale,
 }
 
-impl Painter<'_> {
-    /// The number of each cell, with as many decimals as the width has room for.
-    fn labels_that_fit(&self, width: usize) -> Option<Vec<String>> {
+impl<'a> Painter<'a> {
+    pub(super) fn new(map: &'a GridMap, colour: Colour) -> Self {
+        let colours = map.colour_scale();
+        Self { map, colour, colours }
+    }
+
+    /// The number of each cell, with as many decimals as `width` characters have room for, and the width of a cell.
+    fn labels_that_fit(&self, width: usize) -> Option<(Vec<String>, usize)> {
         if self.map.rows > NUMBERED_ROWS {
             return None;
         }
         let (min, max) = self.map.range()?;
-        let most = number::shared_decimals(min.abs().max(max.abs()))?;
         let rule = usize::from(self.plain());
-        (0..=most).rev().find_map(|decimals| {
-            let label = |value| number::with_decimals(value, Some(decimals));
-            let labels: Vec<String> = self
-                .map
-                .cells()
+        let room = (width.saturating_sub(rule) / self.map.columns).saturating_sub(rule);
+        let most = number::shared_decimals(min.abs().max(max.abs()));
+        let decimals = most.map_or(vec![None], |most| (0..=most).rev().map(Some).collect());
+        decimals.into_iter().find_map(|decimals| {
+            let label = |value| number::with_decimals(value, decimals);
+            let cells = self.map.cells();
+            let labels: Vec<String> = cells
                 .map(|(row, column)| self.map.value(row, column).map_or(String::new(), label))
                 .collect();
-            ((numbered_width(&labels) + rule) * self.map.columns + rule <= width).then_some(labels)
+            // A space beside the number at least and three at most; never too narrow for a sign and five arrows.
+            let longest = labels
+                .iter()
+                .map(|label| label.chars().count())
+                .max()
+                .unwrap_or(0)
+                .max(5);
+            (longest < room).then(|| (labels, room.min(longest + 3)))
         })
     }
 
     /// Cells of two lines: the number, then the sign and the arrows. Rules part the cells where colours do not.
-    fn numbered(&self, labels: &[String]) -> String {
-        let width = numbered_width(labels);
+    fn numbered(&self, labels: &[String], width: usize) -> String {
         let rule = |left: &str, middle: &str, right: &str| {
             let cells = vec!["─".repeat(width); self.map.columns];
             if self.plain() {
@@ -78,9 +87,8 @@ impl Painter<'_> {
             }
         };
         let line = |row: usize, text: &dyn Fn(usize) -> String| {
-            let cells: Vec<String> = (0..self.map.columns)
-                .map(|column| self.painted(row, column, width, &text(column)))
-                .collect();
+            let cells = (0..self.map.columns).map(|column| self.painted(row, column, width, &text(column)));
+            let cells: Vec<String> = cells.collect();
             if self.plain() {
                 format!("│{}│\n", cells.join("│"))
             } else {
@@ -92,7 +100,7 @@ impl Painter<'_> {
             let arrows = |column| {
                 let sign = glyph::sign(self.map.kind(row, column));
                 let arrows = glyph::arrows(self.map.directions(row, column));
-                format!("{sign}{arrows:^inner$} ", inner = width - 2)
+                format!("{sign}{arrows:^inner$}", inner = width - 1)
             };
             line(row, &number) + &line(row, &arrows)
         });
@@ -152,27 +160,31 @@ impl Painter<'_> {
         }
     }
 
-    /// The range of the values, as a bar where there are colours, and the signs of the kinds present.
-    pub(super) fn key(&self, width: usize) -> String {
-        let mut parts = Vec::new();
-        if let Some((min, max)) = self.map.range() {
-            let bar: String = self
-                .colours
-                .bar(min, max, 12.min(width))
-                .map(|colour| self.colour.foreground(colour) + "█")
-                .collect();
-            let (min, max) = (number::short(min), number::short(max));
-            parts.push(if self.plain() {
-                format!("{min} to {max}")
-            } else {
-                format!("{min} {bar}{RESET} {max}")
-            });
+    /// The range of the values, with a bar between its ends where there are colours.
+    pub(super) fn range(&self) -> String {
+        let Some((min, max)) = self.map.range() else {
+            return String::new();
+        };
+        let (low, high) = (number::short(min), number::short(max));
+        let bar = self
+            .colours
+            .bar(min, max, 12)
+            .map(|colour| self.colour.foreground(colour) + "█");
+        match (min < max, self.plain()) {
+            (false, _) => low,
+            (true, true) => format!("{low} to {high}"),
+            (true, false) => format!("{low} {}{RESET} {high}", bar.collect::<String>()),
         }
-        parts.extend(
-            self.map
-                .kinds_present()
-                .map(|(kind, name)| format!("{} {name}", glyph::sign(kind))),
-        );
+    }
+
+    /// A line that explains the colours and the signs of some kinds, as far as they are present.
+    pub(super) fn key(&self, range: &str, kinds: &[(CellKind, &str)]) -> String {
+        let present = kinds.iter().filter(|(kind, _)| self.map.has(*kind));
+        let signs = present.map(|(kind, name)| match kind {
+            CellKind::Wall if !self.plain() => format!("{}█{RESET} {name}", self.colour.foreground(Rgb::WALL)),
+            _ => format!("{} {name}", glyph::sign(*kind)),
+        });
+        let parts: Vec<String> = std::iter::once(range.to_owned()).chain(signs).collect();
         parts.join("   ") + "\n"
     }
 
@@ -181,13 +193,125 @@ impl Painter<'_> {
     }
 }
 
-/// The width of a numbered cell: its longest number with a space on either side, and room for a sign and four arrows.
-fn numbered_width(labels: &[String]) -> usize {
-    labels
-        .iter()
-        .map(|label| label.chars().count())
-        .max()
-        .unwrap_or(0)
-        .max(4)
-        + 2
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Directions;
+    use insta::assert_snapshot;
+
+    const PLAIN: Style = Style {
+        colour: Colour::None,
+        width: 80,
+    };
+
+    /// A map of nine cells with one of each kind.
+    fn nine() -> GridMap {
+        use CellKind::{Forbidden, Plain, Start, Target, Wall};
+        let (up, right, down, left, stay) = (
+            Directions::UP,
+            Directions::RIGHT,
+            Directions::DOWN,
+            Directions::LEFT,
+            Directions::STAY,
+        );
+        GridMap::new(
+            "Nine cells",
+            3,
+            3,
+            [7.29, 8.1, 9.0, 6.561, -10.0, 10.0, 7.29, 0.0, f64::NAN],
+        )
+        .kinds([Start, Plain, Plain, Plain, Forbidden, Target, Plain, Wall, Plain])
+        .arrows([
+            right,
+            right,
+            down,
+            up | right,
+            right,
+            stay,
+            up,
+            left,
+            up | right | down | left | stay,
+        ])
+    }
+
+    #[test]
+    fn numbers_and_arrows_in_plain_text() {
+        assert_snapshot!(grid_map(&nine(), PLAIN), @r"
+        Nine cells
+        ┌─────────┬─────────┬─────────┐
+        │  7.29   │  8.10   │  9.00   │
+        │▸   →    │    →    │    ↓    │
+        ├─────────┼─────────┼─────────┤
+        │  6.56   │ -10.00  │  10.00  │
+        │    ↑→   │×   →    │★   ·    │
+        ├─────────┼─────────┼─────────┤
+        │  7.29   │#########│         │
+        │    ↑    │#########│  ↑→↓←·  │
+        └─────────┴─────────┴─────────┘
+        -10 to 10   ★ target   × forbidden   ▸ start   # wall
+        ");
+    }
+
+    #[test]
+    fn glyphs_where_numbers_do_not_fit() {
+        assert_snapshot!(grid_map(&nine(), Style { width: 12, ..PLAIN }), @r"
+        Nine cells
+        ▸→  →  ↓
+         └ ×→ ★·
+         ↑ ### ┼·
+        -10 to 10   ★ target   × forbidden   ▸ start   # wall
+        ");
+    }
+
+    #[test]
+    fn colours_behind_numbers() {
+        let map = GridMap::new("Two cells", 1, 2, [0.0, 1.0]).arrows([Directions::RIGHT, Directions::STAY]);
+        let text = grid_map(
+            &map,
+            Style {
+                colour: Colour::TrueColour,
+                width: 80,
+            },
+        );
+        assert_snapshot!(text.replace('\x1b', "␛"), @r"
+        Two cells
+        ␛[48;2;54;20;83m␛[38;2;255;255;255m  0.00  ␛[48;2;240;236;82m␛[38;2;16;18;24m  1.00  ␛[0m
+        ␛[48;2;54;20;83m␛[38;2;255;255;255m    →   ␛[48;2;240;236;82m␛[38;2;16;18;24m    ·   ␛[0m
+        0 ␛[38;2;54;20;83m█␛[38;2;60;42;107m█␛[38;2;64;63;133m█␛[38;2;62;87;148m█␛[38;2;54;111;161m█␛[38;2;50;135;165m█␛[38;2;52;159;163m█␛[38;2;68;181;156m█␛[38;2;100;200;142m█␛[38;2;136;217;124m█␛[38;2;191;227;107m█␛[38;2;240;236;82m█␛[0m 1
+        ");
+        let text = grid_map(
+            &map,
+            Style {
+                colour: Colour::Ansi256,
+                width: 80,
+            },
+        );
+        assert_snapshot!(text.replace('\x1b', "␛"), @r"
+        Two cells
+        ␛[48;5;236m␛[38;5;231m  0.00  ␛[48;5;227m␛[38;5;233m  1.00  ␛[0m
+        ␛[48;5;236m␛[38;5;231m    →   ␛[48;5;227m␛[38;5;233m    ·   ␛[0m
+        0 ␛[38;5;236m█␛[38;5;238m█␛[38;5;60m█␛[38;5;60m█␛[38;5;61m█␛[38;5;67m█␛[38;5;73m█␛[38;5;73m█␛[38;5;78m█␛[38;5;114m█␛[38;5;149m█␛[38;5;227m█␛[0m 1
+        ");
+    }
+
+    #[test]
+    fn no_size_or_width_is_refused() {
+        for (rows, columns) in [(0, 0), (1, 0), (0, 3), (1, 1), (3, 500), (500, 3)] {
+            let map = GridMap::new("", rows, columns, vec![1.0; rows * columns]);
+            for width in [0, 1, 7, 80, 1000] {
+                for colour in [Colour::None, Colour::Ansi256, Colour::TrueColour] {
+                    let text = grid_map(&map, Style { colour, width });
+                    let cells = text.lines().skip(1).take(text.lines().count() - 2);
+                    assert!(cells.clone().count() <= 50 && text.ends_with('\n'));
+                    if colour == Colour::None {
+                        assert!(
+                            cells
+                                .map(|line| line.chars().count())
+                                .all(|length| length <= width.max(1))
+                        );
+                    }
+                }
+            }
+        }
+    }
 }

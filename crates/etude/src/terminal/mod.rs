@@ -1,5 +1,5 @@
-//! Pictures in the terminal: value maps with policy arrows, tables and sparklines. Every function returns its text; nothing here
-//! prints.
+//! Pictures in the terminal: value maps with policy arrows, tables and sparklines. Every function returns its text;
+//! nothing here prints.
 
 mod blocks;
 mod colour;

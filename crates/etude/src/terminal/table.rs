@@ -2,7 +2,8 @@
 
 use crate::report::Table;
 
-/// A table as aligned text: numbers flush right, a rule below the header, two spaces between columns, a newline after each row.
+/// A table as aligned text: numbers flush right, a rule below the header, two spaces between columns, a newline after
+/// each row.
 ///
 /// Widths count characters, which suits Latin text, digits and the usual signs.
 pub fn table(table: &Table) -> String {
@@ -41,6 +42,12 @@ mod tests {
             .row(["value iteration", "133", "1.2 ms", "small"])
             .row(["policy iteration", "8", "12.5 ms", ""])
             .row(["closed form", "—", "0.4 ms", "γ near 1"]);
-        assert_snapshot!(table(&methods), @"");
+        assert_snapshot!(table(&methods), @r"
+        méthode           sweeps     time  why
+        ────────────────  ──────  ───────  ────────
+        value iteration      133   1.2 ms  small
+        policy iteration       8  12.5 ms
+        closed form            —   0.4 ms  γ near 1
+        ");
     }
 }

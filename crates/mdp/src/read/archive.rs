@@ -23,23 +23,37 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
     pub(super) fn open(path: &'a Path, mut reader: R) -> Result<Self, MdpError> {
         let fault = |error: &dyn std::fmt::Display| {
             let detail = format!("not a NumPy archive (.npz): {error}");
-            MdpError::Format { path: path.into(), detail }
+            MdpError::Format {
+                path: path.into(),
+                detail,
+            }
         };
         let bytes = reader.seek(std::io::SeekFrom::End(0)).map_err(|error| fault(&error))?;
         if bytes == 0 {
             return Err(fault(&"the file is empty"));
         }
-        Ok(Self { path, zip: ZipArchive::new(reader).map_err(|error| fault(&error))?, bytes })
+        Ok(Self {
+            path,
+            zip: ZipArchive::new(reader).map_err(|error| fault(&error))?,
+            bytes,
+        })
     }
 
     /// A fault of this archive.
     pub(super) fn fault(&self, detail: impl Into<String>) -> MdpError {
-        MdpError::Format { path: self.path.into(), detail: detail.into() }
+        MdpError::Format {
+            path: self.path.into(),
+            detail: detail.into(),
+        }
     }
 
     /// The names of the arrays, without `.npy`.
     pub(super) fn names(&self) -> Vec<String> {
-        self.zip.file_names().flatten().map(|name| name.trim_end_matches(".npy").to_owned()).collect()
+        self.zip
+            .file_names()
+            .flatten()
+            .map(|name| name.trim_end_matches(".npy").to_owned())
+            .collect()
     }
 
     /// Real numbers: `float64` or `float32`, or integers.
@@ -57,9 +71,9 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
     pub(super) fn indices(&mut self, name: &str) -> Result<(Vec<u64>, Vec<u32>), MdpError> {
         self.array(name, "integers", |kind, bytes, file| match (kind, bytes) {
             (TypeChar::Int, 4) => Some(collect::<i32, u32, _>(file, |x| x.try_into().ok())),
-            (TypeChar::Int, 8) => {
-                Some(collect::<i64, u32, _>(file, |x| x.try_into().ok().filter(|&index| index < u32::MAX)))
-            }
+            (TypeChar::Int, 8) => Some(collect::<i64, u32, _>(file, |x| {
+                x.try_into().ok().filter(|&index| index < u32::MAX)
+            })),
             _ => None,
         })
     }
@@ -71,19 +85,34 @@ impl<'a, R: Read + Seek> Archive<'a, R> {
         expected: &str,
         read: impl FnOnce(TypeChar, u64, Entry<'_, R>) -> Option<Result<Vec<T>, String>>,
     ) -> Result<(Vec<u64>, Vec<T>), MdpError> {
-        let fault = |detail: String| MdpError::Format { path: self.path.into(), detail: format!("array `{name}`: {detail}") };
-        let entry = self.zip.by_name(&format!("{name}.npy")).map_err(|error| fault(error.to_string()))?;
-        let file = NpyFile::new(std::io::BufReader::new(entry.take(self.bytes.saturating_mul(1032).max(1 << 20))))
+        let fault = |detail: String| MdpError::Format {
+            path: self.path.into(),
+            detail: format!("array `{name}`: {detail}"),
+        };
+        let entry = self
+            .zip
+            .by_name(&format!("{name}.npy"))
             .map_err(|error| fault(error.to_string()))?;
+        let file = NpyFile::new(std::io::BufReader::new(
+            entry.take(self.bytes.saturating_mul(1032).max(1 << 20)),
+        ))
+        .map_err(|error| fault(error.to_string()))?;
         let DType::Plain(kind) = file.dtype() else {
             return Err(fault(format!("it has records; expected {expected}")));
         };
         let shape = file.shape().to_vec();
         if file.order() != Order::C && shape.len() > 1 {
-            return Err(fault("it is stored by columns (Fortran order); save it with numpy.ascontiguousarray".into()));
+            return Err(fault(
+                "it is stored by columns (Fortran order); save it with numpy.ascontiguousarray".into(),
+            ));
         }
         let values = read(kind.type_char(), kind.size_field(), file)
-            .ok_or_else(|| fault(format!("its type is {}; expected {expected}", DType::Plain(kind).descr())))?
+            .ok_or_else(|| {
+                fault(format!(
+                    "its type is {}; expected {expected}",
+                    DType::Plain(kind).descr()
+                ))
+            })?
             .map_err(fault)?;
         Ok((shape, values))
     }
@@ -99,12 +128,19 @@ fn collect<T: Deserialize + Copy + std::fmt::Display, U, R: Read>(
     let claimed = file.len();
     let trusted = claimed.min(TRUSTED_BYTES / size_of::<U>().max(1) as u64);
     let mut values = Vec::new();
-    values.try_reserve_exact(trusted as usize).map_err(|error| error.to_string())?;
+    values
+        .try_reserve_exact(trusted as usize)
+        .map_err(|error| error.to_string())?;
     for element in file.data::<T>().map_err(|error| error.to_string())? {
         let element = element.map_err(|error| {
-            format!("its header claims {claimed} elements and {} could be read: {error}", values.len())
+            format!(
+                "its header claims {claimed} elements and {} could be read: {error}",
+                values.len()
+            )
         })?;
-        values.push(convert(element).ok_or_else(|| format!("element {} is {element}, which is out of range", values.len()))?);
+        values.push(
+            convert(element).ok_or_else(|| format!("element {} is {element}, which is out of range", values.len()))?,
+        );
     }
     Ok(values)
 }

@@ -23,7 +23,10 @@ use crate::rewards::RewardSamples;
 /// hold, whatever their headers claim.
 pub fn read(transitions: &Path, rewards: &Path) -> Result<Mdp, MdpError> {
     let open = |path: &Path| {
-        let file = File::open(path).map_err(|source| MdpError::Read { path: path.into(), source })?;
+        let file = File::open(path).map_err(|source| MdpError::Read {
+            path: path.into(),
+            source,
+        })?;
         Ok(BufReader::with_capacity(1 << 16, file))
     };
     read_from((transitions, open(transitions)?), (rewards, open(rewards)?))
@@ -35,7 +38,10 @@ pub fn read(transitions: &Path, rewards: &Path) -> Result<Mdp, MdpError> {
 /// As [`read`].
 pub fn read_from<R: Read + Seek>(transitions: (&Path, R), rewards: (&Path, R)) -> Result<Mdp, MdpError> {
     let path = transitions.0;
-    let not_a_model = |source| MdpError::InFile { path: path.into(), source: Box::new(source) };
+    let not_a_model = |source| MdpError::InFile {
+        path: path.into(),
+        source: Box::new(source),
+    };
     let matrix = Csr::read(&mut Archive::open(path, transitions.1)?)?;
     let (rows, states) = (matrix.rows(), matrix.columns);
     if states == 0 || rows == 0 {
@@ -45,7 +51,10 @@ pub fn read_from<R: Read + Seek>(transitions: (&Path, R), rewards: (&Path, R)) -
         let detail = format!(
             "the matrix has shape ({rows}, {states}); expected (|S| |A|, |S|), the first a multiple of the second"
         );
-        return Err(MdpError::Format { path: path.into(), detail });
+        return Err(MdpError::Format {
+            path: path.into(),
+            detail,
+        });
     }
     let rewards = Rewards::read(&mut Archive::open(rewards.0, rewards.1)?, &matrix)?;
     assemble(matrix, rewards).map_err(not_a_model)
@@ -62,7 +71,10 @@ struct Csr {
 impl Csr {
     fn read<R: Read + Seek>(archive: &mut Archive<'_, R>) -> Result<Self, MdpError> {
         let names = archive.names();
-        if let Some(missing) = ["indptr", "indices", "data", "shape"].iter().find(|name| !names.iter().any(|n| n == *name)) {
+        if let Some(missing) = ["indptr", "indices", "data", "shape"]
+            .iter()
+            .find(|name| !names.iter().any(|n| n == *name))
+        {
             return Err(archive.fault(format!(
                 "no array `{missing}`; expected a matrix in CSR form, saved by scipy.sparse.save_npz (found: {})",
                 names.join(", ")
@@ -85,7 +97,12 @@ impl Csr {
                 "`indptr`, `indices`, `data` and `shape` do not fit together; expected a matrix in CSR form (scipy: .tocsr())",
             ));
         }
-        Ok(Self { starts, indices, data, columns: columns as usize })
+        Ok(Self {
+            starts,
+            indices,
+            data,
+            columns: columns as usize,
+        })
     }
 
     fn rows(&self) -> usize {
@@ -116,7 +133,9 @@ impl Rewards {
             return if fits {
                 Ok(Self::OfRow(dense))
             } else {
-                Err(archive.fault(format!("array `{name}` has shape {shape:?}; expected [{states}, {actions}]")))
+                Err(archive.fault(format!(
+                    "array `{name}` has shape {shape:?}; expected [{states}, {actions}]"
+                )))
             };
         }
         let matrix = Csr::read(archive)?;
@@ -151,7 +170,9 @@ impl Csr {
             let mut entries: Vec<(u32, f64)> = other.row(row).map(|e| (other.indices[e], other.data[e])).collect();
             entries.sort_unstable_by_key(|&(column, _)| column);
             found.extend(self.row(row).map(|e| {
-                entries.binary_search_by_key(&self.indices[e], |&(column, _)| column).map_or(0.0, |at| entries[at].1)
+                entries
+                    .binary_search_by_key(&self.indices[e], |&(column, _)| column)
+                    .map_or(0.0, |at| entries[at].1)
             }));
         }
         found
@@ -162,8 +183,17 @@ impl Csr {
 fn assemble(matrix: Csr, rewards: Rewards) -> Result<Mdp, MdpError> {
     let states = matrix.columns;
     let actions = matrix.rows() / states;
-    let Csr { starts, indices: mut next, data: mut probability, .. } = matrix;
-    let mut mdp = Mdp { state_rows: Vec::with_capacity(states + 1), row_starts: vec![0], ..Mdp::default() };
+    let Csr {
+        starts,
+        indices: mut next,
+        data: mut probability,
+        ..
+    } = matrix;
+    let mut mdp = Mdp {
+        state_rows: Vec::with_capacity(states + 1),
+        row_starts: vec![0],
+        ..Mdp::default()
+    };
     mdp.row_starts.reserve_exact(starts.len());
     mdp.reward.reserve_exact(starts.len());
     mdp.state_rows.push(0);
@@ -179,16 +209,23 @@ fn assemble(matrix: Csr, rewards: Rewards) -> Result<Mdp, MdpError> {
             for (&next, &probability) in next[range.clone()].iter().zip(&probability[range.clone()]) {
                 let next = next as usize;
                 if next >= states {
-                    return Err(MdpError::NextState { state, action: label, next, states });
+                    return Err(MdpError::NextState {
+                        state,
+                        action: label,
+                        next,
+                        states,
+                    });
                 }
                 check_probability(state, label, next, probability)?;
             }
             normalise(state, label, &mut probability[range.clone()])?;
             let reward = match &rewards {
                 Rewards::OfRow(reward) => reward[row],
-                Rewards::OfTransition(reward) => {
-                    probability[range.clone()].iter().zip(&reward[range.clone()]).map(|(p, r)| p * r).sum()
-                }
+                Rewards::OfTransition(reward) => probability[range.clone()]
+                    .iter()
+                    .zip(&reward[range.clone()])
+                    .map(|(p, r)| p * r)
+                    .sum(),
             };
             check_reward(state, label, reward)?;
             mdp.reward.push(reward);
@@ -201,7 +238,9 @@ fn assemble(matrix: Csr, rewards: Rewards) -> Result<Mdp, MdpError> {
         }
         // As in `MdpBuilder::build`: a state that can only stay, for nothing, is terminal in all but name.
         let transitions = mdp.row_starts[rows.start] as usize..mdp.row_starts[rows.end] as usize;
-        if mdp.reward[rows.clone()].iter().all(|&r| r == 0.0) && next[transitions.clone()].iter().all(|&n| n as usize == state) {
+        if mdp.reward[rows.clone()].iter().all(|&r| r == 0.0)
+            && next[transitions.clone()].iter().all(|&n| n as usize == state)
+        {
             next[transitions].fill(TERMINAL);
         }
         mdp.state_rows.push(rows.end as u32);
@@ -209,9 +248,17 @@ fn assemble(matrix: Csr, rewards: Rewards) -> Result<Mdp, MdpError> {
     let all_actions = labels.len() == starts.len() - 1;
     let samples = match rewards {
         Rewards::OfRow(_) => None,
-        Rewards::OfTransition(of_transition) => {
-            Some(RewardSamples { of_transition, starts: vec![0; mdp.reward.len() + 1], ..RewardSamples::default() })
-        }
+        Rewards::OfTransition(of_transition) => Some(RewardSamples {
+            of_transition,
+            starts: vec![0; mdp.reward.len() + 1],
+            ..RewardSamples::default()
+        }),
     };
-    Ok(Mdp { next, probability, labels: (!all_actions).then_some(labels), samples, ..mdp })
+    Ok(Mdp {
+        next,
+        probability,
+        labels: (!all_actions).then_some(labels),
+        samples,
+        ..mdp
+    })
 }
