@@ -3,7 +3,10 @@
 use crate::error::MdpError;
 use crate::mdp::Mdp;
 use crate::model::TERMINAL;
-use crate::rewards::RewardSamples;
+
+mod rows;
+
+use rows::Rows;
 
 /// How far from one the probabilities of a state and action may sum. Within it they are scaled to sum to one: decimal
 /// rounding in a file is no modelling error, and the guaranteed bounds need the exact sum.
@@ -60,38 +63,55 @@ struct Draw {
 impl MdpBuilder {
     /// A model of states `0..states`, without transitions yet.
     pub fn new(states: usize) -> Self {
-        let first_error = match states {
-            0 => Some(MdpError::Empty),
-            1.. if states >= TERMINAL as usize => Some(MdpError::TooLarge {
-                what: "states",
-                count: states,
-            }),
-            _ => None,
-        };
+        let mut builder = Self::of_unknown_size();
+        builder.set_states(states);
+        builder
+    }
+
+    /// For readers, which know the number of states only at the end of their file: [`Self::set_states`] tells.
+    pub(crate) fn of_unknown_size() -> Self {
         Self {
-            states,
+            states: TERMINAL as usize,
             transitions: Vec::new(),
             draws: Vec::new(),
             terminal: Vec::new(),
-            first_error,
+            first_error: None,
         }
+    }
+
+    /// Sets the number of states and checks that the successors so far are among them.
+    pub(crate) fn set_states(&mut self, states: usize) {
+        self.states = states;
+        self.check(if states == 0 {
+            Err(MdpError::Empty)
+        } else if states >= TERMINAL as usize {
+            let what = "states";
+            Err(MdpError::TooLarge { what, count: states })
+        } else {
+            let outside = |t: &&Transition| t.next != TERMINAL && t.next as usize >= states;
+            self.transitions.iter().find(outside).map_or(Ok(()), |t| {
+                Err(MdpError::NextState {
+                    state: t.state as usize,
+                    action: t.action,
+                    next: t.next as usize,
+                    states,
+                })
+            })
+        });
     }
 
     /// From `state`, `action` leads to `next` with `probability` and earns `reward`, that is r(s, a, s'). Give the
     /// same reward to all successors for r(s, a). The same successor may come again, with another reward.
     pub fn transition(&mut self, state: usize, action: u32, next: Next, probability: f64, reward: f64) -> &mut Self {
-        let successor = if let Next::State(next) = next { next } else { state };
-        self.check(|builder| {
-            builder.check_state(state, action, successor)?;
-            check_probability(state, action, successor, probability)?;
-            check_reward(state, action, reward)
-        });
-        let next = if let Next::State(next) = next {
-            next as u32
-        } else {
-            TERMINAL
+        let (successor, next) = match next {
+            Next::State(next) => (next, next as u32),
+            Next::End => (state, TERMINAL),
         };
-        if probability != 0.0 {
+        let checked = self
+            .check_states(state, action, successor)
+            .and_then(|()| check_probability(state, action, successor, probability))
+            .and_then(|()| check_reward(state, action, reward));
+        if self.check(checked) {
             self.transitions.push(Transition {
                 state: state as u32,
                 action,
@@ -107,25 +127,28 @@ impl MdpBuilder {
     /// `outcomes` are pairs of reward and probability.
     pub fn reward_distribution(&mut self, state: usize, action: u32, outcomes: &[(f64, f64)]) -> &mut Self {
         for &(reward, probability) in outcomes {
-            self.check(|builder| {
-                builder.check_state(state, action, state)?;
-                check_probability(state, action, state, probability)?;
-                check_reward(state, action, reward)
-            });
-            self.draws.push(Draw {
-                state: state as u32,
-                action,
-                reward,
-                probability,
-            });
+            let checked = self
+                .check_states(state, action, state)
+                .and_then(|()| check_probability(state, action, state, probability))
+                .and_then(|()| check_reward(state, action, reward));
+            if self.check(checked) {
+                self.draws.push(Draw {
+                    state: state as u32,
+                    action,
+                    reward,
+                    probability,
+                });
+            }
         }
         self
     }
 
     /// Declares a state terminal: it has no actions and its value is zero.
     pub fn terminal(&mut self, state: usize) -> &mut Self {
-        self.check(|builder| builder.check_state(state, 0, state));
-        self.terminal.push(state as u32);
+        let checked = self.check_states(state, 0, state);
+        if self.check(checked) {
+            self.terminal.push(state as u32);
+        }
         self
     }
 
@@ -136,14 +159,16 @@ impl MdpBuilder {
     /// Names the first state and action that break a rule: a probability that is negative or not finite, a sum other
     /// than one, a successor out of range, a reward that is not finite, a state without actions.
     pub fn build(mut self) -> Result<Mdp, MdpError> {
+        for (what, count) in [
+            ("transitions", self.transitions.len()),
+            ("random rewards", self.draws.len()),
+        ] {
+            if count >= TERMINAL as usize {
+                self.check(Err(MdpError::TooLarge { what, count }));
+            }
+        }
         if let Some(error) = self.first_error {
             return Err(error);
-        }
-        if self.transitions.len() >= TERMINAL as usize {
-            return Err(MdpError::TooLarge {
-                what: "transitions",
-                count: self.transitions.len(),
-            });
         }
         self.transitions.sort_by_key(|t| (t.state, t.action, t.next));
         self.draws.sort_by_key(|draw| (draw.state, draw.action));
@@ -165,7 +190,7 @@ impl MdpBuilder {
                 }
                 _ => {}
             }
-            let stays_for_nothing = |t: &Transition| t.next == state && t.reward == 0.0;
+            let stays_for_nothing = |t: &Transition| t.next == state && t.reward == 0.0 || t.probability == 0.0;
             let absorbing = of_state.iter().all(stays_for_nothing) && !rows.has_draws(state);
             for row in of_state.chunk_by(|a, b| a.action == b.action) {
                 rows.push(row, absorbing)?;
@@ -175,24 +200,32 @@ impl MdpBuilder {
         rows.finish()
     }
 
-    /// Keeps the first error for [`build`](Self::build), so that calls chain.
-    fn check(&mut self, rule: impl FnOnce(&Self) -> Result<(), MdpError>) {
-        if self.first_error.is_none() {
-            self.first_error = rule(self).err();
-        }
+    /// Takes the first error so far, for readers that stop at it.
+    pub(crate) fn take_error(&mut self) -> Result<(), MdpError> {
+        self.first_error.take().map_or(Ok(()), Err)
     }
 
-    fn check_state(&self, state: usize, action: u32, next: usize) -> Result<(), MdpError> {
+    /// Keeps the first error for [`build`](Self::build), so that calls chain. Tells whether there is none.
+    fn check(&mut self, rule: Result<(), MdpError>) -> bool {
+        if let (None, Err(error)) = (&self.first_error, rule) {
+            self.first_error = Some(error);
+        }
+        self.first_error.is_none()
+    }
+
+    fn check_states(&self, state: usize, action: u32, next: usize) -> Result<(), MdpError> {
         let states = self.states;
-        if state < states && next < states {
-            Ok(())
-        } else {
+        if state >= states {
+            Err(MdpError::State { state, states })
+        } else if next >= states {
             Err(MdpError::NextState {
                 state,
                 action,
-                next: state.max(next),
+                next,
                 states,
             })
+        } else {
+            Ok(())
         }
     }
 }
@@ -222,130 +255,146 @@ pub(crate) fn check_reward(state: usize, action: u32, reward: f64) -> Result<(),
 
 /// Scales probabilities that sum to one within the tolerance so that they do so to the last bit or two.
 pub(crate) fn normalise(state: usize, action: u32, probabilities: &mut [f64]) -> Result<(), MdpError> {
-    let sum: f64 = probabilities.iter().sum();
+    let sum = probabilities.iter().fold(0.0, |sum, probability| sum + probability);
     if (sum - 1.0).abs() > SUM_TOLERANCE {
         return Err(MdpError::ProbabilitySum { state, action, sum });
     }
     if (sum - 1.0).abs() > 4.0 * f64::EPSILON {
-        probabilities.iter_mut().for_each(|probability| *probability /= sum);
+        for probability in probabilities {
+            *probability /= sum;
+        }
     }
     Ok(())
 }
 
-/// The arrays of an [`Mdp`] under construction.
-struct Rows<'a> {
-    mdp: Mdp,
-    labels: Vec<u32>,
-    samples: RewardSamples,
-    draws: &'a [Draw],
-    /// Whether labels are 0, 1, 2, ... in every state so far.
-    labels_are_indices: bool,
-    /// Whether r(s, a) has been the whole reward so far.
-    rewards_are_certain: bool,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Model;
 
-impl<'a> Rows<'a> {
-    fn new(draws: &'a [Draw]) -> Self {
-        let mdp = Mdp {
-            state_rows: vec![0],
-            row_starts: vec![0],
-            ..Mdp::default()
+    /// One state that action 0 leaves for ever and the calls of `more` upset.
+    fn error_of(states: usize, more: impl FnOnce(&mut MdpBuilder)) -> String {
+        let mut builder = MdpBuilder::new(states);
+        builder.transition(0, 0, Next::End, 1.0, 0.0);
+        more(&mut builder);
+        builder.build().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn order_does_not_matter() {
+        let transitions = [
+            (0, 3, Next::State(1), 0.5, 2.0),
+            (0, 3, Next::End, 0.5, 2.0),
+            (0, 1, Next::State(0), 1.0, -1.0),
+            (1, 0, Next::State(0), 0.25, 1.0),
+            (1, 0, Next::State(0), 0.75, 5.0),
+        ];
+        let build = |order: &mut dyn Iterator<Item = usize>| {
+            let mut builder = MdpBuilder::new(3);
+            builder.terminal(2);
+            for (state, action, next, probability, reward) in order.map(|place| transitions[place]) {
+                builder.transition(state, action, next, probability, reward);
+            }
+            builder.build().unwrap()
         };
-        let samples = RewardSamples {
-            starts: vec![0],
-            ..RewardSamples::default()
+        let mdp = build(&mut (0..5));
+        assert_eq!(mdp, build(&mut [2, 3, 4, 0, 1].into_iter()));
+        assert_eq!(mdp.next, [0, 1, TERMINAL, 0, 0]);
+        assert_eq!(mdp.labels, Some(vec![1, 3, 0]));
+        assert_eq!(mdp.reward, [-1.0, 2.0, 4.0]);
+        assert_eq!(mdp.actions(2), 0);
+    }
+
+    #[test]
+    fn impossible_transitions_are_dropped() {
+        let mut builder = MdpBuilder::new(2);
+        builder.transition(0, 0, Next::State(0), 1.0, 0.0);
+        builder.transition(0, 0, Next::State(1), 0.0, 9.0);
+        builder.transition(1, 0, Next::State(0), 0.5, 1.0);
+        builder.transition(1, 0, Next::State(0), 0.5, 1.0);
+        let mdp = builder.build().unwrap();
+        assert_eq!((mdp.next, mdp.probability), (vec![TERMINAL, 0], vec![1.0, 1.0]));
+        assert_eq!((mdp.reward, mdp.samples), (vec![0.0, 1.0], None));
+    }
+
+    #[test]
+    fn sums_near_one_become_one() {
+        let third = 0.333_333_333;
+        let mut builder = MdpBuilder::new(3);
+        for state in 0..3 {
+            for next in 0..3 {
+                builder.transition(state, 0, Next::State(next), third, 1.0);
+            }
+        }
+        let mdp = builder.build().unwrap();
+        assert!((mdp.probability[..3].iter().sum::<f64>() - 1.0).abs() < 4.0 * f64::EPSILON);
+    }
+
+    #[test]
+    fn random_rewards_enter_by_their_mean() {
+        let mut builder = MdpBuilder::new(1);
+        builder.transition(0, 0, Next::State(0), 1.0, 1.0);
+        builder.reward_distribution(0, 0, &[(10.0, 0.5), (-4.0, 0.5)]);
+        let mdp = builder.build().unwrap();
+        assert_eq!((mdp.reward[0], mdp.next[0]), (4.0, 0));
+        assert_eq!(mdp.samples.map(|samples| samples.reward), Some(vec![10.0, -4.0]));
+    }
+
+    #[test]
+    fn broken_rules_are_named() {
+        let state_1 = |b: &mut MdpBuilder, probability, reward| {
+            b.transition(1, 7, Next::State(0), probability, reward);
         };
-        let rewards_are_certain = draws.is_empty();
-        Self {
-            mdp,
-            labels: Vec::new(),
-            samples,
-            draws,
-            labels_are_indices: true,
-            rewards_are_certain,
+        for (error, complaint) in [
+            (error_of(0, |_| {}), "the model has no states"),
+            (error_of(usize::MAX, |_| {}), "18446744073709551615 states are too many"),
+            (error_of(2, |_| {}), "state 1 has no actions"),
+            (
+                error_of(1, |b| state_1(b, 1.0, 0.0)),
+                "state 1 is out of range; the model has states 0 to 0",
+            ),
+            (
+                error_of(2, |b| state_1(b, -0.1, 0.0)),
+                "state 1, action 7: the probability of reaching state 0 is -0.1",
+            ),
+            (
+                error_of(2, |b| state_1(b, 0.9, 0.0)),
+                "state 1, action 7: the probabilities sum to 0.9; expected 1",
+            ),
+            (
+                error_of(2, |b| state_1(b, 0.0, 0.0)),
+                "state 1, action 7: the probabilities sum to 0; expected 1",
+            ),
+            (
+                error_of(2, |b| state_1(b, 1.0, f64::NAN)),
+                "state 1, action 7: the reward is NaN; expected a finite",
+            ),
+            (
+                error_of(1, |b| _ = b.transition(0, 0, Next::State(5), 1.0, 0.0)),
+                "the next state 5 is out of range",
+            ),
+            (
+                error_of(1, |b| _ = b.terminal(0)),
+                "state 0 is terminal and has action 0",
+            ),
+            (error_of(1, |b| _ = b.terminal(9)), "state 9 is out of range"),
+            (
+                error_of(1, |b| _ = b.reward_distribution(0, 4, &[(1.0, 1.0)])),
+                "state 0 has no action 4",
+            ),
+            (
+                error_of(1, |b| _ = b.reward_distribution(0, 0, &[(1.0, 0.5)])),
+                "the probabilities sum to 0.5",
+            ),
+            (
+                error_of(1, |b| {
+                    b.transition(0, 1, Next::End, 1.0, f64::MAX);
+                    b.reward_distribution(0, 1, &[(f64::MAX, 1.0)]);
+                }),
+                "state 0, action 1: the reward is inf",
+            ),
+        ] {
+            assert!(error.contains(complaint), "`{complaint}` is not in: {error}");
         }
-    }
-
-    fn has_draws(&self, state: u32) -> bool {
-        self.draws.first().is_some_and(|draw| draw.state == state)
-    }
-
-    fn push(&mut self, row: &[Transition], absorbing: bool) -> Result<(), MdpError> {
-        let Transition {
-            state,
-            action,
-            reward: first_reward,
-            ..
-        } = row[0];
-        let begin = self.mdp.next.len();
-        for same in row.chunk_by(|a, b| a.next == b.next && a.reward == b.reward) {
-            self.mdp.next.push(if absorbing { TERMINAL } else { same[0].next });
-            self.mdp.probability.push(same.iter().map(|t| t.probability).sum());
-            self.samples.of_transition.push(same[0].reward);
-        }
-        normalise(state as usize, action, &mut self.mdp.probability[begin..])?;
-        let one_reward = row.iter().all(|t| t.reward == first_reward);
-        self.rewards_are_certain &= one_reward;
-        let mean = if one_reward {
-            first_reward
-        } else {
-            let rewards = &self.samples.of_transition[begin..];
-            self.mdp.probability[begin..]
-                .iter()
-                .zip(rewards)
-                .map(|(p, r)| p * r)
-                .sum()
-        };
-        let mean_draw = self.push_draws(state, action)?;
-        self.labels_are_indices &=
-            action as usize == self.mdp.reward.len() - *self.mdp.state_rows.last().unwrap_or(&0) as usize;
-        self.labels.push(action);
-        self.mdp.reward.push(mean + mean_draw);
-        self.mdp.row_starts.push(self.mdp.next.len() as u32);
-        Ok(())
-    }
-
-    /// Stores p(r | s, a) of a row and returns its mean.
-    fn push_draws(&mut self, state: u32, action: u32) -> Result<f64, MdpError> {
-        let begin = self.samples.reward.len();
-        let of_row;
-        let count = self
-            .draws
-            .iter()
-            .take_while(|draw| (draw.state, draw.action) == (state, action))
-            .count();
-        (of_row, self.draws) = self.draws.split_at(count);
-        self.samples.reward.extend(of_row.iter().map(|draw| draw.reward));
-        self.samples
-            .probability
-            .extend(of_row.iter().map(|draw| draw.probability));
-        self.samples.starts.push(self.samples.reward.len() as u32);
-        let probability = &mut self.samples.probability[begin..];
-        if !of_row.is_empty() {
-            normalise(state as usize, action, probability)?;
-        }
-        Ok(probability
-            .iter()
-            .zip(&self.samples.reward[begin..])
-            .map(|(p, r)| p * r)
-            .sum())
-    }
-
-    fn end_state(&mut self) {
-        self.mdp.state_rows.push(self.mdp.reward.len() as u32);
-    }
-
-    fn finish(self) -> Result<Mdp, MdpError> {
-        if let Some(draw) = self.draws.first() {
-            return Err(MdpError::UnknownAction {
-                state: draw.state as usize,
-                action: draw.action,
-            });
-        }
-        Ok(Mdp {
-            labels: (!self.labels_are_indices).then_some(self.labels),
-            samples: (!self.rewards_are_certain).then_some(self.samples),
-            ..self.mdp
-        })
     }
 }

@@ -67,6 +67,14 @@ pub enum MdpError {
         /// The sum found.
         sum: f64,
     },
+    /// A state is not one of the model's.
+    #[error("state {state} is out of range; the model has states 0 to {}", states - 1)]
+    State {
+        /// The state found.
+        state: usize,
+        /// The number of states.
+        states: usize,
+    },
     /// A successor is not a state of the model.
     #[error("state {state}, action {action}: the next state {next} is out of range; the model has states 0 to {}", states - 1)]
     NextState {
@@ -90,7 +98,7 @@ pub enum MdpError {
         reward: f64,
     },
     /// A state that is not terminal has no actions.
-    #[error("state {state} has no actions; give it at least one, or declare it terminal")]
+    #[error("state {state} has no actions; give it at least one, which for a terminal state may lead to itself with reward 0")]
     NoActions {
         /// The state.
         state: usize,
@@ -137,9 +145,14 @@ pub enum MdpError {
         /// The allowed range.
         expected: &'static str,
     },
-    /// The grid of a grid world is not well formed.
-    #[error("grid world: {0}")]
-    Grid(String),
+    /// The description of a grid world makes no sense.
+    #[error("grid world, `{field}`: {detail}")]
+    Grid {
+        /// The field of [`GridWorldSpec`](crate::GridWorldSpec), dotted where it lies in a table.
+        field: &'static str,
+        /// The cell or the value found, and what was expected.
+        detail: String,
+    },
     /// The sparse factorisation of the closed form failed.
     #[error("the sparse LU factorisation of I - gamma P failed: {0}; use an iterative method")]
     Factorisation(String),

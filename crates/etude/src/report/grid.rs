@@ -2,7 +2,7 @@
 
 use std::ops::{BitOr, BitOrAssign};
 
-use super::colour::ColourScale;
+use super::colour::{ColourScale, Rgb};
 
 /// What a cell of a grid is, beside its value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -202,6 +202,14 @@ impl GridMap {
     pub(crate) fn colour_scale(&self) -> ColourScale {
         let (min, max) = self.range().unwrap_or((0.0, 0.0));
         ColourScale::spanning(min, max)
+    }
+
+    /// The colour of a cell on a scale, `None` where there is no value to show.
+    pub(crate) fn fill(&self, row: usize, column: usize, colours: ColourScale) -> Option<Rgb> {
+        match self.kind(row, column) {
+            CellKind::Wall => Some(Rgb::WALL),
+            _ => self.value(row, column).map(|value| colours.colour(value)),
+        }
     }
 
     /// Whether any cell is of this kind.

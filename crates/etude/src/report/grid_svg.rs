@@ -16,6 +16,7 @@ const MOST: usize = 100;
 const SIGN: f64 = 7.0;
 /// The side of the square on which a cell is designed.
 const CELL: f64 = 76.0;
+
 impl Render for GridMap {
     fn render(&self) -> Markup {
         let longer = self.rows.max(self.columns);
@@ -97,17 +98,9 @@ impl<'a> Drawing<'a> {
         figure("map", caption, &content)
     }
 
-    /// The colour of a cell, `None` where there is no value to show.
-    fn fill(&self, row: usize, column: usize) -> Option<Rgb> {
-        match self.map.kind(row, column) {
-            CellKind::Wall => Some(Rgb::WALL),
-            _ => self.map.value(row, column).map(|value| self.colours.colour(value)),
-        }
-    }
-
     /// One cell with its colour, mark, arrows and number, and everything in words for a pointer that rests on it.
     fn cell(&self, row: usize, column: usize) -> Markup {
-        let fill = self.fill(row, column);
+        let fill = self.map.fill(row, column, self.colours);
         let ink = fill.map_or("ink-plain", |colour| {
             if colour.ink() == Rgb::WHITE {
                 "ink-light"
@@ -173,7 +166,9 @@ impl<'a> Drawing<'a> {
     fn colours_only(&self) -> Markup {
         let mut paths: BTreeMap<Rgb, String> = BTreeMap::new();
         for row in 0..self.map.rows {
-            let fills: Vec<Option<Rgb>> = (0..self.map.columns).map(|column| self.fill(row, column)).collect();
+            let fills: Vec<Option<Rgb>> = (0..self.map.columns)
+                .map(|column| self.map.fill(row, column, self.colours))
+                .collect();
             let mut column = 0;
             for run in fills.chunk_by(|a, b| a == b) {
                 if let Some(colour) = run[0] {
@@ -189,8 +184,8 @@ impl<'a> Drawing<'a> {
             Some((row, column, kind.name(), Mark::of(kind)?))
         };
         html! {
-            g transform={ "scale(" (self.side) ")" } shape-rendering="crispEdges" {
-                @for (colour, path) in &paths { path fill=(colour.hex()) d=(path) {} }
+            g.runs transform={ "scale(" (self.side) ")" } shape-rendering="crispEdges" {
+                @for (colour, path) in &paths { path color=(colour.hex()) d=(path) {} }
             }
             // A map with very many targets shows them well enough by their values.
             @for (row, column, name, mark) in self.map.cells().filter_map(signed).take(100) {

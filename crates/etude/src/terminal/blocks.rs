@@ -61,7 +61,7 @@ fn half_blocks(painter: &Painter<'_>, row: usize) -> String {
             .filter(|kind| matches!(kind, CellKind::Target | CellKind::Start))
             .map(glyph::sign)
             .next();
-        let mut fills = rows().map(|row| painter.fill(row, column));
+        let mut fills = rows().map(|row| map.fill(row, column, painter.colours));
         let (front, back) = (
             |colour| painter.colour.foreground(colour),
             |colour| painter.colour.background(colour),

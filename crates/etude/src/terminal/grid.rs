@@ -137,7 +137,7 @@ impl<'a> Painter<'a> {
 
     /// A cell's text, `width` characters long, on the cell's colour; a wall is filled instead.
     fn painted(&self, row: usize, column: usize, width: usize, text: &str) -> String {
-        match (self.map.kind(row, column), self.fill(row, column)) {
+        match (self.map.kind(row, column), self.map.fill(row, column, self.colours)) {
             (CellKind::Wall, _) if self.plain() => "#".repeat(width),
             (CellKind::Wall, Some(fill)) => format!("{}{}", self.colour.background(fill), " ".repeat(width)),
             (_, Some(fill)) if !self.plain() => {
@@ -149,14 +149,6 @@ impl<'a> Painter<'a> {
             }
             (_, None) if !self.plain() => format!("{RESET}{text}"),
             _ => text.to_owned(),
-        }
-    }
-
-    /// The colour of a cell, `None` where there is no value to show.
-    pub(super) fn fill(&self, row: usize, column: usize) -> Option<Rgb> {
-        match self.map.kind(row, column) {
-            CellKind::Wall => Some(Rgb::WALL),
-            _ => self.map.value(row, column).map(|value| self.colours.colour(value)),
         }
     }
 

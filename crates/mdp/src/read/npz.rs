@@ -1,15 +1,16 @@
-//! Large models as a pair of NumPy archives.
+//! Large models as a pair of `.npz` archives, which Python's numerical libraries write.
 //!
 //! - *transitions*: `scipy.sparse.save_npz` of a CSR matrix of shape (|S| |A|, |S|) whose row s |A| + a holds
 //!   p(. | s, a). A row without entries means that the state does not have the action.
-//! - *rewards*: r(s, a) as a dense array of shape (|S|, |A|), saved by `numpy.savez` under any one name, or as a SciPy
-//!   CSR matrix of that shape; or r(s, a, s') as a SciPy CSR matrix of the shape of the transitions.
+//! - *rewards*: r(s, a) as a dense array of shape (|S|, |A|), saved by `numpy.savez` under any one name, or as a
+//!   CSR matrix of that shape; or r(s, a, s') as a CSR matrix of the shape of the transitions.
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use super::archive::Archive;
+use super::csr::Csr;
 use crate::builder::{check_probability, check_reward, normalise};
 use crate::error::MdpError;
 use crate::mdp::Mdp;
@@ -19,8 +20,8 @@ use crate::rewards::RewardSamples;
 /// Reads a model from its two archives.
 ///
 /// # Errors
-/// Names the file, the array and what was expected. Memory stays within a small multiple of what the files really
-/// hold, whatever their headers claim.
+/// Names the file, the array and what was expected. Memory stays within a small multiple of the arrays that the files
+/// really hold, whatever their headers claim.
 pub fn read(transitions: &Path, rewards: &Path) -> Result<Mdp, MdpError> {
     let open = |path: &Path| {
         let file = File::open(path).map_err(|source| MdpError::Read {
@@ -39,7 +40,12 @@ pub fn read(transitions: &Path, rewards: &Path) -> Result<Mdp, MdpError> {
 pub fn read_from<R: Read + Seek>(transitions: (&Path, R), rewards: (&Path, R)) -> Result<Mdp, MdpError> {
     let path = transitions.0;
     let not_a_model = |source| MdpError::InFile {
-        path: path.into(),
+        path: if matches!(source, MdpError::Reward { .. }) {
+            rewards.0
+        } else {
+            path
+        }
+        .into(),
         source: Box::new(source),
     };
     let matrix = Csr::read(&mut Archive::open(path, transitions.1)?)?;
@@ -56,62 +62,8 @@ pub fn read_from<R: Read + Seek>(transitions: (&Path, R), rewards: (&Path, R)) -
             detail,
         });
     }
-    let rewards = Rewards::read(&mut Archive::open(rewards.0, rewards.1)?, &matrix)?;
-    assemble(matrix, rewards).map_err(not_a_model)
-}
-
-/// A SciPy matrix in compressed sparse rows.
-struct Csr {
-    starts: Vec<u32>,
-    indices: Vec<u32>,
-    data: Vec<f64>,
-    columns: usize,
-}
-
-impl Csr {
-    fn read<R: Read + Seek>(archive: &mut Archive<'_, R>) -> Result<Self, MdpError> {
-        let names = archive.names();
-        if let Some(missing) = ["indptr", "indices", "data", "shape"]
-            .iter()
-            .find(|name| !names.iter().any(|n| n == *name))
-        {
-            return Err(archive.fault(format!(
-                "no array `{missing}`; expected a matrix in CSR form, saved by scipy.sparse.save_npz (found: {})",
-                names.join(", ")
-            )));
-        }
-        let (_, shape) = archive.indices("shape")?;
-        let (_, starts) = archive.indices("indptr")?;
-        let (_, indices) = archive.indices("indices")?;
-        let (_, data) = archive.reals("data")?;
-        let &[rows, columns] = &shape[..] else {
-            return Err(archive.fault(format!("`shape` has {} numbers; expected 2", shape.len())));
-        };
-        let consistent = starts.len() == rows as usize + 1
-            && starts[0] == 0
-            && starts.is_sorted()
-            && starts.last().is_some_and(|&end| end as usize == indices.len())
-            && indices.len() == data.len();
-        if !consistent {
-            return Err(archive.fault(
-                "`indptr`, `indices`, `data` and `shape` do not fit together; expected a matrix in CSR form (scipy: .tocsr())",
-            ));
-        }
-        Ok(Self {
-            starts,
-            indices,
-            data,
-            columns: columns as usize,
-        })
-    }
-
-    fn rows(&self) -> usize {
-        self.starts.len() - 1
-    }
-
-    fn row(&self, row: usize) -> std::ops::Range<usize> {
-        self.starts[row] as usize..self.starts[row + 1] as usize
-    }
+    let earned = Rewards::read(&mut Archive::open(rewards.0, rewards.1)?, &matrix)?;
+    assemble(matrix, earned).map_err(not_a_model)
 }
 
 /// Rewards by row of the transition matrix.
@@ -126,11 +78,9 @@ impl Rewards {
     fn read<R: Read + Seek>(archive: &mut Archive<'_, R>, transitions: &Csr) -> Result<Self, MdpError> {
         let (rows, states) = (transitions.rows(), transitions.columns);
         let actions = rows / states;
-        let names = archive.names();
-        if let [name] = &names[..] {
+        if let [name] = &archive.names()[..] {
             let (shape, dense) = archive.reals(name)?;
-            let fits = shape == [states as u64, actions as u64] || shape == [rows as u64];
-            return if fits {
+            return if shape == [states as u64, actions as u64] || shape == [rows as u64] {
                 Ok(Self::OfRow(dense))
             } else {
                 Err(archive.fault(format!(
@@ -139,126 +89,95 @@ impl Rewards {
             };
         }
         let matrix = Csr::read(archive)?;
-        match (matrix.rows(), matrix.columns) {
+        let columns = matrix.columns;
+        if let Some(column) = matrix.indices.iter().find(|&&column| column as usize >= columns) {
+            return Err(archive.fault(format!("`indices` holds {column}; the matrix has {columns} columns")));
+        }
+        match (matrix.rows(), columns) {
             (r, c) if (r, c) == (states, actions) => Ok(Self::OfRow(matrix.dense())),
             (r, c) if (r, c) == (rows, states) => Ok(Self::OfTransition(transitions.look_up(&matrix))),
             (r, c) => Err(archive.fault(format!(
-                "the matrix has shape ({r}, {c}); expected ({states}, {actions}) for r(s, a) or ({rows}, {states}) for r(s, a, s')"
+                "the matrix has shape ({r}, {c}); expected ({states}, {actions}) for r(s, a) or ({rows}, {states}) for \
+                 r(s, a, s')"
             ))),
         }
     }
 }
 
-impl Csr {
-    /// All entries, row by row.
-    fn dense(&self) -> Vec<f64> {
-        let mut dense = vec![0.0; self.rows() * self.columns];
-        for row in 0..self.rows() {
-            for entry in self.row(row) {
-                if let Some(cell) = dense.get_mut(row * self.columns + self.indices[entry] as usize) {
-                    *cell += self.data[entry];
-                }
-            }
-        }
-        dense
-    }
-
-    /// The entries of `other` at the places of this matrix, zero where it has none.
-    fn look_up(&self, other: &Self) -> Vec<f64> {
-        let mut found = Vec::with_capacity(self.data.len());
-        for row in 0..self.rows() {
-            let mut entries: Vec<(u32, f64)> = other.row(row).map(|e| (other.indices[e], other.data[e])).collect();
-            entries.sort_unstable_by_key(|&(column, _)| column);
-            found.extend(self.row(row).map(|e| {
-                entries
-                    .binary_search_by_key(&self.indices[e], |&(column, _)| column)
-                    .map_or(0.0, |at| entries[at].1)
-            }));
-        }
-        found
-    }
-}
-
 /// Checks every row and moves the arrays into a model, without a second copy of them.
 fn assemble(matrix: Csr, rewards: Rewards) -> Result<Mdp, MdpError> {
-    let states = matrix.columns;
-    let actions = matrix.rows() / states;
-    let Csr {
-        starts,
-        indices: mut next,
-        data: mut probability,
-        ..
-    } = matrix;
+    let (states, rows) = (matrix.columns, matrix.rows());
     let mut mdp = Mdp {
         state_rows: Vec::with_capacity(states + 1),
-        row_starts: vec![0],
+        row_starts: Vec::with_capacity(rows + 1),
+        reward: Vec::with_capacity(rows),
+        next: matrix.indices,
+        probability: matrix.data,
         ..Mdp::default()
     };
-    mdp.row_starts.reserve_exact(starts.len());
-    mdp.reward.reserve_exact(starts.len());
     mdp.state_rows.push(0);
+    mdp.row_starts.push(0);
     let mut labels = Vec::new();
+    let mut labels_are_indices = true;
+    let mut bounds = matrix.starts.windows(2).zip(0..);
     for state in 0..states {
-        for action in 0..actions {
-            let row = state * actions + action;
-            let range = starts[row] as usize..starts[row + 1] as usize;
+        let first_row = mdp.reward.len();
+        for (action, (bounds, row)) in (0..).zip(bounds.by_ref().take(rows / states)) {
+            let range = bounds[0] as usize..bounds[1] as usize;
             if range.is_empty() {
                 continue;
             }
-            let label = action as u32;
-            for (&next, &probability) in next[range.clone()].iter().zip(&probability[range.clone()]) {
-                let next = next as usize;
-                if next >= states {
-                    return Err(MdpError::NextState {
-                        state,
-                        action: label,
-                        next,
-                        states,
-                    });
-                }
-                check_probability(state, label, next, probability)?;
-            }
-            normalise(state, label, &mut probability[range.clone()])?;
+            let (next, probability) = (&mdp.next[range.clone()], &mut mdp.probability[range.clone()]);
+            check_row(state, action, next, probability, states)?;
             let reward = match &rewards {
                 Rewards::OfRow(reward) => reward[row],
-                Rewards::OfTransition(reward) => probability[range.clone()]
-                    .iter()
-                    .zip(&reward[range.clone()])
-                    .map(|(p, r)| p * r)
-                    .sum(),
+                Rewards::OfTransition(reward) => probability.iter().zip(&reward[range]).map(|(p, r)| p * r).sum(),
             };
-            check_reward(state, label, reward)?;
+            check_reward(state, action, reward)?;
+            labels_are_indices &= action as usize == mdp.reward.len() - first_row;
+            labels.push(action);
             mdp.reward.push(reward);
-            mdp.row_starts.push(range.end as u32);
-            labels.push(label);
+            mdp.row_starts.push(bounds[1]);
         }
-        let rows = *mdp.state_rows.last().unwrap_or(&0) as usize..mdp.reward.len();
-        if rows.is_empty() {
+        if mdp.reward.len() == first_row {
             return Err(MdpError::NoActions { state });
         }
         // As in `MdpBuilder::build`: a state that can only stay, for nothing, is terminal in all but name.
-        let transitions = mdp.row_starts[rows.start] as usize..mdp.row_starts[rows.end] as usize;
-        if mdp.reward[rows.clone()].iter().all(|&r| r == 0.0)
-            && next[transitions.clone()].iter().all(|&n| n as usize == state)
-        {
-            next[transitions].fill(TERMINAL);
+        let transitions = mdp.row_starts[first_row] as usize..mdp.row_starts[mdp.reward.len()] as usize;
+        let successors = &mut mdp.next[transitions];
+        let stays = successors.iter().all(|&next| next as usize == state);
+        if stays && mdp.reward[first_row..].iter().all(|&reward| reward == 0.0) {
+            successors.fill(TERMINAL);
         }
-        mdp.state_rows.push(rows.end as u32);
+        mdp.state_rows.push(mdp.reward.len() as u32);
     }
-    let all_actions = labels.len() == starts.len() - 1;
-    let samples = match rewards {
-        Rewards::OfRow(_) => None,
-        Rewards::OfTransition(of_transition) => Some(RewardSamples {
+    mdp.labels = (!labels_are_indices).then_some(labels);
+    if let Rewards::OfTransition(of_transition) = rewards {
+        mdp.samples = Some(RewardSamples {
             of_transition,
             starts: vec![0; mdp.reward.len() + 1],
             ..RewardSamples::default()
-        }),
-    };
-    Ok(Mdp {
-        next,
-        probability,
-        labels: (!all_actions).then_some(labels),
-        samples,
-        ..mdp
-    })
+        });
+    }
+    Ok(mdp)
 }
+
+/// Checks p(. | s, a) and scales it so that it sums to one exactly.
+fn check_row(state: usize, action: u32, next: &[u32], probability: &mut [f64], states: usize) -> Result<(), MdpError> {
+    for (&next, &probability) in next.iter().zip(&*probability) {
+        let next = next as usize;
+        if next >= states {
+            return Err(MdpError::NextState {
+                state,
+                action,
+                next,
+                states,
+            });
+        }
+        check_probability(state, action, next, probability)?;
+    }
+    normalise(state, action, probability)
+}
+
+#[cfg(test)]
+mod tests;

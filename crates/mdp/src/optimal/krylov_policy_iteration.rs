@@ -1,0 +1,181 @@
+//! Policy iteration that solves for each policy's values only as far as it pays: inexact policy iteration with a
+//! Krylov inner solver (Gargiani, Liao-McPherson, Zanelli and Lygeros 2022; for the name, the inexact Newton methods
+//! of Dembo, Eisenstat and Steihaug 1982, since policy iteration is Newton's method on T v = v).
+//!
+//! Each iteration improves the policy by sweeps over all states and then adds Newton's correction d of that policy,
+//! (I - gamma P_pi) d = T_pi v - v ([`super::correction`]). How many sweeps, and how d is found, depends on how fast
+//! the chains mix, which a few sweeps of value iteration show by the span of their residuals:
+//!
+//! - *Fast*: the error is soon nearly the same in all states. That part is added at once, and a few Gauss-Seidel sweeps
+//!   of the policy's equations do for the rest.
+//! - *Slow*: news has far to go. Gauss-Seidel sweeps of T in alternating directions carry it, BiCGSTAB finds d, and
+//!   only over the states that still move ([`super::awake`]).
+//!
+//! When the residual is small, one Jacobi sweep gives the guaranteed bound and the answer. It alone decides the
+//! answer's accuracy: the corrections are in 32 bits and stop early.
+
+use rayon::prelude::*;
+
+use super::Raw;
+use super::awake::Awake;
+use super::correction::{self, Workspace};
+use super::policy_system::PolicySystem;
+use super::progress::Progress;
+use crate::bound::Residual;
+use crate::error::MdpError;
+use crate::model::Model;
+use crate::sweep::{self, Direction};
+
+/// Sweeps of value iteration that show how fast the chains mix.
+const TRIAL_SWEEPS: usize = 5;
+
+/// Mixing is fast where the last of those sweeps shrinks the span at least by this factor.
+const FAST: f64 = 0.85;
+
+/// Sweeps of the policy's equations for each policy, where mixing is fast.
+const POLICY_SWEEPS: usize = 4;
+
+/// The most sweeps of T for each policy, where mixing is slow; one suffices where it changes fewer than one in SETTLED
+/// of the actions.
+const SLOW_SWEEPS: usize = 3;
+const SETTLED: usize = 1000;
+
+/// How far the correction's equations are solved, as a fraction of their right side.
+const REDUCTION: f32 = 0.1;
+
+/// The most matrix products spent on one correction. While policies still change much, more would be wasted; where a
+/// correction ends here and the residual hardly shrinks, the limit is doubled.
+const MAX_STEPS: usize = 20;
+
+/// A block of states sleeps while it moves by less than this fraction of the residual aimed at.
+const ASLEEP: f64 = 0.1;
+
+/// States of one partial sum; partial sums are added in order.
+const BLOCK: usize = 8192;
+
+/// The vectors of the iteration.
+struct State {
+    values: Vec<f64>,
+    backed_up: Vec<f64>,
+    greedy: Vec<u32>,
+}
+
+pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
+    let states = model.states();
+    let values = initial_values(model, progress.discount);
+    let mut state = State { values, backed_up: vec![0.0; states], greedy: vec![0; states] };
+    let mut spans = [f64::INFINITY; 2];
+    for _ in 0..TRIAL_SWEEPS {
+        let residual = state.sweep(model, progress);
+        if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
+            return Ok(state.finish(residual, bound));
+        }
+        std::mem::swap(&mut state.values, &mut state.backed_up);
+        spans = [spans[1], residual.high - residual.low];
+    }
+    if spans[1] <= FAST * spans[0] && !model.has_terminal() { fast(model, state, progress) } else { slow(model, state, progress) }
+}
+
+fn fast<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
+    let everything = Awake::all(model.states());
+    let mut corrections = vec![0.0; model.states()];
+    let mut workspace = Workspace::default();
+    let mut system = None;
+    loop {
+        let residual = state.sweep(model, progress);
+        if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
+            return Ok(state.finish(residual, bound));
+        }
+        std::mem::swap(&mut state.values, &mut state.backed_up);
+        state.add_common_error(progress.discount);
+        let (now, _) =
+            PolicySystem::new(model, progress.discount, &state.greedy, &state.values, &everything, system.take());
+        correction::gauss_seidel(&now, &mut corrections, POLICY_SWEEPS, &mut workspace);
+        progress.sweeps += POLICY_SWEEPS;
+        everything.add(&mut state.values, &corrections);
+        system = Some(now);
+    }
+}
+
+fn slow<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
+    let (discount, target) = (progress.discount, progress.residual_target());
+    let mut awake = Awake::none(model.states());
+    let mut corrections = Vec::new();
+    let mut workspace = Workspace::default();
+    let mut system = None;
+    let mut direction = Direction::Backward;
+    let (mut max_steps, mut steps, mut before) = (MAX_STEPS, 0, f64::INFINITY);
+    loop {
+        let State { values, backed_up, greedy } = &mut state;
+        for _ in 0..SLOW_SWEEPS {
+            let (_, switched) = sweep::gauss_seidel(model, discount, direction, values, backed_up, greedy);
+            awake.note_sweep(backed_up, values, ASLEEP * target);
+            direction = direction.reverse();
+            progress.sweeps += 1;
+            if switched < model.states() / SETTLED {
+                break;
+            }
+        }
+        awake.renumber();
+        let (now, residual) = PolicySystem::new(model, discount, greedy, values, &awake, system.take());
+        if residual.sup().min(residual.high - residual.low) <= 10.0 * target || awake.count() == 0 {
+            let residual = state.sweep(model, progress);
+            if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
+                return Ok(state.finish(residual, bound));
+            }
+        } else {
+            progress.iterate(residual)?;
+        }
+        if steps >= max_steps - 1 && residual.sup() > 0.5 * before {
+            max_steps *= 2;
+        }
+        before = residual.sup();
+        corrections.clear();
+        corrections.resize(awake.count(), 0.0);
+        steps = correction::bicgstab(&now, &mut corrections, REDUCTION, max_steps, &mut workspace);
+        progress.sweeps += steps;
+        awake.correct(&mut state.values, &corrections, ASLEEP * target);
+        system = Some(now);
+    }
+}
+
+impl State {
+    /// T v and the policy greedy for v.
+    fn sweep<M: Model>(&mut self, model: &M, progress: &mut Progress<'_>) -> Residual {
+        progress.sweeps += 1;
+        sweep::jacobi(model, progress.discount, &self.values, &mut self.backed_up, &mut self.greedy)
+    }
+
+    /// Adds to T v what the mean residual says is missing from it in all states alike, gamma / (1 - gamma) times that
+    /// mean. (Not the middle of MacQueen's bounds: after a policy has been evaluated the residuals are zero nearly
+    /// everywhere and positive in a few states, and sweeps would have to undo the middle.)
+    fn add_common_error(&mut self, discount: f64) {
+        let (backed_up, before) = (&self.values, &self.backed_up);
+        let sums: Vec<f64> = backed_up
+            .par_chunks(BLOCK)
+            .zip(before.par_chunks(BLOCK))
+            .map(|(after, before)| after.iter().zip(before).map(|(after, before)| after - before).sum())
+            .collect();
+        let missing = discount / (1.0 - discount) * sums.iter().sum::<f64>() / self.values.len() as f64;
+        self.values.par_chunks_mut(BLOCK).for_each(|values| values.iter_mut().for_each(|value| *value += missing));
+    }
+
+    fn finish(self, residual: Residual, bound: f64) -> Raw {
+        Raw { values: self.backed_up, greedy: self.greedy, residual, bound }
+    }
+}
+
+/// The values that all states start from: those of earning the middle one of the best immediate rewards for ever. On a
+/// map where most cells earn the same, far from anything of interest they are the answer.
+fn initial_values<M: Model>(model: &M, discount: f64) -> Vec<f64> {
+    let best_reward = |state| (0..model.actions(state)).map(|a| model.reward(state, a)).reduce(f64::max);
+    let mut values: Vec<f64> = (0..model.states()).filter_map(best_reward).collect();
+    let mut start = 0.0;
+    if !values.is_empty() && !model.has_terminal() {
+        let middle = values.len() / 2;
+        start = *values.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount);
+    }
+    values.clear();
+    values.resize(model.states(), start);
+    values
+}

@@ -1,0 +1,69 @@
+//! Vector arithmetic in fixed blocks, so that the bytes of a result do not depend on the number of threads.
+
+use rayon::prelude::*;
+
+/// Entries of a vector that one task handles: 32 KiB, so that it pays to hand it to another thread.
+pub(crate) const BLOCK: usize = 4096;
+
+/// Sum of a_i b_i. Each block is summed by itself and the sums are added in order.
+pub(crate) fn dot(a: &[f64], b: &[f64]) -> f64 {
+    if a.len() <= BLOCK {
+        return dot_block(a, b);
+    }
+    let blocks = a.par_chunks(BLOCK).zip(b.par_chunks(BLOCK));
+    let sums: Vec<f64> = blocks.map(|(a, b)| dot_block(a, b)).collect();
+    sums.iter().sum()
+}
+
+/// Eight sums side by side fill the vector registers; one alone would wait for each addition.
+fn dot_block(a: &[f64], b: &[f64]) -> f64 {
+    let (a_lanes, a_rest) = a.as_chunks::<8>();
+    let (b_lanes, b_rest) = b.as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for (a, b) in a_lanes.iter().zip(b_lanes) {
+        for lane in 0..8 {
+            sums[lane] += a[lane] * b[lane];
+        }
+    }
+    let rest: f64 = a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+/// y_i = f(y_i, a_i, b_i).
+pub(crate) fn combine(y: &mut [f64], a: &[f64], b: &[f64], f: impl Fn(f64, f64, f64) -> f64 + Sync) {
+    let block = |((y, a), b): ((&mut [f64], &[f64]), &[f64])| {
+        for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
+            *y = f(*y, a, b);
+        }
+    };
+    if y.len() <= BLOCK {
+        return block(((y, a), b));
+    }
+    y.par_chunks_mut(BLOCK)
+        .zip(a.par_chunks(BLOCK))
+        .zip(b.par_chunks(BLOCK))
+        .for_each(block);
+}
+
+/// Largest absolute value; zero for an empty vector.
+pub(crate) fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(0.0, |largest, value| value.abs().max(largest))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_and_combinations_span_blocks() {
+        let n = 2 * BLOCK + 13;
+        let a: Vec<f64> = (0..n).map(|i| (i % 7) as f64).collect();
+        let b: Vec<f64> = (0..n).map(|i| (i % 3) as f64).collect();
+        let expected: f64 = a.iter().zip(&b).map(|(a, b)| a * b).sum();
+        assert_eq!(dot(&a, &b).to_bits(), expected.to_bits(), "sums of whole numbers are exact");
+        let mut y = vec![1.0; n];
+        combine(&mut y, &a, &b, |y, a, b| y + 10.0 * a + 100.0 * b);
+        assert!(y.iter().enumerate().all(|(i, &y)| y == (1 + 10 * (i % 7) + 100 * (i % 3)) as f64));
+        assert!(largest(&y) == 261.0 && largest(&[]) == 0.0);
+    }
+}

@@ -1,0 +1,137 @@
+//! One pass of Bellman optimality backups over all states, the same bytes on any number of threads.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use crate::bound::Residual;
+use crate::model::{Model, value_of};
+
+/// States that one task backs up. The division into blocks depends on the model alone.
+const BLOCK: usize = 4096;
+
+/// Jacobi: `backed_up` = T `values`, with `greedy` receiving the first maximising action of each state.
+pub(crate) fn jacobi<M: Model>(
+    model: &M,
+    discount: f64,
+    values: &[f64],
+    backed_up: &mut [f64],
+    greedy: &mut [u32],
+) -> Residual {
+    backed_up
+        .par_chunks_mut(BLOCK)
+        .zip(greedy.par_chunks_mut(BLOCK))
+        .enumerate()
+        .map(|(block, (backed_up, greedy))| {
+            let first = block * BLOCK;
+            model.backup_block(first, discount, values, backed_up, greedy);
+            let mut residual = Residual::NONE;
+            for (before, after) in values[first..].iter().zip(&*backed_up) {
+                residual.join_state(*before, *after);
+            }
+            residual
+        })
+        .reduce(|| Residual::NONE, Residual::join)
+}
+
+/// The direction in which a Gauss-Seidel sweep visits the states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    /// From the first state to the last.
+    Forward,
+    /// From the last state to the first.
+    Backward,
+}
+
+impl Direction {
+    /// The other direction.
+    pub(crate) fn reverse(self) -> Self {
+        match self {
+            Self::Forward => Self::Backward,
+            Self::Backward => Self::Forward,
+        }
+    }
+}
+
+/// Divides `0..states` into the parts that a Gauss-Seidel sweep may visit at the same time: few, because each part
+/// sees the others' values of the sweep before, and as many for one thread as for two, so that the bytes agree.
+pub(crate) fn parts(states: usize) -> Vec<Range<usize>> {
+    let count = match states {
+        0..20_000 => 1,
+        20_000..300_000 => 2,
+        _ => 4,
+    };
+    (0..count).map(|part| part * states / count..(part + 1) * states / count).collect()
+}
+
+/// Gauss-Seidel: backs up `values` in place, part by part, each state from the newest values of its part and, for
+/// the other parts, from `before`, to which `values` is copied first. Returns the greatest change of a value and how many
+/// states changed their greedy action.
+pub(crate) fn gauss_seidel<M: Model>(
+    model: &M,
+    discount: f64,
+    direction: Direction,
+    values: &mut [f64],
+    before: &mut [f64],
+    greedy: &mut [u32],
+) -> (f64, usize) {
+    let parts = parts(values.len());
+    before.copy_from_slice(values);
+    let before = &*before;
+    let mut tasks = Vec::with_capacity(parts.len());
+    let (mut values, mut greedy) = (values, greedy);
+    for part in parts {
+        let (own_values, rest) = values.split_at_mut(part.len());
+        let (own_greedy, rest_greedy) = greedy.split_at_mut(part.len());
+        tasks.push((part.start, own_values, own_greedy));
+        (values, greedy) = (rest, rest_greedy);
+    }
+    tasks
+        .into_par_iter()
+        .map(|(first, values, greedy)| {
+            let (mut greatest, mut switched) = (0.0_f64, 0);
+            for step in 0..values.len() {
+                let offset = if direction == Direction::Forward { step } else { values.len() - 1 - step };
+                let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
+                greatest = greatest.max((value - values[offset]).abs());
+                switched += usize::from(greedy[offset] != action);
+                (values[offset], greedy[offset]) = (value, action);
+            }
+            (greatest, switched)
+        })
+        .reduce(|| (0.0, 0), |a, b| (a.0.max(b.0), a.1 + b.1))
+}
+
+/// max over a of (r(s, a) + gamma sum over s' != s of p(s'|s, a) v(s')) / (1 - gamma p(s|s, a)): the backup in which
+/// the state's own new value stands on both sides, solved for it. Without this a state that can stay where it is
+/// would approach its value by a factor gamma a sweep.
+#[inline]
+fn backup_in_place<M: Model>(
+    model: &M,
+    discount: f64,
+    state: usize,
+    first: usize,
+    values: &[f64],
+    before: &[f64],
+) -> (f64, u32) {
+    let mut best = (f64::NEG_INFINITY, 0);
+    for action in 0..model.actions(state) {
+        let (mut elsewhere, mut stay) = (0.0, 0.0);
+        model.successors(state, action, |next, probability| {
+            let offset = (next as usize).wrapping_sub(first);
+            if next as usize == state {
+                stay += probability;
+            } else {
+                elsewhere += probability * values.get(offset).copied().unwrap_or_else(|| value_of(before, next));
+            }
+        });
+        let mut q = model.reward(state, action) + discount * elsewhere;
+        if stay > 0.0 {
+            q /= 1.0 - discount * stay;
+        }
+        if q > best.0 {
+            best = (q, action as u32);
+        }
+    }
+    if best.0 == f64::NEG_INFINITY { (0.0, 0) } else { best }
+}
