@@ -11,12 +11,13 @@ use clap_complete::Shell;
 use crate::error::{CommandError, Context as _};
 use crate::output::{self, Output};
 use crate::recipe::Override;
-use crate::{bug, completions, doctor};
+use crate::{bug, completions, doctor, mdp, tour};
 
 /// The examples below a command's help, under a heading that looks like clap's own.
 macro_rules! examples {
     ($($line:literal)+) => { concat!("\x1b[1;4mExamples:\x1b[0m", $("\n  ", $line),+) };
 }
+pub(crate) use examples;
 
 /// Train, align, evaluate and serve twelve learning systems, from the Bellman equation to Kimi-VL.
 #[derive(Debug, Parser)]
@@ -26,9 +27,9 @@ macro_rules! examples {
     arg_required_else_help = true,
     max_term_width = 100,
     after_help = examples! {
-        "etude doctor                 see what this machine offers"
-        "etude doctor --json          the same for a program"
-        "etude completions fish       print the shell completions for fish"
+        "etude tour                                      everything that works, in one report"
+        "etude mdp solve recipes/mdp/grid-5x5.toml       the optimal policy of a grid world"
+        "etude mdp solve frozenlake.json --gamma 0.99    and of a model of your own"
     }
 )]
 struct Cli {
@@ -70,6 +71,24 @@ pub(crate) struct Options {
 // Domains come first, in the order of the twelve systems. A domain's arguments and its `run` live in its own module.
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Play every system that works, on small tasks, and write one report
+    #[command(after_help = examples! {
+        "etude tour                        a minute on two cores"
+        "etude tour --only state-values    one system alone"
+    })]
+    Tour {
+        /// Play only these systems, separated by commas
+        #[arg(long, value_name = "SYSTEM", value_delimiter = ',')]
+        only: Vec<tour::System>,
+    },
+
+    /// Plan exactly on finite Markov decision processes: state values and optimal policies
+    #[command(subcommand, after_help = examples! {
+        "etude mdp solve recipes/mdp/grid-5x5.toml"
+        "etude mdp solve frozenlake.json --gamma 0.99 --json"
+    })]
+    Mdp(mdp::Verb),
+
     /// See what this machine offers, and what is missing
     #[command(after_help = examples! {
         "etude doctor"
@@ -120,6 +139,8 @@ fn execute(cli: &Cli) -> Result<(), CommandError> {
         .failed_run(|| "cannot start the worker threads".into())?;
 
     match &cli.command {
+        Command::Tour { only } => tour::run(only, options, &output)?,
+        Command::Mdp(verb) => mdp::run(verb, options, &output)?,
         Command::Doctor => doctor::run(&output),
         Command::Completions { shell } => completions::run::<Cli>(*shell, &output),
     }

@@ -9,10 +9,13 @@ mod completions;
 mod doctor;
 pub mod error;
 pub mod interrupt;
+mod mdp;
 pub mod output;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+mod run_report;
 pub mod terminal;
+mod tour;
 
 pub use cli::run;

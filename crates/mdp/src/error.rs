@@ -132,6 +132,19 @@ pub enum MdpError {
         /// An action that avoids it.
         action: u32,
     },
+    /// With discount 1 the policy to evaluate never ends, so that its values are not defined.
+    #[error(
+        "with discount 1 the policy must reach a terminal state, but from state {state} it never does; use a discount below 1"
+    )]
+    EndlessPolicy {
+        /// A state from which the end is out of reach.
+        state: usize,
+    },
+    /// With discount 1 no error bound can be given, because episodes have no known bound.
+    #[error(
+        "with discount 1 no bound on the expected length of an episode could be computed: the end is out of reach, or too far for 64-bit arithmetic; use a discount below 1"
+    )]
+    UnboundedEpisode,
     /// A policy does not fit its model.
     #[error("the policy does not fit the model: {0}")]
     Policy(String),
@@ -181,4 +194,15 @@ pub enum MdpError {
     /// The caller asked to stop.
     #[error("interrupted after {0} iterations")]
     Interrupted(usize),
+}
+
+impl MdpError {
+    /// A setting out of its range.
+    pub(crate) fn setting(name: &'static str, found: impl ToString, expected: &'static str) -> Self {
+        Self::Setting {
+            name,
+            found: found.to_string(),
+            expected,
+        }
+    }
 }

@@ -247,12 +247,19 @@ mod tests {
         let uniform = Policy::uniform(&model);
         assert_eq!(
             entries(&uniform),
-            [vec![(0, 0.5), (1, 0.5)], vec![(0, 1. / 3.), (1, 1. / 3.), (2, 1. / 3.)], vec![]]
+            [
+                vec![(0, 0.5), (1, 0.5)],
+                vec![(0, 1. / 3.), (1, 1. / 3.), (2, 1. / 3.)],
+                vec![]
+            ]
         );
         let deterministic = Policy::deterministic(&model, vec![1, 2, 77]).unwrap();
         assert_eq!(entries(&deterministic), [vec![(1, 1.0)], vec![(2, 1.0)], vec![]]);
         let stochastic = Policy::stochastic(&model, &[vec![0.25, 0.75], vec![0.0, 1.0, 0.0], vec![]]).unwrap();
-        assert_eq!(entries(&stochastic), [vec![(0, 0.25), (1, 0.75)], vec![(1, 1.0)], vec![]]);
+        assert_eq!(
+            entries(&stochastic),
+            [vec![(0, 0.25), (1, 0.75)], vec![(1, 1.0)], vec![]]
+        );
         for policy in [uniform, deterministic, stochastic] {
             policy.check_fits(&model).unwrap();
         }
@@ -280,13 +287,28 @@ mod tests {
         let model = model();
         let stochastic = |first: Vec<f64>| Policy::stochastic(&model, &[first, vec![1.0, 0.0, 0.0], vec![]]);
         for (error, expected) in [
-            (Policy::deterministic(&model, vec![0, 3, 0]), "state 1: action index 3; expected one below 3"),
+            (
+                Policy::deterministic(&model, vec![0, 3, 0]),
+                "state 1: action index 3; expected one below 3",
+            ),
             (Policy::deterministic(&model, vec![0]), "it has 1 states; expected 3"),
-            (stochastic(vec![1.0]), "state 0: 1 probabilities; expected 2, one an action"),
-            (stochastic(vec![1.5, -0.5]), "state 0: the probability of action index 0 is 1.5"),
+            (
+                stochastic(vec![1.0]),
+                "state 0: 1 probabilities; expected 2, one an action",
+            ),
+            (
+                stochastic(vec![1.5, -0.5]),
+                "state 0: the probability of action index 0 is 1.5",
+            ),
             (stochastic(vec![0.5, f64::NAN]), "action index 1 is NaN"),
-            (stochastic(vec![0.5, 0.4]), "state 0: the probabilities sum to 0.9; expected 1"),
-            (stochastic(vec![0.0, 0.0]), "state 0: the probabilities sum to 0; expected 1"),
+            (
+                stochastic(vec![0.5, 0.4]),
+                "state 0: the probabilities sum to 0.9; expected 1",
+            ),
+            (
+                stochastic(vec![0.0, 0.0]),
+                "state 0: the probabilities sum to 0; expected 1",
+            ),
         ] {
             let message = error.unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");

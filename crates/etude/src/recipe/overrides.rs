@@ -36,7 +36,7 @@ impl Override {
     }
 
     /// The path of keys from the root of the recipe; never empty.
-    pub(super) fn keys(&self) -> &[String] {
+    pub(crate) fn keys(&self) -> &[String] {
         &self.keys
     }
 

@@ -21,8 +21,11 @@
 mod spec;
 mod stencil;
 
+use rand::{Rng, RngExt};
+
 use crate::error::MdpError;
 use crate::model::Model;
+use crate::simulate::Sample;
 
 pub use spec::{GridRewards, GridWorldSpec};
 
@@ -256,5 +259,20 @@ impl Model for GridWorld {
 
     fn has_terminal(&self) -> bool {
         self.kinds.iter().any(|&kind| self.is_terminal(kind))
+    }
+}
+
+impl Sample for GridWorld {
+    /// Draws the direction that the agent really takes, and with it the reward that it really earns.
+    fn sample(&self, state: usize, action: usize, random: &mut impl Rng) -> (u32, f64) {
+        let slips: f64 = random.random();
+        let way = match action {
+            STAY => STAY,
+            _ if slips >= self.slip => action,
+            _ if slips < self.slip / 2.0 => sides(action)[0],
+            _ => sides(action)[1],
+        };
+        let next = self.neighbours(state)[way].unwrap_or(state);
+        (next as u32, self.outcomes(state, |_| 0.0)[way])
     }
 }

@@ -13,6 +13,11 @@
 //! The sweep goes down a strip of columns with w of three rows at hand, which stay in the first-level cache, and
 //! computes w of each cell once. What cannot be entered is kept as NaN, so that edges need no code of their own.
 
+#![expect(
+    clippy::inline_always,
+    reason = "the loops must take on the vector instructions of `with_simd`"
+)]
+
 use std::hint::select_unpredictable;
 use std::ops::Range;
 
@@ -73,6 +78,7 @@ impl WithSimd for Block<'_> {
         } else {
             0..columns
         };
+        #[expect(clippy::large_stack_arrays, reason = "24 KiB; an allocation a block would cost more")]
         let mut rows: [Row; 3] = [[f64::NAN; _]; 3];
         let [mut above, mut here, mut below] = rows.each_mut();
         for left in wanted.clone().step_by(STRIP) {
@@ -104,10 +110,6 @@ struct Backup<'a> {
     values: &'a [f64],
 }
 
-#[expect(
-    clippy::inline_always,
-    reason = "the loops must take on the vector instructions of `with_simd`"
-)]
 impl Backup<'_> {
     /// w of a row's part of the strip and of one cell more on either side, NaN where there is none to enter.
     #[inline(always)]
@@ -155,7 +157,7 @@ impl Backup<'_> {
             best = better(best, straight * down + across, 2);
             best = better(best, straight * left + along, 3);
             best = better(best, stay, 4);
-            let terminal = (kinds[i] == CellKind::Wall) | (kinds[i] == end);
+            let terminal = kinds[i] == CellKind::Wall || kinds[i] == end;
             backed_up[i] = select_unpredictable(terminal, 0.0, best.0);
             greedy[i] = select_unpredictable(terminal, 0, best.1) as u32;
         }
@@ -164,10 +166,6 @@ impl Backup<'_> {
 
 /// The better of the best so far and of the next action; the earlier one where they are equal. Actions are as wide as
 /// values here, so that they share their lanes.
-#[expect(
-    clippy::inline_always,
-    reason = "it must take on the vector instructions of `with_simd`"
-)]
 #[inline(always)]
 fn better(best: (f64, u64), value: f64, action: u64) -> (f64, u64) {
     let is_better = value > best.0;

@@ -87,11 +87,15 @@ impl<'de, M: Model> Visitor<'de> for PolicyOf<'_, M> {
                 .next_element()
                 .map_err(|error| in_state(&error))?
                 .ok_or_else(|| A::Error::custom(format!("{state} entries; expected {states}, one a state")))?;
-            entry.push_to(&mut rows, self.0, state).map_err(|detail| in_state(&detail))?;
+            entry
+                .push_to(&mut rows, self.0, state)
+                .map_err(|detail| in_state(&detail))?;
         }
         match list.next_element::<IgnoredAny>()? {
             None => Ok(rows.into_policy()),
-            Some(_) => Err(A::Error::custom(format!("more than {states} entries; expected one a state"))),
+            Some(_) => Err(A::Error::custom(format!(
+                "more than {states} entries; expected one a state"
+            ))),
         }
     }
 
@@ -237,19 +241,31 @@ mod tests {
             ("", "EOF while parsing a value"),
             ("3", "expected a list with one entry a state"),
             ("{}", r#"the object has no key "policy""#),
-            (r#"{"policy": [0, 10, 0], "policy": []}"#, r#"the key "policy" comes twice"#),
+            (
+                r#"{"policy": [0, 10, 0], "policy": []}"#,
+                r#"the key "policy" comes twice"#,
+            ),
             ("[0, 10]", "2 entries; expected 3, one a state"),
             ("[0, 10, null, 0]", "more than 3 entries"),
             ("[0, 10, null] x", "trailing characters"),
             ("[0, 2, null]", "state 1: no action 2; expected one of 10, 20, 30"),
-            ("[-1, 10, null]", "state 0: invalid value: integer `-1`, expected an action label"),
+            (
+                "[-1, 10, null]",
+                "state 0: invalid value: integer `-1`, expected an action label",
+            ),
             ("[5000000000, 10, null]", "state 0: no action 5000000000"),
-            (r#"["up", 10, null]"#, "state 0: invalid type: string \"up\", expected an action label"),
+            (
+                r#"["up", 10, null]"#,
+                "state 0: invalid type: string \"up\", expected an action label",
+            ),
             ("[null, 10, null]", "state 0: null; expected an action"),
             (r#"[{"9": 1}, 10, null]"#, "state 0: no action 9; expected one of 0, 1"),
             (r#"[{"0": 0.5, "00": 0.5}, 10, null]"#, "state 0"),
             (r#"[{"0": 0.5, "0": 0.5}, 10, null]"#, "state 0: action 0 comes twice"),
-            ("[[0.5, 0.6], 10, null]", "state 0: the probabilities sum to 1.1; expected 1"),
+            (
+                "[[0.5, 0.6], 10, null]",
+                "state 0: the probabilities sum to 1.1; expected 1",
+            ),
             ("[[1], 10, null]", "state 0: 1 probabilities; expected 2"),
             ("[{}, 10, null]", "state 0: the probabilities sum to 0"),
         ] {

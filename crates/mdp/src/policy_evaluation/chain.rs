@@ -30,9 +30,17 @@ pub(crate) struct Residual {
 }
 
 impl Residual {
+    /// Of no state.
     const NONE: Self = Self {
         low: f64::INFINITY,
         high: f64::NEG_INFINITY,
+        scale: 0.0,
+    };
+
+    /// What stands where a residual could not be had.
+    pub(crate) const UNBOUNDED: Self = Self {
+        low: f64::NEG_INFINITY,
+        high: f64::INFINITY,
         scale: 0.0,
     };
 
@@ -40,7 +48,7 @@ impl Residual {
     #[inline]
     pub(crate) fn include(&mut self, residual: f64, value: f64) {
         if residual.is_nan() {
-            (self.low, self.high) = (f64::NEG_INFINITY, f64::INFINITY);
+            *self = Self::UNBOUNDED;
         }
         self.low = self.low.min(residual);
         self.high = self.high.max(residual);
@@ -108,7 +116,9 @@ impl Chain {
             row.sort_by_key(|&(next, _)| next);
             for same in row.chunk_by(|a, b| a.0 == b.0) {
                 chain.next.push(same[0].0);
-                chain.probability.push(same.iter().map(|(_, probability)| probability).sum());
+                chain
+                    .probability
+                    .push(same.iter().map(|(_, probability)| probability).sum());
             }
             chain.reward.push(reward);
             if chain.next.len() >= u32::MAX as usize {
@@ -134,7 +144,7 @@ impl Chain {
     }
 
     /// The same chain with its states renamed: state `order[i]` becomes state i.
-    pub(crate) fn reordered(&self, order: &[u32]) -> Self {
+    pub(super) fn reordered(&self, order: &[u32]) -> Self {
         let mut rank = vec![0; order.len()];
         for (new, &old) in order.iter().enumerate() {
             rank[old as usize] = new as u32;
@@ -151,10 +161,16 @@ impl Chain {
         for &old in order {
             let (next, probability) = self.row(old as usize);
             row.clear();
-            row.extend(next.iter().map(|&next| rank[next as usize]).zip(probability.iter().copied()));
+            row.extend(
+                next.iter()
+                    .map(|&next| rank[next as usize])
+                    .zip(probability.iter().copied()),
+            );
             row.sort_unstable_by_key(|&(next, _)| next);
             chain.next.extend(row.iter().map(|&(next, _)| next));
-            chain.probability.extend(row.iter().map(|&(_, probability)| probability));
+            chain
+                .probability
+                .extend(row.iter().map(|&(_, probability)| probability));
             chain.starts.push(chain.next.len() as u32);
         }
         chain
@@ -166,8 +182,11 @@ impl Chain {
         for state in 0..self.states() {
             let (_, probability) = self.row(state);
             let sum: f64 = probability.iter().sum();
-            let rounding = probability.len() as f64 * f64::EPSILON;
-            bounds = (bounds.0.min(sum * (1.0 - rounding)), bounds.1.max(sum * (1.0 + rounding)));
+            let rounding = (probability.len() + 4) as f64 * f64::EPSILON;
+            bounds = (
+                bounds.0.min(sum * (1.0 - rounding)),
+                bounds.1.max(sum * (1.0 + rounding)),
+            );
         }
         bounds
     }

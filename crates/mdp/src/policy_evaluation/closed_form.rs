@@ -21,7 +21,10 @@ pub(crate) fn solve(system: &System<'_>, values: &mut [f64], monitor: Monitor<'_
     for iteration in 1.. {
         let column = MatMut::from_column_major_slice_mut(&mut correction, states, 1);
         lu.solve_in_place_with_conj(Conj::No, column);
-        values.iter_mut().zip(&correction).for_each(|(value, correction)| *value += correction);
+        values
+            .iter_mut()
+            .zip(&correction)
+            .for_each(|(value, correction)| *value += correction);
         if monitor(iteration, system.residual(values, &mut correction))? {
             break;
         }
@@ -36,9 +39,11 @@ fn matrix(system: &System<'_>) -> Result<SparseColMat<u32, f64>, String> {
     for state in 0..chain.states() {
         let (next, probability) = chain.row(state);
         entries.push(Triplet::new(state as u32, state as u32, 1.0));
-        entries.extend(next.iter().zip(probability).map(|(&next, probability)| {
-            Triplet::new(state as u32, next, -system.discount * probability)
-        }));
+        entries.extend(
+            next.iter()
+                .zip(probability)
+                .map(|(&next, probability)| Triplet::new(state as u32, next, -system.discount * probability)),
+        );
     }
     SparseColMat::try_new_from_triplets(chain.states(), chain.states(), &entries).map_err(|error| error.to_string())
 }

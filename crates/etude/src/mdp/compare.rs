@@ -1,0 +1,138 @@
+//! `etude mdp compare`: several methods on one problem.
+
+use etude_mdp::MdpError;
+use etude_mdp::optimal::{Method, SolveOptions};
+use serde::Serialize;
+
+use super::problem::Problem;
+use super::solve::{Solved, residuals, solve_problem};
+use super::{reject, view};
+use crate::error::CommandError;
+use crate::output::Output;
+use crate::report::{Plot, Report, Section, Table};
+use crate::run_report::Run;
+use crate::terminal;
+
+/// The accuracy of the solution that the others are measured against.
+const REFERENCE_TOLERANCE: f64 = 1e-10;
+
+#[derive(Serialize)]
+struct Json<'a> {
+    gamma: f64,
+    tolerance: f64,
+    methods: Vec<JsonMethod<'a>>,
+}
+
+#[derive(Serialize)]
+struct JsonMethod<'a> {
+    method: String,
+    iterations: usize,
+    sweeps: usize,
+    seconds: f64,
+    residual: f64,
+    bound: f64,
+    /// The sup-norm distance to the reference solution.
+    error: f64,
+    contraction: Option<f64>,
+    history: &'a [f64],
+}
+
+pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
+    let compare = &problem.recipe.compare;
+    let tolerance = compare.tolerance.get();
+    let methods: Vec<Method> = compare
+        .methods
+        .iter()
+        .map(|name| name.parse())
+        .collect::<Result<_, MdpError>>()
+        .map_err(|error| reject(&error))?;
+    let options = |method, tolerance| SolveOptions { method, tolerance, ..SolveOptions::default() };
+    let reference =
+        solve_problem(problem, &options(Method::Auto, tolerance.min(REFERENCE_TOLERANCE)), "reference", output)
+            .or_else(|_| solve_problem(problem, &options(Method::Auto, tolerance), "reference", output))?;
+    let solved = methods
+        .into_iter()
+        .map(|method| solve_problem(problem, &options(method, tolerance), method.name(), output))
+        .collect::<Result<Vec<Solved>, _>>()?;
+
+    let error = |solved: &Solved| distance(&solved.solution.values, &reference.solution.values);
+    output.result_json(&Json {
+        gamma: problem.gamma,
+        tolerance,
+        methods: solved
+            .iter()
+            .map(|solved| JsonMethod {
+                method: solved.solution.method.to_string(),
+                iterations: solved.solution.iterations,
+                sweeps: solved.solution.sweeps,
+                seconds: solved.solution.seconds,
+                residual: solved.solution.residual,
+                bound: solved.solution.bound,
+                error: error(solved),
+                contraction: solved.solution.contraction(),
+                history: &solved.solution.history,
+            })
+            .collect(),
+    });
+    if output.is_json() && !run.writes() {
+        return Ok(());
+    }
+    let table = table(&solved, error).caption(format!("all to a guaranteed error of {tolerance:e}"));
+    output.line(&format!("{}: {}, discount {}", problem.title, problem.describe(), problem.gamma));
+    output.line(terminal::table(&table).trim_end());
+
+    let actions = |state| reference.optimal_actions(state);
+    let mut answer = Section::new("The answer they agree on");
+    if let Some(map) = view::value_map(problem, "Optimal values", &reference.solution.values, &actions) {
+        answer = answer.item(&map);
+    }
+    answer = answer.item(&view::value_table(problem, &reference.solution.values, &reference.action_values, &actions));
+    let report = Report::new(format!("{}: methods compared", problem.title))
+        .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
+        .section(
+            Section::new("Methods")
+                .text(
+                    "An iteration is one pass of value iteration, or one policy of policy iteration with whatever its \
+                     evaluation takes; a sweep is one pass over the transitions of all actions or of one policy.",
+                )
+                .item(&table)
+                .item(&plot(&solved)),
+        )
+        .section(answer);
+    run.finish(&format!("mdp-compare-{}", problem.stem), &problem.config, report, |observer| {
+        for solved in &solved {
+            let name = format!("{}/residual", solved.solution.method);
+            for (step, residual) in (1..).zip(&solved.solution.history) {
+                observer.scalar(&name, step, *residual);
+            }
+        }
+    })
+}
+
+/// One row a method.
+pub(crate) fn table(solved: &[Solved], error: impl Fn(&Solved) -> f64) -> Table {
+    let mut table = Table::new(["method", "iterations", "sweeps", "seconds", "error", "guaranteed", "contraction"]);
+    for solved in solved {
+        let solution = &solved.solution;
+        table = table.row([
+            solution.method.to_string(),
+            solution.iterations.to_string(),
+            solution.sweeps.to_string(),
+            format!("{:.5}", solution.seconds),
+            format!("{:.1e}", error(solved)),
+            format!("{:.1e}", solution.bound),
+            solution.contraction().map_or_else(|| "-".into(), |factor| format!("{factor:.4}")),
+        ]);
+    }
+    table
+}
+
+/// Residual against iteration, one curve a method.
+pub(crate) fn plot(solved: &[Solved]) -> Plot {
+    residuals(solved.iter().map(|solved| (solved.solution.method.to_string(), &solved.solution.history[..])))
+}
+
+/// The sup norm of the difference.
+pub(crate) fn distance(a: &[f64], b: &[f64]) -> f64 {
+    a.iter().zip(b).fold(0.0, |sup: f64, (a, b)| sup.max((a - b).abs()))
+}
