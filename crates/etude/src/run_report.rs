@@ -19,7 +19,11 @@ pub(crate) struct Run<'a> {
 
 impl<'a> Run<'a> {
     pub(crate) fn start(options: &'a Options, output: &'a Output) -> Self {
-        Self { options, output, started: Instant::now() }
+        Self {
+            options,
+            output,
+            started: Instant::now(),
+        }
     }
 
     /// Whether [`finish`](Self::finish) writes anything: not for a program that only asked for `--json`.
@@ -47,18 +51,23 @@ impl<'a> Run<'a> {
                 metrics(observer);
                 observer.finish()?;
             }
-            let report = report.section(Section::new("Recipe").item(&Code::toml(config))).provenance(self.provenance());
+            let report = report
+                .section(Section::new("Recipe").item(&Code::toml(config)))
+                .provenance(self.provenance());
             folder.write_report(&report.render())?;
             Ok(folder)
         };
         let folder = folder.and_then(write).failed_run(|| "cannot write the run".into())?;
-        self.output.note(&format!("report: {}", folder.path().join("report.html").display()));
+        self.output
+            .note(&format!("report: {}", folder.path().join("report.html").display()));
         Ok(())
     }
 
     fn provenance(&self) -> Provenance {
-        let arguments: Vec<String> =
-            std::env::args_os().skip(1).map(|argument| argument.to_string_lossy().into_owned()).collect();
+        let arguments: Vec<String> = std::env::args_os()
+            .skip(1)
+            .map(|argument| argument.to_string_lossy().into_owned())
+            .collect();
         Provenance {
             command: format!("etude {}", arguments.join(" ")),
             seed: self.options.seed,

@@ -49,14 +49,22 @@ impl System {
 pub(crate) fn run(only: &[System], options: &Options, output: &Output) -> Result<(), CommandError> {
     interrupt::install()?;
     let run = Run::start(options, output);
-    let chosen = System::value_variants().iter().filter(|system| only.is_empty() || only.contains(system));
+    let chosen = System::value_variants()
+        .iter()
+        .filter(|system| only.is_empty() || only.contains(system));
     let mut report = Report::new("étude: the tour")
         .subtitle("Every system that works today, on small tasks. All figures were computed by this run.");
     let mut recipes = String::new();
     for system in chosen {
         output.line(&format!("\n{}\n", system.title()));
-        let Stop { sections, card: [label, value, note], recipe } = system.play(output)?;
-        report = sections.into_iter().fold(report.card(label, value, note), Report::section);
+        let Stop {
+            sections,
+            card: [label, value, note],
+            recipe,
+        } = system.play(output)?;
+        report = sections
+            .into_iter()
+            .fold(report.card(label, value, note), Report::section);
         recipes.push_str(&format!("# {}\n\n{recipe}\n", system.title()));
     }
     run.finish("tour", &recipes, report, |_| ())

@@ -23,7 +23,11 @@ pub(crate) struct Residual {
 
 impl Residual {
     /// The residual over no states.
-    pub(crate) const NONE: Self = Self { low: f64::INFINITY, high: f64::NEG_INFINITY, scale: 0.0 };
+    pub(crate) const NONE: Self = Self {
+        low: f64::INFINITY,
+        high: f64::NEG_INFINITY,
+        scale: 0.0,
+    };
 
     /// Joins the residual of one state.
     #[inline]
@@ -36,7 +40,11 @@ impl Residual {
 
     /// The residual over the states of both.
     pub(crate) fn join(self, other: Self) -> Self {
-        Self { low: self.low.min(other.low), high: self.high.max(other.high), scale: self.scale.max(other.scale) }
+        Self {
+            low: self.low.min(other.low),
+            high: self.high.max(other.high),
+            scale: self.scale.max(other.scale),
+        }
     }
 
     /// ||w - v|| in the sup norm.

@@ -98,7 +98,9 @@ pub enum MdpError {
         reward: f64,
     },
     /// A state that is not terminal has no actions.
-    #[error("state {state} has no actions; give it at least one, which for a terminal state may lead to itself with reward 0")]
+    #[error(
+        "state {state} has no actions; give it at least one, which for a terminal state may lead to itself with reward 0"
+    )]
     NoActions {
         /// The state.
         state: usize,

@@ -15,7 +15,7 @@ pub struct Iteration {
 
 /// Called after each iteration; `ControlFlow::Break` ends the method with
 /// [`MdpError::Interrupted`](crate::MdpError::Interrupted).
-pub type OnIteration<'a> = &'a mut dyn FnMut(Iteration) -> ControlFlow<()>;
+pub type OnIteration<'a> = &'a mut (dyn FnMut(Iteration) -> ControlFlow<()> + Send);
 
 /// For callers that only want the answer.
 pub fn silent(_: Iteration) -> ControlFlow<()> {

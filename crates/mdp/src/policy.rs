@@ -190,7 +190,7 @@ impl Rows {
                 self.probabilities.push(probability);
             }
         }
-        let sum: f64 = self.probabilities[begin..].iter().sum();
+        let sum = self.probabilities[begin..].iter().fold(0.0, |sum, p| sum + p);
         if (sum - 1.0).abs() > SUM_TOLERANCE {
             return Err(format!("the probabilities sum to {sum}; expected 1 (within 1e-8)"));
         }

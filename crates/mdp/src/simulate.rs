@@ -1,5 +1,7 @@
 //! Episodes under a policy: what a model does, step by step, and what it pays.
 
+mod sample;
+
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -7,71 +9,10 @@ use serde::Serialize;
 
 use crate::error::MdpError;
 use crate::estimate::Estimate;
-use crate::mdp::Mdp;
 use crate::model::{Model, TERMINAL};
 use crate::policy::Policy;
-
-/// A model from which outcomes can be drawn.
-///
-/// An implicit model needs `impl Sample for ... {}` and no more: it draws the successor, and its reward is r(s, a).
-pub trait Sample: Model {
-    /// Draws the successor, [`TERMINAL`] where the episode ends, and the reward of an action.
-    fn sample(&self, state: usize, action: usize, random: &mut impl Rng) -> (u32, f64) {
-        let mut next = Draw::new(random);
-        self.successors(state, action, |successor, probability| {
-            next.offer(successor, probability)
-        });
-        (next.taken.unwrap_or(TERMINAL), self.reward(state, action))
-    }
-}
-
-impl Sample for Mdp {
-    /// Draws from r(s, a, s') and p(r|s, a) where the model has them.
-    fn sample(&self, state: usize, action: usize, random: &mut impl Rng) -> (u32, f64) {
-        let row = self.row(state, action);
-        let (successors, probabilities) = self.row_transitions(row);
-        let mut transition = Draw::new(random);
-        for (index, &probability) in probabilities.iter().enumerate() {
-            transition.offer(index, probability);
-        }
-        let Some(transition) = transition.taken else {
-            return (TERMINAL, self.reward[row]);
-        };
-        let Some(samples) = &self.samples else {
-            return (successors[transition], self.reward[row]);
-        };
-        let outcomes = samples.starts[row] as usize..samples.starts[row + 1] as usize;
-        let mut reward = Draw::new(random);
-        for outcome in outcomes {
-            reward.offer(samples.reward[outcome], samples.probability[outcome]);
-        }
-        let of_transition = samples.of_transition[self.row_starts[row] as usize + transition];
-        (successors[transition], of_transition + reward.taken.unwrap_or(0.0))
-    }
-}
-
-/// Takes one of the things offered, each with its probability, by one uniform number.
-struct Draw<T> {
-    remaining: f64,
-    taken: Option<T>,
-}
-
-impl<T> Draw<T> {
-    fn new(random: &mut impl Rng) -> Self {
-        Self {
-            remaining: random.random(),
-            taken: None,
-        }
-    }
-
-    /// The first offer that uses up the number is kept, and the last one where rounding leaves some of it.
-    fn offer(&mut self, thing: T, probability: f64) {
-        if self.remaining >= 0.0 && probability > 0.0 {
-            self.remaining -= probability;
-            self.taken = Some(thing);
-        }
-    }
-}
+use sample::Draw;
+pub use sample::Sample;
 
 /// What to simulate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -266,4 +207,172 @@ pub(crate) fn play(
     }
     outcome.truncated = model.actions(state) > 0;
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Mdp, MdpBuilder, Next};
+
+    const OPTIONS: SimulationOptions = SimulationOptions {
+        start: Some(0),
+        episodes: 10_000,
+        horizon: 100,
+        trajectories: 3,
+        seed: 1,
+    };
+
+    /// From 0, action 5 leads to 1 or 2 and pays by where it leads, plus a random part; 1 is terminal, 2 ends.
+    fn model() -> Mdp {
+        let mut builder = MdpBuilder::new(3);
+        builder.transition(0, 5, Next::State(1), 0.25, 1.0);
+        builder.transition(0, 5, Next::State(2), 0.75, 2.0);
+        builder.reward_distribution(0, 5, &[(10.0, 0.5), (20.0, 0.5)]);
+        builder.transition(2, 0, Next::End, 1.0, 100.0);
+        builder.terminal(1);
+        builder.build().unwrap()
+    }
+
+    #[test]
+    fn rewards_are_drawn_by_successor_and_at_random() {
+        let model = model();
+        let simulation = simulate(&model, &Policy::uniform(&model), 0.5, &OPTIONS).unwrap();
+        let mut seen: Vec<u64> = simulation.returns.iter().map(|value| value.to_bits()).collect();
+        seen.sort_unstable();
+        seen.dedup();
+        // To 1: 1 plus 10 or 20. To 2 and on: 2 plus 10 or 20, plus half of 100.
+        assert_eq!(seen, [11.0, 21.0, 62.0, 72.0].map(f64::to_bits));
+        let expected = 0.25 * 16.0 + 0.75 * 67.0;
+        let error = (simulation.mean - expected).abs();
+        assert!(error <= 5.0 * simulation.standard_error.unwrap(), "{}", simulation.mean);
+    }
+
+    #[test]
+    fn steps_tell_what_happened() {
+        let model = model();
+        let simulation = simulate(&model, &Policy::uniform(&model), 0.5, &OPTIONS).unwrap();
+        assert_eq!((simulation.trajectories.len(), simulation.truncated), (3, 0));
+        for (trajectory, discounted) in simulation.trajectories.iter().zip(&simulation.returns) {
+            assert_eq!(trajectory.discounted_return.to_bits(), discounted.to_bits());
+            let first = trajectory.steps[0];
+            assert_eq!((first.state, first.action), (0, 5));
+            match trajectory.steps[1..] {
+                [] => assert_eq!((first.next, first.ended), (Some(1), true)),
+                [second] => {
+                    assert_eq!((first.next, first.ended), (Some(2), false));
+                    assert_eq!((second.state, second.next, second.ended), (2, None, true));
+                }
+                _ => panic!("an episode has at most two steps"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_horizon_cuts_off_and_says_so() {
+        let model = model();
+        let options = SimulationOptions { horizon: 1, ..OPTIONS };
+        let simulation = simulate(&model, &Policy::uniform(&model), 0.5, &options).unwrap();
+        let longer = simulation
+            .returns
+            .iter()
+            .filter(|&&value| [12.0, 22.0].contains(&value))
+            .count();
+        assert_eq!(simulation.truncated, longer);
+        assert!(
+            simulation
+                .trajectories
+                .iter()
+                .all(|trajectory| trajectory.steps.len() == 1)
+        );
+    }
+
+    #[test]
+    fn a_start_that_is_not_given_is_drawn_among_states_with_actions() {
+        let model = model();
+        let options = SimulationOptions {
+            start: None,
+            trajectories: 1000,
+            ..OPTIONS
+        };
+        let simulation = simulate(&model, &Policy::uniform(&model), 0.5, &options).unwrap();
+        let starts: Vec<u32> = simulation
+            .trajectories
+            .iter()
+            .map(|trajectory| trajectory.steps[0].state)
+            .collect();
+        let from_0 = starts.iter().filter(|&&start| start == 0).count();
+        assert!(
+            starts.iter().all(|&start| start != 1) && (400..600).contains(&from_0),
+            "{from_0}"
+        );
+        let terminal = SimulationOptions {
+            start: Some(1),
+            ..OPTIONS
+        };
+        let simulation = simulate(&model, &Policy::uniform(&model), 0.5, &terminal).unwrap();
+        assert!(simulation.trajectories[0].steps.is_empty() && simulation.truncated == 0);
+    }
+
+    #[test]
+    fn an_implicit_model_pays_its_expected_reward() {
+        struct Walk;
+        impl Model for Walk {
+            fn states(&self) -> usize {
+                2
+            }
+            fn actions(&self, _: usize) -> usize {
+                1
+            }
+            fn reward(&self, state: usize, _: usize) -> f64 {
+                1.0 + state as f64
+            }
+            fn successors(&self, state: usize, _: usize, mut visit: impl FnMut(u32, f64)) {
+                visit(1, 0.5);
+                visit(if state == 0 { 0 } else { TERMINAL }, 0.5);
+            }
+            fn max_successors(&self) -> usize {
+                2
+            }
+            fn has_terminal(&self) -> bool {
+                true
+            }
+        }
+        impl Sample for Walk {}
+        let simulation = simulate(&Walk, &Policy::uniform(&Walk), 1.0, &OPTIONS).unwrap();
+        // Two steps of 1 and then two of 2 on average.
+        let [low, high] = simulation.interval.unwrap();
+        assert!((low - 0.1..high + 0.1).contains(&6.0), "{low} {high}");
+    }
+
+    #[test]
+    fn options_out_of_range_are_named() {
+        let model = model();
+        let uniform = Policy::uniform(&model);
+        for (options, expected) in [
+            (
+                SimulationOptions { episodes: 0, ..OPTIONS },
+                "episodes is 0; expected at least 1",
+            ),
+            (
+                SimulationOptions { horizon: 0, ..OPTIONS },
+                "horizon is 0; expected at least 1",
+            ),
+            (
+                SimulationOptions {
+                    start: Some(3),
+                    ..OPTIONS
+                },
+                "start is 3; expected a state of the model",
+            ),
+        ] {
+            assert_eq!(
+                simulate(&model, &uniform, 0.5, &options).unwrap_err().to_string(),
+                expected
+            );
+        }
+        assert!(matches!(
+            simulate(&model, &uniform, 1.5, &OPTIONS),
+            Err(MdpError::Discount(_))
+        ));
+    }
 }

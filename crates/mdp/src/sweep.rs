@@ -61,7 +61,9 @@ pub(crate) fn parts(states: usize) -> Vec<Range<usize>> {
         20_000..300_000 => 2,
         _ => 4,
     };
-    (0..count).map(|part| part * states / count..(part + 1) * states / count).collect()
+    (0..count)
+        .map(|part| part * states / count..(part + 1) * states / count)
+        .collect()
 }
 
 /// Gauss-Seidel: backs up `values` in place, part by part, each state from the newest values of its part and, for
@@ -91,7 +93,11 @@ pub(crate) fn gauss_seidel<M: Model>(
         .map(|(first, values, greedy)| {
             let (mut greatest, mut switched) = (0.0_f64, 0);
             for step in 0..values.len() {
-                let offset = if direction == Direction::Forward { step } else { values.len() - 1 - step };
+                let offset = if direction == Direction::Forward {
+                    step
+                } else {
+                    values.len() - 1 - step
+                };
                 let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
                 greatest = greatest.max((value - values[offset]).abs());
                 switched += usize::from(greedy[offset] != action);

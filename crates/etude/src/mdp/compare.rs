@@ -46,10 +46,18 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         .map(|name| name.parse())
         .collect::<Result<_, MdpError>>()
         .map_err(|error| reject(&error))?;
-    let options = |method, tolerance| SolveOptions { method, tolerance, ..SolveOptions::default() };
-    let reference =
-        solve_problem(problem, &options(Method::Auto, tolerance.min(REFERENCE_TOLERANCE)), "reference", output)
-            .or_else(|_| solve_problem(problem, &options(Method::Auto, tolerance), "reference", output))?;
+    let options = |method, tolerance| SolveOptions {
+        method,
+        tolerance,
+        ..SolveOptions::default()
+    };
+    let reference = solve_problem(
+        problem,
+        &options(Method::Auto, tolerance.min(REFERENCE_TOLERANCE)),
+        "reference",
+        output,
+    )
+    .or_else(|_| solve_problem(problem, &options(Method::Auto, tolerance), "reference", output))?;
     let solved = methods
         .into_iter()
         .map(|method| solve_problem(problem, &options(method, tolerance), method.name(), output))
@@ -78,7 +86,12 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         return Ok(());
     }
     let table = table(&solved, error).caption(format!("all to a guaranteed error of {tolerance:e}"));
-    output.line(&format!("{}: {}, discount {}", problem.title, problem.describe(), problem.gamma));
+    output.line(&format!(
+        "{}: {}, discount {}",
+        problem.title,
+        problem.describe(),
+        problem.gamma
+    ));
     output.line(terminal::table(&table).trim_end());
 
     let actions = |state| reference.optimal_actions(state);
@@ -86,7 +99,12 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     if let Some(map) = view::value_map(problem, "Optimal values", &reference.solution.values, &actions) {
         answer = answer.item(&map);
     }
-    answer = answer.item(&view::value_table(problem, &reference.solution.values, &reference.action_values, &actions));
+    answer = answer.item(&view::value_table(
+        problem,
+        &reference.solution.values,
+        &reference.action_values,
+        &actions,
+    ));
     let report = Report::new(format!("{}: methods compared", problem.title))
         .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
         .section(
@@ -99,19 +117,32 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
                 .item(&plot(&solved)),
         )
         .section(answer);
-    run.finish(&format!("mdp-compare-{}", problem.stem), &problem.config, report, |observer| {
-        for solved in &solved {
-            let name = format!("{}/residual", solved.solution.method);
-            for (step, residual) in (1..).zip(&solved.solution.history) {
-                observer.scalar(&name, step, *residual);
+    run.finish(
+        &format!("mdp-compare-{}", problem.stem),
+        &problem.config,
+        report,
+        |observer| {
+            for solved in &solved {
+                let name = format!("{}/residual", solved.solution.method);
+                for (step, residual) in (1..).zip(&solved.solution.history) {
+                    observer.scalar(&name, step, *residual);
+                }
             }
-        }
-    })
+        },
+    )
 }
 
 /// One row a method.
 pub(crate) fn table(solved: &[Solved], error: impl Fn(&Solved) -> f64) -> Table {
-    let mut table = Table::new(["method", "iterations", "sweeps", "seconds", "error", "guaranteed", "contraction"]);
+    let mut table = Table::new([
+        "method",
+        "iterations",
+        "sweeps",
+        "seconds",
+        "error",
+        "guaranteed",
+        "contraction",
+    ]);
     for solved in solved {
         let solution = &solved.solution;
         table = table.row([
@@ -121,7 +152,9 @@ pub(crate) fn table(solved: &[Solved], error: impl Fn(&Solved) -> f64) -> Table 
             format!("{:.5}", solution.seconds),
             format!("{:.1e}", error(solved)),
             format!("{:.1e}", solution.bound),
-            solution.contraction().map_or_else(|| "-".into(), |factor| format!("{factor:.4}")),
+            solution
+                .contraction()
+                .map_or_else(|| "-".into(), |factor| format!("{factor:.4}")),
         ]);
     }
     table
@@ -129,7 +162,11 @@ pub(crate) fn table(solved: &[Solved], error: impl Fn(&Solved) -> f64) -> Table 
 
 /// Residual against iteration, one curve a method.
 pub(crate) fn plot(solved: &[Solved]) -> Plot {
-    residuals(solved.iter().map(|solved| (solved.solution.method.to_string(), &solved.solution.history[..])))
+    residuals(
+        solved
+            .iter()
+            .map(|solved| (solved.solution.method.to_string(), &solved.solution.history[..])),
+    )
 }
 
 /// The sup norm of the difference.

@@ -65,12 +65,7 @@ pub(super) fn policy(problem: &Problem, name: &str, output: &Output) -> Result<P
     })
 }
 
-pub(super) fn run(
-    problem: &Problem,
-    options: &Options,
-    run: Run<'_>,
-    output: &Output,
-) -> Result<(), CommandError> {
+pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let recipe = &problem.recipe.evaluate;
     let method: EvaluationMethod = recipe.method.parse().map_err(|error: MdpError| reject(&error))?;
     let policy = policy(problem, &recipe.policy, output)?;
@@ -81,8 +76,15 @@ pub(super) fn run(
     };
     let bar = Progress::bar(output, "evaluating", 100);
     let mut on_iteration = |iteration: Iteration| {
-        bar.set(0, format!("iteration {}, residual {:.1e}", iteration.index, iteration.residual));
-        if interrupt::interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        bar.set(
+            0,
+            format!("iteration {}, residual {:.1e}", iteration.index, iteration.residual),
+        );
+        if interrupt::interrupted() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let evaluation = with_model!(&problem.model, model => {
         evaluate(model, &policy, problem.gamma, &evaluation_options, &mut on_iteration)
@@ -114,13 +116,24 @@ pub(super) fn run(
     let caption = format!("Values of the policy `{}`", recipe.policy);
     let map = view::value_map(problem, &caption, &evaluation.values, &actions);
     let table = view::value_table(problem, &evaluation.values, &evaluation.action_values, &actions);
-    output.line(&format!("{}: {}, policy `{}`", problem.title, problem.describe(), recipe.policy));
+    output.line(&format!(
+        "{}: {}, policy `{}`",
+        problem.title,
+        problem.describe(),
+        recipe.policy
+    ));
     view::show(output, map.as_ref(), &table);
     let facts = [
-        ("method", format!("{} ({})", evaluation.method.name(), evaluation.reason)),
+        (
+            "method",
+            format!("{} ({})", evaluation.method.name(), evaluation.reason),
+        ),
         ("iterations", evaluation.iterations.to_string()),
         ("residual", format!("{:.3e}", evaluation.residual)),
-        ("error", format!("at most {:.3e} in any state, guaranteed", evaluation.bound)),
+        (
+            "error",
+            format!("at most {:.3e} in any state, guaranteed", evaluation.bound),
+        ),
         ("time", format!("{:.4} s", evaluation.seconds)),
     ];
     output.line(view::facts(&facts).trim_end());
@@ -137,7 +150,11 @@ pub(super) fn run(
     let mut report = Report::new(format!("{}: values of the policy `{}`", problem.title, recipe.policy))
         .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
         .card("Method", evaluation.method.name(), "")
-        .card("Guaranteed error", format!("{:.1e}", evaluation.bound), "in any state, rounding included")
+        .card(
+            "Guaranteed error",
+            format!("{:.1e}", evaluation.bound),
+            "in any state, rounding included",
+        )
         .card("Iterations", evaluation.iterations.to_string(), "")
         .card("Time", format!("{:.3} s", evaluation.seconds), "evaluating only")
         .section(values.item(&table));
@@ -150,14 +167,23 @@ pub(super) fn run(
     }
     let report = report.section(
         Section::new("Convergence")
-            .text(format!("Method: {}, because {}.", evaluation.method.name(), evaluation.reason))
+            .text(format!(
+                "Method: {}, because {}.",
+                evaluation.method.name(),
+                evaluation.reason
+            ))
             .item(&residuals([(evaluation.method.name().to_owned(), &history[..])])),
     );
-    run.finish(&format!("mdp-evaluate-{}", problem.stem), &problem.config, report, |observer| {
-        for (iteration, residual) in &evaluation.history {
-            observer.scalar("evaluate/residual", *iteration as u64, *residual);
-        }
-    })
+    run.finish(
+        &format!("mdp-evaluate-{}", problem.stem),
+        &problem.config,
+        report,
+        |observer| {
+            for (iteration, residual) in &evaluation.history {
+                observer.scalar("evaluate/residual", *iteration as u64, *residual);
+            }
+        },
+    )
 }
 
 /// Monte-Carlo estimates of the values of a few states.
@@ -171,7 +197,10 @@ fn cross_check(
     if episodes == 0 {
         return Ok(Vec::new());
     }
-    let greatest = evaluation.values.iter().fold(0.0, |greatest: f64, value| greatest.max(value.abs()));
+    let greatest = evaluation
+        .values
+        .iter()
+        .fold(0.0, |greatest: f64, value| greatest.max(value.abs()));
     let states = evaluation.values.len();
     let mut estimates = Vec::new();
     for state in (0..states).step_by(states.div_ceil(CHECKED_STATES)) {
@@ -181,8 +210,8 @@ fn cross_check(
             truncation_bias: TRUNCATION * greatest.max(f64::MIN_POSITIVE),
             seed,
         };
-        let monte_carlo =
-            with_model!(&problem.model, model => monte_carlo(model, policy, problem.gamma, &options)).map_err(|error| reject(&error))?;
+        let monte_carlo = with_model!(&problem.model, model => monte_carlo(model, policy, problem.gamma, &options))
+            .map_err(|error| reject(&error))?;
         estimates.extend(monte_carlo.estimates);
     }
     Ok(estimates)

@@ -17,10 +17,10 @@ use etude_mdp::MdpError;
 
 use crate::cli::{Options, examples};
 use crate::error::CommandError;
+use crate::interrupt;
 use crate::output::Output;
 use crate::recipe::Override;
 use crate::run_report::Run;
-use crate::interrupt;
 use problem::Problem;
 
 /// The verbs of `etude mdp`.
@@ -147,7 +147,13 @@ pub(crate) fn run(verb: &Verb, options: &Options, output: &Output) -> Result<(),
         Problem::load(&input.path, input.rewards.as_deref(), flags, &options.overrides)
     };
     match verb {
-        Verb::Solve { input, method, tolerance, max_iterations, horizon } => {
+        Verb::Solve {
+            input,
+            method,
+            tolerance,
+            max_iterations,
+            horizon,
+        } => {
             let flags = [
                 ("--method", "solve.method", method),
                 ("--tolerance", "solve.tolerance", tolerance),
@@ -156,7 +162,13 @@ pub(crate) fn run(verb: &Verb, options: &Options, output: &Output) -> Result<(),
             ];
             solve::run(&load(input, &flags)?, run, output)
         }
-        Verb::Evaluate { input, policy, method, tolerance, episodes } => {
+        Verb::Evaluate {
+            input,
+            policy,
+            method,
+            tolerance,
+            episodes,
+        } => {
             let flags = [
                 ("--policy", "evaluate.policy", policy),
                 ("--method", "evaluate.method", method),
@@ -165,11 +177,19 @@ pub(crate) fn run(verb: &Verb, options: &Options, output: &Output) -> Result<(),
             ];
             evaluate::run(&load(input, &flags)?, options, run, output)
         }
-        Verb::Compare { input, tolerance } => {
-            compare::run(&load(input, &[("--tolerance", "compare.tolerance", tolerance)])?, run, output)
-        }
+        Verb::Compare { input, tolerance } => compare::run(
+            &load(input, &[("--tolerance", "compare.tolerance", tolerance)])?,
+            run,
+            output,
+        ),
         Verb::Sweep { input } => sweep::run(&load(input, &[])?, run, output),
-        Verb::Simulate { input, policy, episodes, horizon, start } => {
+        Verb::Simulate {
+            input,
+            policy,
+            episodes,
+            horizon,
+            start,
+        } => {
             let flags = [
                 ("--policy", "simulate.policy", policy),
                 ("--episodes", "simulate.episodes", episodes),
@@ -184,7 +204,9 @@ pub(crate) fn run(verb: &Verb, options: &Options, output: &Output) -> Result<(),
 /// A solver's error as the user reads it: a run that could not finish failed, everything else is bad input.
 pub(crate) fn reject(error: &MdpError) -> CommandError {
     match error {
-        MdpError::NotConverged { .. } | MdpError::Factorisation(_) => CommandError::failed_run("the solver did not finish").caused_by(error),
+        MdpError::NotConverged { .. } | MdpError::Factorisation(_) => {
+            CommandError::failed_run("the solver did not finish").caused_by(error)
+        }
         MdpError::Interrupted(_) => CommandError::failed_run("stopped on request").caused_by(error),
         _ => CommandError::bad_input("cannot solve this problem").caused_by(error),
     }

@@ -49,7 +49,9 @@ impl Problem {
         flags: Vec<Override>,
         overrides: &[Override],
     ) -> Result<Self, CommandError> {
-        let is_model = input.extension().is_some_and(|ending| MODEL_FILES.iter().any(|model| ending == *model));
+        let is_model = input
+            .extension()
+            .is_some_and(|ending| MODEL_FILES.iter().any(|model| ending == *model));
         let mut all = Vec::new();
         if is_model {
             all.push(path_override("INPUT", "model.file.path", input)?);
@@ -64,12 +66,25 @@ impl Problem {
                 .because("a model file holds no discount")
                 .hint("give one, such as `--gamma 0.99`"));
         }
-        let Loaded { value: recipe, resolved: config, path, .. } = recipe::load::<Recipe>((!is_model).then_some(input), &all)?;
-        let folder = path.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).to_path_buf();
+        let Loaded {
+            value: recipe,
+            resolved: config,
+            path,
+            ..
+        } = recipe::load::<Recipe>((!is_model).then_some(input), &all)?;
+        let folder = path
+            .as_deref()
+            .and_then(Path::parent)
+            .unwrap_or(Path::new(""))
+            .to_path_buf();
         let model = match &recipe.model {
             ModelRecipe::Grid(spec) => AnyModel::Grid(GridWorld::new(spec).map_err(|error| bad_model(input, &error))?),
             ModelRecipe::File(file) => {
-                let path = if is_model { file.path.clone() } else { folder.join(&file.path) };
+                let path = if is_model {
+                    file.path.clone()
+                } else {
+                    folder.join(&file.path)
+                };
                 let rewards = match (&file.rewards, rewards) {
                     (_, Some(given)) => Some(given.to_path_buf()),
                     (Some(named), None) => Some(folder.join(named)),
@@ -78,7 +93,9 @@ impl Problem {
                 AnyModel::Stored(read::model(&path, rewards.as_deref()).map_err(|error| bad_model(&path, &error))?)
             }
         };
-        let stem = input.file_stem().map_or_else(|| "mdp".into(), |stem| stem.to_string_lossy().into_owned());
+        let stem = input
+            .file_stem()
+            .map_or_else(|| "mdp".into(), |stem| stem.to_string_lossy().into_owned());
         Ok(Self::new(recipe, model, stem, config, folder))
     }
 
@@ -88,7 +105,9 @@ impl Problem {
         let recipe: Recipe = toml::from_str(recipe).failed_run(|| "cannot read a recipe of the tour".into())?;
         let name = Path::new("tour");
         let model = match (&recipe.model, model_file) {
-            (ModelRecipe::Grid(spec), _) => AnyModel::Grid(GridWorld::new(spec).map_err(|error| bad_model(name, &error))?),
+            (ModelRecipe::Grid(spec), _) => {
+                AnyModel::Grid(GridWorld::new(spec).map_err(|error| bad_model(name, &error))?)
+            }
             (ModelRecipe::File(file), text) => {
                 let text = text.unwrap_or_default().as_bytes();
                 AnyModel::Stored(read::gymnasium::parse(&file.path, text).map_err(|error| bad_model(name, &error))?)
@@ -99,7 +118,15 @@ impl Problem {
 
     fn new(recipe: Recipe, model: AnyModel, stem: String, config: String, folder: PathBuf) -> Self {
         let title = recipe.title.clone().unwrap_or_else(|| stem.clone());
-        Self { title, stem, model, gamma: recipe.gamma.get(), recipe, config, loaded_from: folder }
+        Self {
+            title,
+            stem,
+            model,
+            gamma: recipe.gamma.get(),
+            recipe,
+            config,
+            loaded_from: folder,
+        }
     }
 
     /// A path of the recipe, which is relative to the recipe's folder.

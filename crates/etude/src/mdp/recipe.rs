@@ -123,7 +123,10 @@ impl Default for Compare {
             "policy-iteration",
             "krylov-policy-iteration",
         ];
-        Self { methods: methods.map(String::from).to_vec(), tolerance: Positive::constant(1e-9) }
+        Self {
+            methods: methods.map(String::from).to_vec(),
+            tolerance: Positive::constant(1e-9),
+        }
     }
 }
 

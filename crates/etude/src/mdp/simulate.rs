@@ -34,12 +34,7 @@ struct Json<'a> {
     simulation: &'a Simulation,
 }
 
-pub(super) fn run(
-    problem: &Problem,
-    options: &Options,
-    run: Run<'_>,
-    output: &Output,
-) -> Result<(), CommandError> {
+pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let recipe = &problem.recipe.simulate;
     let start = match (&recipe.start, &problem.model) {
         (Some(start), _) => Some(start.get()),
@@ -56,7 +51,12 @@ pub(super) fn run(
     };
     let simulation = with_model!(&problem.model, model => simulate(model, &policy, problem.gamma, &simulation_options))
         .map_err(|error| reject(&error))?;
-    let SimulationOptions { episodes, horizon, seed, .. } = simulation_options;
+    let SimulationOptions {
+        episodes,
+        horizon,
+        seed,
+        ..
+    } = simulation_options;
     output.result_json(&Json {
         gamma: problem.gamma,
         policy: &recipe.policy,
@@ -69,26 +69,51 @@ pub(super) fn run(
         return Ok(());
     }
 
-    let interval = simulation.interval.map_or_else(|| "-".into(), |[low, high]| format!("[{low:.6}, {high:.6}]"));
-    output.line(&format!("{}: {}, policy `{}`", problem.title, problem.describe(), recipe.policy));
+    let interval = simulation
+        .interval
+        .map_or_else(|| "-".into(), |[low, high]| format!("[{low:.6}, {high:.6}]"));
+    output.line(&format!(
+        "{}: {}, policy `{}`",
+        problem.title,
+        problem.describe(),
+        recipe.policy
+    ));
     let table = episode_table(problem, &simulation.trajectories);
     output.line(terminal::table(&table).trim_end());
     let facts = [
-        ("episodes", format!("{episodes}, of which {} cut off after {horizon} steps", simulation.truncated)),
+        (
+            "episodes",
+            format!(
+                "{episodes}, of which {} cut off after {horizon} steps",
+                simulation.truncated
+            ),
+        ),
         ("mean return", format!("{:.6}", simulation.mean)),
         ("95 % interval", interval.clone()),
     ];
     output.line(view::facts(&facts).trim_end());
-    let report = Report::new(format!("{}: episodes under the policy `{}`", problem.title, recipe.policy))
-        .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
-        .card("Mean return", format!("{:.4}", simulation.mean), interval)
-        .card("Episodes", episodes.to_string(), format!("{} cut off after {horizon} steps", simulation.truncated))
-        .section(Section::new("Returns").item(&histogram(&simulation.returns)))
-        .section(Section::new("The first episodes").item(&table));
-    run.finish(&format!("mdp-simulate-{}", problem.stem), &problem.config, report, |observer| {
-        observer.histogram("simulate/return", 0, &simulation.returns);
-        observer.scalar("simulate/mean_return", 0, simulation.mean);
-    })
+    let report = Report::new(format!(
+        "{}: episodes under the policy `{}`",
+        problem.title, recipe.policy
+    ))
+    .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
+    .card("Mean return", format!("{:.4}", simulation.mean), interval)
+    .card(
+        "Episodes",
+        episodes.to_string(),
+        format!("{} cut off after {horizon} steps", simulation.truncated),
+    )
+    .section(Section::new("Returns").item(&histogram(&simulation.returns)))
+    .section(Section::new("The first episodes").item(&table));
+    run.finish(
+        &format!("mdp-simulate-{}", problem.stem),
+        &problem.config,
+        report,
+        |observer| {
+            observer.histogram("simulate/return", 0, &simulation.returns);
+            observer.scalar("simulate/mean_return", 0, simulation.mean);
+        },
+    )
 }
 
 fn episode_table(problem: &Problem, trajectories: &[Trajectory]) -> Table {
@@ -106,7 +131,12 @@ fn episode_table(problem: &Problem, trajectories: &[Trajectory]) -> Table {
             path.push("end".into());
         }
         let discounted = format!("{:.6}", trajectory.discounted_return);
-        table = table.row([episode.to_string(), discounted, trajectory.steps.len().to_string(), path.join(", ")]);
+        table = table.row([
+            episode.to_string(),
+            discounted,
+            trajectory.steps.len().to_string(),
+            path.join(", "),
+        ]);
     }
     table
 }

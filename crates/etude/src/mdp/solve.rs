@@ -74,18 +74,29 @@ pub(super) fn solve_model<M: Model>(
         let done = (first / iteration.residual.max(f64::MIN_POSITIVE)).ln() / (first / target).ln().max(1.0);
         let message = format!("iteration {}, residual {:.1e}", iteration.index, iteration.residual);
         bar.set((100.0 * done).clamp(0.0, 100.0) as u64, message);
-        if interrupt::interrupted() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if interrupt::interrupted() {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        }
     };
     let solution = solve(model, gamma, options, &mut on_iteration).map_err(|error| reject(&error))?;
     let action_values = solution.action_values(model);
-    Ok(Solved { solution, action_values })
+    Ok(Solved {
+        solution,
+        action_values,
+    })
 }
 
 /// The options that the recipe's `[solve]` asks for.
 pub(super) fn options(problem: &Problem) -> Result<SolveOptions, CommandError> {
     let solve = &problem.recipe.solve;
     let method = solve.method.parse().map_err(|error: MdpError| reject(&error))?;
-    Ok(SolveOptions { method, tolerance: solve.tolerance.get(), max_iterations: solve.max_iterations.get() })
+    Ok(SolveOptions {
+        method,
+        tolerance: solve.tolerance.get(),
+        max_iterations: solve.max_iterations.get(),
+    })
 }
 
 pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
@@ -109,7 +120,9 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
                 (!terminal).then(|| labels(state, vec![solution.policy[state]])[0])
             })
             .collect(),
-        optimal_actions: (0..solution.values.len()).map(|s| labels(s, solved.optimal_actions(s))).collect(),
+        optimal_actions: (0..solution.values.len())
+            .map(|s| labels(s, solved.optimal_actions(s)))
+            .collect(),
         iterations: solution.iterations,
         sweeps: solution.sweeps,
         residual: solution.residual,
@@ -122,7 +135,12 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     }
 
     let actions = |state| solved.optimal_actions(state);
-    let map = view::value_map(problem, "Optimal values and all optimal actions", &solution.values, &actions);
+    let map = view::value_map(
+        problem,
+        "Optimal values and all optimal actions",
+        &solution.values,
+        &actions,
+    );
     let table = view::value_table(problem, &solution.values, &solved.action_values, &actions);
     output.line(&format!("{}: {}", problem.title, problem.describe()));
     view::show(output, map.as_ref(), &table);
@@ -133,28 +151,40 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     if let Some(map) = &map {
         values = values.item(map);
     }
-    let report = Report::new(format!("{}: optimal policy", problem.title))
-        .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma));
-    let report = cards(report, solution)
-        .section(values.item(&table))
-        .section(
-            Section::new("Convergence")
-                .text(format!("Method: {}, because {}.", solution.method, solution.reason))
-                .item(&residuals([(solution.method.to_string(), &solution.history[..])])),
-        );
-    run.finish(&format!("mdp-solve-{}", problem.stem), &problem.config, report, |observer| {
-        for (step, residual) in (1..).zip(&solution.history) {
-            observer.scalar("solve/residual", step, *residual);
-        }
-    })
+    let report = Report::new(format!("{}: optimal policy", problem.title)).subtitle(format!(
+        "{}, discount {}",
+        problem.describe(),
+        problem.gamma
+    ));
+    let report = cards(report, solution).section(values.item(&table)).section(
+        Section::new("Convergence")
+            .text(format!("Method: {}, because {}.", solution.method, solution.reason))
+            .item(&residuals([(solution.method.to_string(), &solution.history[..])])),
+    );
+    run.finish(
+        &format!("mdp-solve-{}", problem.stem),
+        &problem.config,
+        report,
+        |observer| {
+            for (step, residual) in (1..).zip(&solution.history) {
+                observer.scalar("solve/residual", step, *residual);
+            }
+        },
+    )
 }
 
 fn facts(solution: &Solution) -> Vec<(&'static str, String)> {
     vec![
         ("method", format!("{} ({})", solution.method, solution.reason)),
-        ("iterations", format!("{} ({} sweeps)", solution.iterations, solution.sweeps)),
+        (
+            "iterations",
+            format!("{} ({} sweeps)", solution.iterations, solution.sweeps),
+        ),
         ("residual", format!("{:.3e}", solution.residual)),
-        ("error", format!("at most {:.3e} in any state, guaranteed", solution.bound)),
+        (
+            "error",
+            format!("at most {:.3e} in any state, guaranteed", solution.bound),
+        ),
         ("time", format!("{:.4} s", solution.seconds)),
         ("residuals", terminal::sparkline(&logarithms(&solution.history), 60)),
     ]
@@ -162,15 +192,27 @@ fn facts(solution: &Solution) -> Vec<(&'static str, String)> {
 
 /// The logarithms of positive residuals, for a sparkline.
 fn logarithms(history: &[f64]) -> Vec<f64> {
-    history.iter().filter(|&&residual| residual > 0.0).map(|residual| residual.log10()).collect()
+    history
+        .iter()
+        .filter(|&&residual| residual > 0.0)
+        .map(|residual| residual.log10())
+        .collect()
 }
 
 /// The figures at the top of a report.
 pub(super) fn cards(report: Report, solution: &Solution) -> Report {
     report
         .card("Method", solution.method.to_string(), "")
-        .card("Guaranteed error", format!("{:.1e}", solution.bound), "in any state, rounding included")
-        .card("Iterations", solution.iterations.to_string(), format!("{} sweeps", solution.sweeps))
+        .card(
+            "Guaranteed error",
+            format!("{:.1e}", solution.bound),
+            "in any state, rounding included",
+        )
+        .card(
+            "Iterations",
+            solution.iterations.to_string(),
+            format!("{} sweeps", solution.sweeps),
+        )
         .card("Time", format!("{:.3} s", solution.seconds), "solving only")
 }
 
@@ -178,7 +220,13 @@ pub(super) fn cards(report: Report, solution: &Solution) -> Report {
 pub(super) fn residuals<'a>(histories: impl IntoIterator<Item = (String, &'a [f64])>) -> Plot {
     let plot = Plot::new("Bellman residual by iteration", "iteration", "residual").log_y();
     histories.into_iter().fold(plot, |plot, (name, history)| {
-        plot.series(name, (1..).zip(history).filter(|(_, r)| **r > 0.0).map(|(i, r)| (f64::from(i), *r)))
+        plot.series(
+            name,
+            (1..)
+                .zip(history)
+                .filter(|(_, r)| **r > 0.0)
+                .map(|(i, r)| (f64::from(i), *r)),
+        )
     })
 }
 
@@ -192,19 +240,12 @@ struct FiniteJson<'a> {
     policies: Vec<Vec<Option<u32>>>,
 }
 
-fn run_finite_horizon(
-    problem: &Problem,
-    horizon: usize,
-    run: Run<'_>,
-    output: &Output,
-) -> Result<(), CommandError> {
+fn run_finite_horizon(problem: &Problem, horizon: usize, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let FiniteHorizon { values, policies } = with_model!(&problem.model, model => {
         finite_horizon(model, problem.gamma, horizon, &vec![0.0; model.states()])
     })
     .map_err(|error| reject(&error))?;
-    let label = |state: usize, action: u32| {
-        with_model!(&problem.model, model => (model.actions(state) > 0).then(|| model.action_label(state, action as usize)))
-    };
+    let label = |state: usize, action: u32| with_model!(&problem.model, model => (model.actions(state) > 0).then(|| model.action_label(state, action as usize)));
     output.result_json(&FiniteJson {
         method: "backward-induction",
         gamma: problem.gamma,
@@ -212,14 +253,23 @@ fn run_finite_horizon(
         values: &values,
         policies: policies
             .iter()
-            .map(|policy| policy.iter().enumerate().map(|(state, &action)| label(state, action)).collect())
+            .map(|policy| {
+                policy
+                    .iter()
+                    .enumerate()
+                    .map(|(state, &action)| label(state, action))
+                    .collect()
+            })
             .collect(),
     });
     if output.is_json() && !run.writes() {
         return Ok(());
     }
     let mut section = Section::new("Values by steps to go");
-    let mut shown: Vec<usize> = [1, 2, 3, 5, 10, 20, 50, horizon].into_iter().filter(|&t| t <= horizon).collect();
+    let mut shown: Vec<usize> = [1, 2, 3, 5, 10, 20, 50, horizon]
+        .into_iter()
+        .filter(|&t| t <= horizon)
+        .collect();
     shown.sort_unstable();
     shown.dedup();
     for steps in shown {
@@ -236,8 +286,11 @@ fn run_finite_horizon(
         }
     }
     let report = Report::new(format!("{}: finite horizon", problem.title))
-        .subtitle(format!("{}, discount {}, {horizon} steps, by backward induction", problem.describe(), problem.gamma))
+        .subtitle(format!(
+            "{}, discount {}, {horizon} steps, by backward induction",
+            problem.describe(),
+            problem.gamma
+        ))
         .section(section);
     run.finish(&format!("mdp-solve-{}", problem.stem), &problem.config, report, |_| ())
 }
-

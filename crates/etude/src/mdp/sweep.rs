@@ -77,16 +77,29 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     }
 
     output.line(&format!("{}: {}", problem.title, problem.describe()));
-    let mut report = Report::new(format!("{}: what changes the optimal policy", problem.title))
-        .subtitle(problem.describe());
+    let mut report =
+        Report::new(format!("{}: what changes the optimal policy", problem.title)).subtitle(problem.describe());
     for (heading, text, cases) in [
-        ("The discount", "A small discount sees only what is near; a large one goes far for a reward.", &gammas),
-        ("The cost of forbidden cells", "When entering costs little, the way through them pays.", &rewards),
+        (
+            "The discount",
+            "A small discount sees only what is near; a large one goes far for a reward.",
+            &gammas,
+        ),
+        (
+            "The cost of forbidden cells",
+            "When entering costs little, the way through them pays.",
+            &rewards,
+        ),
     ] {
         if cases.is_empty() {
             continue;
         }
-        let mut table = Table::new(["case", "least value", "greatest value", "states whose optimal actions changed"]);
+        let mut table = Table::new([
+            "case",
+            "least value",
+            "greatest value",
+            "states whose optimal actions changed",
+        ]);
         let mut section = Section::new(heading).text(text);
         for (case, changed) in cases.iter().zip(changes(cases)) {
             let values = &case.solved.solution.values;
@@ -95,8 +108,15 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
                 view::show(output, Some(&map), &Table::new(["state"]));
                 section = section.item(&map);
             }
-            let (low, high) = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
-            table = table.row([case.name.clone(), format!("{low:.6}"), format!("{high:.6}"), changed.to_string()]);
+            let (low, high) = values
+                .iter()
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
+            table = table.row([
+                case.name.clone(),
+                format!("{low:.6}"),
+                format!("{high:.6}"),
+                changed.to_string(),
+            ]);
         }
         output.line(terminal::table(&table).trim_end());
         report = report.section(section.item(&table));
@@ -118,7 +138,13 @@ fn cases_of_discount(problem: &Problem, options: &SolveOptions, output: &Output)
         let solved = with_model!(&problem.model, model => solve_model(model, gamma, options, &name, output))?;
         Ok(Case { name, solved })
     };
-    problem.recipe.sweep.gammas.iter().map(|gamma| solve(gamma.get())).collect()
+    problem
+        .recipe
+        .sweep
+        .gammas
+        .iter()
+        .map(|gamma| solve(gamma.get()))
+        .collect()
 }
 
 fn cases_of_reward(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Vec<Case>, CommandError> {
@@ -130,9 +156,18 @@ fn cases_of_reward(problem: &Problem, options: &SolveOptions, output: &Output) -
         let mut spec: GridWorldSpec = spec.clone();
         spec.rewards.forbidden = forbidden;
         let grid = GridWorld::new(&spec).map_err(|error| reject(&error))?;
-        Ok(Case { solved: solve_model(&grid, problem.gamma, options, &name, output)?, name })
+        Ok(Case {
+            solved: solve_model(&grid, problem.gamma, options, &name, output)?,
+            name,
+        })
     };
-    problem.recipe.sweep.forbidden.iter().map(|forbidden| solve(forbidden.get())).collect()
+    problem
+        .recipe
+        .sweep
+        .forbidden
+        .iter()
+        .map(|forbidden| solve(forbidden.get()))
+        .collect()
 }
 
 fn affine_maps(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Vec<JsonAffine>, CommandError> {
@@ -170,7 +205,12 @@ impl JsonAffine {
 }
 
 fn affine_table(affine: &[JsonAffine]) -> Table {
-    let mut table = Table::new(["rewards", "max |v' - (a v* + b / (1 - gamma))|", "allowed by the bounds", "same policy"]);
+    let mut table = Table::new([
+        "rewards",
+        "max |v' - (a v* + b / (1 - gamma))|",
+        "allowed by the bounds",
+        "same policy",
+    ]);
     for map in affine {
         table = table.row([
             format!("{} r + {}", map.scale, map.shift),
@@ -183,13 +223,18 @@ fn affine_table(affine: &[JsonAffine]) -> Table {
 }
 
 fn action_sets(solved: &Solved) -> Vec<Vec<u32>> {
-    (0..solved.solution.values.len()).map(|state| solved.optimal_actions(state)).collect()
+    (0..solved.solution.values.len())
+        .map(|state| solved.optimal_actions(state))
+        .collect()
 }
 
 /// For each case the states whose sets of optimal actions differ from the case before; 0 for the first.
 fn changes(cases: &[Case]) -> Vec<usize> {
     let sets: Vec<_> = cases.iter().map(|case| action_sets(&case.solved)).collect();
     let mut changes = vec![0; cases.len().min(1)];
-    changes.extend(sets.windows(2).map(|pair| pair[0].iter().zip(&pair[1]).filter(|(a, b)| a != b).count()));
+    changes.extend(
+        sets.windows(2)
+            .map(|pair| pair[0].iter().zip(&pair[1]).filter(|(a, b)| a != b).count()),
+    );
     changes
 }

@@ -27,7 +27,10 @@ pub(crate) fn state_values(output: &Output) -> Result<Stop, CommandError> {
     let evaluations = EvaluationMethod::ALL
         .into_iter()
         .map(|method| {
-            let options = EvaluationOptions { method, ..EvaluationOptions::default() };
+            let options = EvaluationOptions {
+                method,
+                ..EvaluationOptions::default()
+            };
             with_model!(&problem.model, model => evaluate(model, &policy, problem.gamma, &options, &mut silent))
         })
         .collect::<Result<Vec<_>, _>>()
@@ -64,9 +67,21 @@ pub(crate) fn optimal_policies(output: &Output) -> Result<Stop, CommandError> {
     let mut recipes = String::new();
     let mut worst: f64 = 0.0;
     for (recipe, file, text) in [
-        (GRID, None, "The book's grid: the best paths go round the forbidden cells, and where two are equally good both are drawn."),
-        (LAKE, Some(LAKE_MODEL), "Gymnasium's Frozen Lake: on ice the safest move often points away from the goal."),
-        (MAZE, None, "Rooms and doors, with one move in five slipping to a side: values travel from the target through every door."),
+        (
+            GRID,
+            None,
+            "The book's grid: the best paths go round the forbidden cells, and where two are equally good both are drawn.",
+        ),
+        (
+            LAKE,
+            Some(LAKE_MODEL),
+            "Gymnasium's Frozen Lake: on ice the safest move often points away from the goal.",
+        ),
+        (
+            MAZE,
+            None,
+            "Rooms and doors, with one move in five slipping to a side: values travel from the target through every door.",
+        ),
     ] {
         let problem = Problem::embedded(recipe, file)?;
         let options = SolveOptions::default();
@@ -85,7 +100,9 @@ pub(crate) fn optimal_policies(output: &Output) -> Result<Stop, CommandError> {
             section = section.item(map);
         }
         let methods = compare(&problem, output)?;
-        let table = table(&methods, |other| distance(&other.solution.values, &solved.solution.values));
+        let table = table(&methods, |other| {
+            distance(&other.solution.values, &solved.solution.values)
+        });
         output.line(terminal::table(&table).trim_end());
         output.line("");
         sections.push(section.item(&table).item(&plot(&methods)));
@@ -93,7 +110,11 @@ pub(crate) fn optimal_policies(output: &Output) -> Result<Stop, CommandError> {
     }
     Ok(Stop {
         sections,
-        card: ["Optimal policies".into(), format!("{worst:.0e}"), "guaranteed error of the optimal values".into()],
+        card: [
+            "Optimal policies".into(),
+            format!("{worst:.0e}"),
+            "guaranteed error of the optimal values".into(),
+        ],
         recipe: recipes,
     })
 }
@@ -108,7 +129,10 @@ fn compare(problem: &Problem, output: &Output) -> Result<Vec<Solved>, CommandErr
         Method::KrylovPolicyIteration,
     ];
     let solve = |method: Method| {
-        let options = SolveOptions { method, ..SolveOptions::default() };
+        let options = SolveOptions {
+            method,
+            ..SolveOptions::default()
+        };
         solve_problem(problem, &options, method.name(), output)
     };
     methods.into_iter().map(solve).collect()

@@ -24,7 +24,10 @@ pub(super) fn value_map(
     actions: &dyn Fn(usize) -> Vec<u32>,
 ) -> Option<GridMap> {
     let (columns, kinds): (usize, Vec<CellKind>) = match &problem.model {
-        AnyModel::Grid(grid) => (grid.columns(), (0..grid.states()).map(|state| cell_kind(grid, state)).collect()),
+        AnyModel::Grid(grid) => (
+            grid.columns(),
+            (0..grid.states()).map(|state| cell_kind(grid, state)).collect(),
+        ),
         AnyModel::Stored(mdp) => {
             let columns = problem.recipe.draw.columns?.get();
             if !mdp.states().is_multiple_of(columns) {
@@ -41,7 +44,11 @@ pub(super) fn value_map(
                 .fold(Directions::NONE, |set, direction| set | direction))
         })
         .collect();
-    Some(GridMap::new(caption, values.len() / columns, columns, values).kinds(kinds).arrows(arrows))
+    Some(
+        GridMap::new(caption, values.len() / columns, columns, values)
+            .kinds(kinds)
+            .arrows(arrows),
+    )
 }
 
 fn cell_kind(grid: &GridWorld, state: usize) -> CellKind {
@@ -79,7 +86,12 @@ pub(super) fn value_table(
             .into_iter()
             .map(|action| problem.action_name(model.action_label(state, action as usize)))
             .collect());
-        table = table.row([state.to_string(), format!("{:.6}", values[state]), q.join("  "), names.join(", ")]);
+        table = table.row([
+            state.to_string(),
+            format!("{:.6}", values[state]),
+            q.join("  "),
+            names.join(", "),
+        ]);
     }
     if values.len() > TABLE_STATES {
         table = table.caption(format!("the first {TABLE_STATES} of {} states", values.len()));
@@ -89,7 +101,11 @@ pub(super) fn value_table(
 
 /// How pictures look on standard output.
 pub(super) fn style(output: &Output) -> Style {
-    let colour = if output.colour() { Colour::detect(std::io::stdout().is_terminal()) } else { Colour::None };
+    let colour = if output.colour() {
+        Colour::detect(std::io::stdout().is_terminal())
+    } else {
+        Colour::None
+    };
     let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
     Style { colour, width }
 }

@@ -24,7 +24,12 @@ impl Awake {
     /// All asleep.
     pub(super) fn none(states: usize) -> Self {
         let blocks = states.div_ceil(BLOCK);
-        Self { states, moved: vec![false; blocks], first_index: vec![None; blocks], blocks: Vec::new() }
+        Self {
+            states,
+            moved: vec![false; blocks],
+            first_index: vec![None; blocks],
+            blocks: Vec::new(),
+        }
     }
 
     /// All awake.
@@ -38,7 +43,11 @@ impl Awake {
     /// Notes which blocks a sweep has moved by more than `threshold`.
     pub(super) fn note_sweep(&mut self, before: &[f64], after: &[f64], threshold: f64) {
         for ((moved, before), after) in self.moved.iter_mut().zip(before.chunks(BLOCK)).zip(after.chunks(BLOCK)) {
-            *moved = *moved || before.iter().zip(after).any(|(before, after)| (after - before).abs() > threshold);
+            *moved = *moved
+                || before
+                    .iter()
+                    .zip(after)
+                    .any(|(before, after)| (after - before).abs() > threshold);
         }
     }
 

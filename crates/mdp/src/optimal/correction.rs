@@ -20,9 +20,9 @@ pub(super) struct Workspace {
     scratch: Vec<f32>,
 }
 
-/// `count` Gauss-Seidel sweeps over d = b + W d, from d = 0.
-pub(super) fn gauss_seidel(system: &PolicySystem, d: &mut [f32], count: usize, workspace: &mut Workspace) {
-    d.fill(0.0);
+/// `count` Gauss-Seidel sweeps over d = b + W d, from d = `start` everywhere.
+pub(super) fn gauss_seidel(system: &PolicySystem, d: &mut [f32], start: f32, count: usize, workspace: &mut Workspace) {
+    d.fill(start);
     for _ in 0..count {
         system.gauss_seidel(d, &mut workspace.scratch);
     }
@@ -38,7 +38,15 @@ pub(super) fn bicgstab(
     max_steps: usize,
     workspace: &mut Workspace,
 ) -> usize {
-    let Workspace { factors, residual, shadow, direction, image, preconditioned, scratch } = workspace;
+    let Workspace {
+        factors,
+        residual,
+        shadow,
+        direction,
+        image,
+        preconditioned,
+        scratch,
+    } = workspace;
     *factors = system.factorise(std::mem::take(factors));
     for vector in [&mut *residual, shadow, direction, image, preconditioned, scratch] {
         vector.clear();
@@ -84,7 +92,12 @@ pub(super) fn bicgstab(
             .par_chunks_mut(BLOCK)
             .zip(residual.par_chunks(BLOCK))
             .zip(image.par_chunks(BLOCK))
-            .for_each(|((p, r), v)| p.iter_mut().zip(r).zip(v).for_each(|((p, r), v)| *p = r + beta * (*p - omega * v)));
+            .for_each(|((p, r), v)| {
+                p.iter_mut()
+                    .zip(r)
+                    .zip(v)
+                    .for_each(|((p, r), v)| *p = r + beta * (*p - omega * v))
+            });
     }
     steps
 }
@@ -109,5 +122,7 @@ fn dot(x: &[f32], y: &[f32]) -> f64 {
 
 /// The sup norm.
 fn sup(x: &[f32]) -> f32 {
-    x.par_chunks(BLOCK).map(|x| x.iter().fold(0.0, |sup: f32, x| sup.max(x.abs()))).reduce(|| 0.0, f32::max)
+    x.par_chunks(BLOCK)
+        .map(|x| x.iter().fold(0.0, |sup: f32, x| sup.max(x.abs())))
+        .reduce(|| 0.0, f32::max)
 }

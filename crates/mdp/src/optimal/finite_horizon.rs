@@ -29,7 +29,11 @@ pub fn finite_horizon<M: Model>(
     }
     if final_values.len() != model.states() || !final_values.iter().all(|value| value.is_finite()) {
         let found = format!("a list of {}", final_values.len());
-        return Err(MdpError::Setting { name: "final values", found, expected: "one finite number for each state" });
+        return Err(MdpError::Setting {
+            name: "final values",
+            found,
+            expected: "one finite number for each state",
+        });
     }
     let mut values = vec![final_values.to_vec()];
     let mut policies = Vec::with_capacity(horizon);

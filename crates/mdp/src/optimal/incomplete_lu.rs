@@ -17,7 +17,7 @@ pub(super) struct IncompleteLu {
     factors: Vec<f32>,
     /// Where each row's part above the diagonal begins.
     upper: Vec<u32>,
-    /// The diagonal of U.
+    /// The diagonal of U while it is computed, then its inverse: a division would hold up each row's successor.
     pivots: Vec<f32>,
     /// Whether the part above the diagonal is used.
     with_upper: bool,
@@ -42,12 +42,15 @@ impl IncompleteLu {
                 lu.eliminate(rows, row);
             }
         }
+        lu.pivots.iter_mut().for_each(|pivot| *pivot = pivot.recip());
         lu
     }
 
     /// Eliminates the entries of one row below the diagonal, dropping all fill.
     fn eliminate(&mut self, rows: &Rows, row: usize) {
-        let Self { factors, upper, pivots, .. } = self;
+        let Self {
+            factors, upper, pivots, ..
+        } = self;
         let (begin, end) = (rows.starts[row] as usize, rows.starts[row + 1] as usize);
         for entry in begin..upper[row] as usize {
             let pivot_row = rows.columns[entry] as usize;
@@ -81,10 +84,11 @@ impl IncompleteLu {
         for row in (0..z.len()).rev() {
             let range = self.upper[row] as usize..rows.starts[row + 1] as usize;
             let mut sum = z[row];
-            for (&column, factor) in rows.columns[range.clone()].iter().zip(&self.factors[range]) {
+            // The nearest row comes last: it has only just been computed.
+            for (&column, factor) in rows.columns[range.clone()].iter().zip(&self.factors[range]).rev() {
                 sum += factor * z[column as usize];
             }
-            z[row] = sum / self.pivots[row];
+            z[row] = sum * self.pivots[row];
         }
     }
 }
@@ -92,5 +96,9 @@ impl IncompleteLu {
 /// The place of `column` in a sorted row.
 #[inline]
 fn find(row: &[u32], column: u32) -> Option<usize> {
-    if row.len() <= 8 { row.iter().position(|&c| c == column) } else { row.binary_search(&column).ok() }
+    if row.len() <= 8 {
+        row.iter().position(|&c| c == column)
+    } else {
+        row.binary_search(&column).ok()
+    }
 }

@@ -32,8 +32,11 @@ const TRIAL_SWEEPS: usize = 5;
 /// Mixing is fast where the last of those sweeps shrinks the span at least by this factor.
 const FAST: f64 = 0.85;
 
-/// Sweeps of the policy's equations for each policy, where mixing is fast.
-const POLICY_SWEEPS: usize = 4;
+/// Sweeps of the policy's equations for each policy, where mixing is fast: few, and more once fewer than one in
+/// SETTLED_WHERE_FAST of the actions still change.
+const POLICY_SWEEPS: usize = 5;
+const SETTLED_POLICY_SWEEPS: usize = 12;
+const SETTLED_WHERE_FAST: usize = 50;
 
 /// The most sweeps of T for each policy, where mixing is slow; one suffices where it changes fewer than one in SETTLED
 /// of the actions.
@@ -63,7 +66,11 @@ struct State {
 pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
     let states = model.states();
     let values = initial_values(model, progress.discount);
-    let mut state = State { values, backed_up: vec![0.0; states], greedy: vec![0; states] };
+    let mut state = State {
+        values,
+        backed_up: vec![0.0; states],
+        greedy: vec![0; states],
+    };
     let mut spans = [f64::INFINITY; 2];
     for _ in 0..TRIAL_SWEEPS {
         let residual = state.sweep(model, progress);
@@ -73,25 +80,39 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
         std::mem::swap(&mut state.values, &mut state.backed_up);
         spans = [spans[1], residual.high - residual.low];
     }
-    if spans[1] <= FAST * spans[0] && !model.has_terminal() { fast(model, state, progress) } else { slow(model, state, progress) }
+    if spans[1] <= FAST * spans[0] && !model.has_terminal() {
+        fast(model, state, progress)
+    } else {
+        slow(model, state, progress)
+    }
 }
 
 fn fast<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
     let everything = Awake::all(model.states());
     let mut corrections = vec![0.0; model.states()];
     let mut workspace = Workspace::default();
-    let mut system = None;
+    let mut system: Option<PolicySystem> = None;
+    let mut policy: Vec<u32> = Vec::new();
     loop {
         let residual = state.sweep(model, progress);
         if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
             return Ok(state.finish(residual, bound));
         }
-        std::mem::swap(&mut state.values, &mut state.backed_up);
-        state.add_common_error(progress.discount);
-        let (now, _) =
-            PolicySystem::new(model, progress.discount, &state.greedy, &state.values, &everything, system.take());
-        correction::gauss_seidel(&now, &mut corrections, POLICY_SWEEPS, &mut workspace);
-        progress.sweeps += POLICY_SWEEPS;
+        // T v - v, which the sweep has computed, is T_pi v - v for the greedy policy: only its chain may be new.
+        let switched = state.greedy.iter().zip(&policy).filter(|(new, old)| new != old).count();
+        let settled = !policy.is_empty() && switched < model.states() / SETTLED_WHERE_FAST;
+        let sweeps = if settled { SETTLED_POLICY_SWEEPS } else { POLICY_SWEEPS };
+        let mut now = match system.take() {
+            Some(known) if switched == 0 => known,
+            old => {
+                policy.clone_from(&state.greedy);
+                PolicySystem::new(model, progress.discount, &policy, &state.values, &everything, old).0
+            }
+        };
+        now.set_residual(&state.values, &state.backed_up);
+        let common = state.common_error(progress.discount);
+        correction::gauss_seidel(&now, &mut corrections, common as f32, sweeps, &mut workspace);
+        progress.sweeps += sweeps;
         everything.add(&mut state.values, &corrections);
         system = Some(now);
     }
@@ -106,7 +127,11 @@ fn slow<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
     let mut direction = Direction::Backward;
     let (mut max_steps, mut steps, mut before) = (MAX_STEPS, 0, f64::INFINITY);
     loop {
-        let State { values, backed_up, greedy } = &mut state;
+        let State {
+            values,
+            backed_up,
+            greedy,
+        } = &mut state;
         for _ in 0..SLOW_SWEEPS {
             let (_, switched) = sweep::gauss_seidel(model, discount, direction, values, backed_up, greedy);
             awake.note_sweep(backed_up, values, ASLEEP * target);
@@ -143,32 +168,46 @@ impl State {
     /// T v and the policy greedy for v.
     fn sweep<M: Model>(&mut self, model: &M, progress: &mut Progress<'_>) -> Residual {
         progress.sweeps += 1;
-        sweep::jacobi(model, progress.discount, &self.values, &mut self.backed_up, &mut self.greedy)
+        sweep::jacobi(
+            model,
+            progress.discount,
+            &self.values,
+            &mut self.backed_up,
+            &mut self.greedy,
+        )
     }
 
-    /// Adds to T v what the mean residual says is missing from it in all states alike, gamma / (1 - gamma) times that
-    /// mean. (Not the middle of MacQueen's bounds: after a policy has been evaluated the residuals are zero nearly
-    /// everywhere and positive in a few states, and sweeps would have to undo the middle.)
-    fn add_common_error(&mut self, discount: f64) {
-        let (backed_up, before) = (&self.values, &self.backed_up);
-        let sums: Vec<f64> = backed_up
+    /// What the mean residual says is missing from v in all states alike: 1 / (1 - gamma) times that mean. (Not the
+    /// middle of MacQueen's bounds: after a policy has been evaluated the residuals are zero nearly everywhere and
+    /// positive in a few states, and sweeps would have to undo the middle.)
+    fn common_error(&self, discount: f64) -> f64 {
+        let sums: Vec<f64> = self
+            .backed_up
             .par_chunks(BLOCK)
-            .zip(before.par_chunks(BLOCK))
+            .zip(self.values.par_chunks(BLOCK))
             .map(|(after, before)| after.iter().zip(before).map(|(after, before)| after - before).sum())
             .collect();
-        let missing = discount / (1.0 - discount) * sums.iter().sum::<f64>() / self.values.len() as f64;
-        self.values.par_chunks_mut(BLOCK).for_each(|values| values.iter_mut().for_each(|value| *value += missing));
+        sums.iter().sum::<f64>() / (self.values.len() as f64 * (1.0 - discount))
     }
 
     fn finish(self, residual: Residual, bound: f64) -> Raw {
-        Raw { values: self.backed_up, greedy: self.greedy, residual, bound }
+        Raw {
+            values: self.backed_up,
+            greedy: self.greedy,
+            residual,
+            bound,
+        }
     }
 }
 
 /// The values that all states start from: those of earning the middle one of the best immediate rewards for ever. On a
 /// map where most cells earn the same, far from anything of interest they are the answer.
 fn initial_values<M: Model>(model: &M, discount: f64) -> Vec<f64> {
-    let best_reward = |state| (0..model.actions(state)).map(|a| model.reward(state, a)).reduce(f64::max);
+    let best_reward = |state| {
+        (0..model.actions(state))
+            .map(|a| model.reward(state, a))
+            .reduce(f64::max)
+    };
     let mut values: Vec<f64> = (0..model.states()).filter_map(best_reward).collect();
     let mut start = 0.0;
     if !values.is_empty() && !model.has_terminal() {

@@ -68,7 +68,11 @@ impl Method {
             );
             (Self::ValueIteration, reason)
         } else {
-            let needs = if sweeps.is_finite() { format!("may need {sweeps:.0} sweeps") } else { "has no fixed rate".into() };
+            let needs = if sweeps.is_finite() {
+                format!("may need {sweeps:.0} sweeps")
+            } else {
+                "has no fixed rate".into()
+            };
             let reason = format!(
                 "with discount {discount} value iteration {needs}; Newton steps solved by a Krylov method need few, whatever the size"
             );

@@ -30,8 +30,8 @@ pub use finite_horizon::{FiniteHorizon, finite_horizon};
 pub use method::Method;
 pub use solution::Solution;
 
-use crate::discount::{check_discount, longest_episode};
 use crate::bound::{ErrorBound, Residual};
+use crate::discount::{check_discount, longest_episode};
 use crate::error::MdpError;
 use crate::iteration::OnIteration;
 use crate::model::Model;
@@ -50,7 +50,11 @@ pub struct SolveOptions {
 
 impl Default for SolveOptions {
     fn default() -> Self {
-        Self { method: Method::Auto, tolerance: 1e-9, max_iterations: 1_000_000 }
+        Self {
+            method: Method::Auto,
+            tolerance: 1e-9,
+            max_iterations: 1_000_000,
+        }
     }
 }
 
@@ -90,22 +94,29 @@ pub fn solve<M: Model>(
     let started = Instant::now();
     if !(options.tolerance > 0.0 && options.tolerance.is_finite()) {
         let found = options.tolerance.to_string();
-        return Err(MdpError::Setting { name: "tolerance", found, expected: "a positive number" });
+        return Err(MdpError::Setting {
+            name: "tolerance",
+            found,
+            expected: "a positive number",
+        });
     }
     check_discount(model, discount)?;
-    let horizon = if discount < 1.0 { None } else { Some(longest_episode(model)?) };
+    let horizon = if discount < 1.0 {
+        None
+    } else {
+        Some(longest_episode(model)?)
+    };
     let (method, reason) = options.method.resolve(discount, options.tolerance);
     let bounds = ErrorBound::new(model, discount, horizon);
     let mut progress = Progress::new(method, discount, bounds, options, on_iteration);
-    let raw = match method {
+    // Inside the thread pool from here on: each parallel loop entered from outside would cost a thread's waking.
+    let raw = rayon::scope(|_| match method {
         Method::ValueIteration => value_iteration::jacobi(model, &mut progress),
         Method::GaussSeidel => value_iteration::gauss_seidel(model, &mut progress),
         Method::PolicyIteration => policy_iteration::solve(model, &mut progress),
-        Method::TruncatedPolicyIteration { sweeps } => {
-            truncated_policy_iteration::solve(model, sweeps, &mut progress)
-        }
+        Method::TruncatedPolicyIteration { sweeps } => truncated_policy_iteration::solve(model, sweeps, &mut progress),
         Method::KrylovPolicyIteration | Method::Auto => krylov_policy_iteration::solve(model, &mut progress),
-    }?;
+    })?;
     Ok(Solution {
         method,
         reason,

@@ -36,7 +36,12 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
         let residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut policy);
         progress.sweeps += 1;
         if let Some(bound) = progress.certify(residual, &mut backed_up)? {
-            return Ok(Raw { values: backed_up, greedy: policy, residual, bound });
+            return Ok(Raw {
+                values: backed_up,
+                greedy: policy,
+                residual,
+                bound,
+            });
         }
         let mut before = f64::INFINITY;
         loop {

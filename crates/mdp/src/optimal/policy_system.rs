@@ -17,6 +17,7 @@ use crate::bound::Residual;
 use crate::model::{Model, value_of};
 
 /// The equations of one policy over the awake states, d = b + W d, with W >= 0 and a zero diagonal.
+#[derive(Default)]
 pub(super) struct PolicySystem {
     pub(super) parts: Vec<Part>,
     /// b, the scaled residual.
@@ -24,12 +25,15 @@ pub(super) struct PolicySystem {
 }
 
 /// The equations of consecutive awake states.
+#[derive(Default)]
 pub(super) struct Part {
     pub(super) states: Range<usize>,
     /// Couplings within the part: columns are relative to its first state and sorted.
     pub(super) inner: Rows,
     /// Couplings to the other parts: columns are awake indices.
     pub(super) outer: Rows,
+    /// 1 / (1 - gamma p(s|s, pi)), what each equation is multiplied by.
+    scale: Vec<f32>,
 }
 
 /// Sparse rows.
@@ -68,7 +72,10 @@ impl Rows {
     #[inline]
     pub(super) fn row(&self, row: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
         let range = self.starts[row] as usize..self.starts[row + 1] as usize;
-        self.columns[range.clone()].iter().copied().zip(self.weights[range].iter().copied())
+        self.columns[range.clone()]
+            .iter()
+            .copied()
+            .zip(self.weights[range].iter().copied())
     }
 }
 
@@ -84,18 +91,20 @@ impl PolicySystem {
         old: Option<Self>,
     ) -> (Self, Residual) {
         let count = awake.count();
-        let Self { parts: old_parts, mut residual } = old.unwrap_or_else(|| Self { parts: Vec::new(), residual: Vec::new() });
+        let Self {
+            parts: mut old_parts,
+            mut residual,
+        } = old.unwrap_or_default();
         residual.clear();
         residual.resize(count, 0.0);
         let ranges = crate::sweep::parts(count);
-        let mut old_parts = old_parts.into_iter();
+        old_parts.resize_with(ranges.len(), Part::default);
         let mut tasks = Vec::with_capacity(ranges.len());
         let mut rest = &mut residual[..];
-        for range in ranges {
-            let (own, others) = rest.split_at_mut(range.len());
+        for (states, part) in ranges.into_iter().zip(old_parts) {
+            let (own, others) = rest.split_at_mut(states.len());
             rest = others;
-            let (inner, outer) = old_parts.next().map_or_else(Default::default, |part| (part.inner, part.outer));
-            tasks.push((Part { states: range, inner, outer }, own));
+            tasks.push((Part { states, ..part }, own));
         }
         let (parts, ranges): (Vec<Part>, Vec<Residual>) = tasks
             .into_par_iter()
@@ -106,6 +115,22 @@ impl PolicySystem {
             .unzip();
         let range = ranges.into_iter().fold(Residual::NONE, Residual::join);
         (Self { parts, residual }, range)
+    }
+
+    /// Puts T v - v on the right side, where all states are awake and the policy is greedy for v.
+    pub(super) fn set_residual(&mut self, values: &[f64], backed_up: &[f64]) {
+        let mut residual = std::mem::take(&mut self.residual);
+        self.for_each_part(&mut residual, |_, part, residual| {
+            let states = part.states.clone();
+            let differences = backed_up[states.clone()]
+                .iter()
+                .zip(&values[states])
+                .map(|(after, before)| after - before);
+            for ((residual, difference), scale) in residual.iter_mut().zip(differences).zip(&part.scale) {
+                *residual = difference as f32 * scale;
+            }
+        });
+        self.residual = residual;
     }
 
     /// `y = (I - W) x`, part by part.
@@ -158,14 +183,21 @@ impl PolicySystem {
             rest = others;
             slices.push((part, own));
         }
-        slices.into_par_iter().enumerate().for_each(|(index, (part, own))| work(index, part, own));
+        slices
+            .into_par_iter()
+            .enumerate()
+            .for_each(|(index, (part, own))| work(index, part, own));
     }
 
     /// The incomplete factors of every part.
     pub(super) fn factorise(&self, old: Vec<IncompleteLu>) -> Vec<IncompleteLu> {
         let mut old: Vec<Option<IncompleteLu>> = old.into_iter().map(Some).collect();
         old.resize_with(self.parts.len(), || None);
-        self.parts.par_iter().zip(old).map(|(part, old)| IncompleteLu::new(&part.inner, old)).collect()
+        self.parts
+            .par_iter()
+            .zip(old)
+            .map(|(part, old)| IncompleteLu::new(&part.inner, old))
+            .collect()
     }
 }
 
@@ -180,7 +212,13 @@ impl Part {
         awake: &Awake,
         scaled: &mut [f32],
     ) -> Residual {
-        let Self { states, inner, outer } = self;
+        let Self {
+            states,
+            inner,
+            outer,
+            scale: scales,
+        } = self;
+        scales.clear();
         inner.clear();
         outer.clear();
         let mut residual = Residual::NONE;
@@ -190,6 +228,7 @@ impl Part {
             if action >= model.actions(state) {
                 // A terminal state: its value is zero and stays so.
                 residual.join_state(0.0, 0.0);
+                scales.push(0.0);
                 inner.end_row();
                 outer.end_row();
                 continue;
@@ -204,14 +243,23 @@ impl Part {
             let backed_up = model.reward(state, action) + discount * expected;
             residual.join_state(values[state], backed_up);
             let scale = 1.0 / (1.0 - discount * stay);
+            scales.push(scale as f32);
             *scaled = ((backed_up - values[state]) * scale) as f32;
             model.successors(state, action, |next, probability| {
                 let Some(column) = awake.index(next) else { return };
                 if next as usize == state {
                     return;
                 }
-                let rows = if states.contains(&column) { &mut *inner } else { &mut *outer };
-                rows.columns.push(if states.contains(&column) { column - states.start } else { column } as u32);
+                let rows = if states.contains(&column) {
+                    &mut *inner
+                } else {
+                    &mut *outer
+                };
+                rows.columns.push(if states.contains(&column) {
+                    column - states.start
+                } else {
+                    column
+                } as u32);
                 rows.weights.push((discount * probability * scale) as f32);
             });
             inner.sort_last_row();

@@ -27,9 +27,23 @@ impl<'a> Progress<'a> {
         options: &SolveOptions,
         on_iteration: OnIteration<'a>,
     ) -> Self {
-        let SolveOptions { tolerance, max_iterations, .. } = *options;
+        let SolveOptions {
+            tolerance,
+            max_iterations,
+            ..
+        } = *options;
         let (iterations, sweeps, history) = (0, 0, Vec::new());
-        Self { discount, iterations, sweeps, history, method, bounds, tolerance, max_iterations, on_iteration }
+        Self {
+            discount,
+            iterations,
+            sweeps,
+            history,
+            method,
+            bounds,
+            tolerance,
+            max_iterations,
+            on_iteration,
+        }
     }
 
     /// The sup norm of the residual at which the bound certainly meets the tolerance.
@@ -64,13 +78,22 @@ impl<'a> Progress<'a> {
         if rounding >= tolerance {
             return Err(MdpError::BelowRounding { tolerance, rounding });
         }
-        let report = Iteration { index: self.iterations, residual: residual.sup(), bound };
+        let report = Iteration {
+            index: self.iterations,
+            residual: residual.sup(),
+            bound,
+        };
         if (self.on_iteration)(report).is_break() {
             return Err(MdpError::Interrupted(self.iterations));
         }
         if bound > tolerance && self.iterations >= self.max_iterations {
             let (method, iterations) = (self.method.name(), self.iterations);
-            return Err(MdpError::NotConverged { method, iterations, bound, tolerance });
+            return Err(MdpError::NotConverged {
+                method,
+                iterations,
+                bound,
+                tolerance,
+            });
         }
         Ok(())
     }

@@ -44,7 +44,11 @@ impl Solution {
         let best = q.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         // Each of the two values is off by at most gamma times the bound, and by rounding.
         let margin = 2.0 * self.discount * self.bound + 64.0 * f64::EPSILON * best.abs();
-        (0..).zip(q).filter(|&(_, &value)| value >= best - margin).map(|(action, _)| action).collect()
+        (0..)
+            .zip(q)
+            .filter(|&(_, &value)| value >= best - margin)
+            .map(|(action, _)| action)
+            .collect()
     }
 
     /// The factor by which the residual shrank from one iteration to the next, on (geometric) average over the

@@ -22,17 +22,29 @@ pub(super) fn solve<M: Model>(model: &M, sweeps: usize, progress: &mut Progress<
         let residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut greedy);
         progress.sweeps += 1;
         if let Some(bound) = progress.certify(residual, &mut backed_up)? {
-            return Ok(Raw { values: backed_up, greedy, residual, bound });
+            return Ok(Raw {
+                values: backed_up,
+                greedy,
+                residual,
+                bound,
+            });
         }
         std::mem::swap(&mut values, &mut backed_up);
         for _ in 1..sweeps {
-            backed_up.par_chunks_mut(BLOCK).enumerate().for_each(|(block, backed_up)| {
-                for (state, value) in (block * BLOCK..).zip(backed_up) {
-                    let action = greedy[state] as usize;
-                    let terminal = action >= model.actions(state);
-                    *value = if terminal { 0.0 } else { model.action_value(state, action, discount, &values) };
-                }
-            });
+            backed_up
+                .par_chunks_mut(BLOCK)
+                .enumerate()
+                .for_each(|(block, backed_up)| {
+                    for (state, value) in (block * BLOCK..).zip(backed_up) {
+                        let action = greedy[state] as usize;
+                        let terminal = action >= model.actions(state);
+                        *value = if terminal {
+                            0.0
+                        } else {
+                            model.action_value(state, action, discount, &values)
+                        };
+                    }
+                });
             progress.sweeps += 1;
             std::mem::swap(&mut values, &mut backed_up);
         }

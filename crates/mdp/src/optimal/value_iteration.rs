@@ -17,7 +17,12 @@ pub(super) fn jacobi<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result
         let residual = sweep::jacobi(model, progress.discount, &values, &mut backed_up, &mut greedy);
         progress.sweeps += 1;
         if let Some(bound) = progress.certify(residual, &mut backed_up)? {
-            return Ok(Raw { values: backed_up, greedy, residual, bound });
+            return Ok(Raw {
+                values: backed_up,
+                greedy,
+                residual,
+                bound,
+            });
         }
         std::mem::swap(&mut values, &mut backed_up);
     }
@@ -38,13 +43,22 @@ pub(super) fn gauss_seidel<M: Model>(model: &M, progress: &mut Progress<'_>) -> 
         progress.sweeps += 1;
         if change > target {
             let scale = values.iter().fold(0.0, |scale: f64, value| scale.max(value.abs()));
-            progress.iterate(Residual { low: -change, high: change, scale })?;
+            progress.iterate(Residual {
+                low: -change,
+                high: change,
+                scale,
+            })?;
             continue;
         }
         let residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut greedy);
         progress.sweeps += 1;
         if let Some(bound) = progress.certify(residual, &mut backed_up)? {
-            return Ok(Raw { values: backed_up, greedy, residual, bound });
+            return Ok(Raw {
+                values: backed_up,
+                greedy,
+                residual,
+                bound,
+            });
         }
         target /= 2.0;
     }

@@ -251,7 +251,7 @@ mod tests {
             ("[0, 2, null]", "state 1: no action 2; expected one of 10, 20, 30"),
             (
                 "[-1, 10, null]",
-                "state 0: invalid value: integer `-1`, expected an action label",
+                "state 0: invalid type: integer `-1`, expected an action label",
             ),
             ("[5000000000, 10, null]", "state 0: no action 5000000000"),
             (

@@ -19,7 +19,7 @@ pub(crate) struct Horizon {
 impl Horizon {
     /// With discount 1, [`longest_episode`] bounds the number of steps; below, the row sums of P do.
     pub(super) fn new(chain: &Chain, discount: f64) -> Self {
-        if discount == 1.0 {
+        if discount >= 1.0 {
             return Self {
                 shortest: 1.0,
                 longest: longest_episode(chain),

@@ -99,3 +99,39 @@ impl<'a> IncompleteLu<'a> {
             .fold(0.0, |sum, (&column, entry)| sum + entry * x[column as usize])
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy_evaluation::chain::Chain;
+    use crate::{MdpBuilder, Next, Policy};
+
+    #[test]
+    fn where_nothing_fills_in_the_factors_are_exact() {
+        // A walk on a line: the matrix is tridiagonal.
+        let states = 50;
+        let mut builder = MdpBuilder::new(states);
+        for state in 0..states {
+            builder.transition(state, 0, Next::State(state.saturating_sub(1)), 0.5, 1.0);
+            builder.transition(state, 0, Next::State(state), 0.2, 1.0);
+            let right = if state + 1 < states {
+                Next::State(state + 1)
+            } else {
+                Next::End
+            };
+            builder.transition(state, 0, right, 0.3, 1.0);
+        }
+        let model = builder.build().unwrap();
+        let chain = Chain::new(&model, &Policy::uniform(&model)).unwrap();
+        let right: Vec<f64> = (0..states).map(|state| (state % 5) as f64).collect();
+        let system = System {
+            chain: &chain,
+            discount: 1.0,
+            right: &right,
+        };
+        let mut x = vec![f64::NAN; states];
+        IncompleteLu::new(&system).solve(&right, &mut x);
+        let residual = system.residual(&x, &mut vec![0.0; states]);
+        assert!(residual.norm() <= 1e-13 * residual.scale, "{residual:?}");
+    }
+}

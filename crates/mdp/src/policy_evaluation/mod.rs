@@ -119,7 +119,7 @@ pub fn evaluate(
     let (method, reason) = options.method.choose(model.states());
 
     let by_name = Chain::new(model, policy)?;
-    let mut progress = Progress::new(model, &by_name, discount, method, options, on_iteration)?;
+    let mut progress = Progress::new(model, policy, &by_name, discount, method, options, on_iteration)?;
     let (chain, order) = by_name.in_sweep_order();
     // The methods run on the copy in sweep order; two chains at once would be the peak of memory.
     drop(by_name);

@@ -87,7 +87,9 @@ pub fn monte_carlo(
             };
             let episodes = first..options.episodes.min(first + ROUND);
             let returns: Vec<f64> = episodes.into_par_iter().map(play).collect();
-            returns.into_iter().for_each(|value| estimate.push(value));
+            for value in returns {
+                estimate.push(value);
+            }
         }
         StateEstimate::new(state, &estimate, options.truncation_bias)
     };
@@ -123,7 +125,7 @@ fn horizon(model: &impl Model, policy: &Policy, discount: f64, bias: f64) -> Res
     let mut rewards = 0.0_f64;
     for state in 0..model.states() {
         policy.for_each(state, |action, _| {
-            rewards = rewards.max(model.reward(state, action).abs())
+            rewards = rewards.max(model.reward(state, action).abs());
         });
     }
     let horizon = if discount < 1.0 {
@@ -132,6 +134,10 @@ fn horizon(model: &impl Model, policy: &Policy, discount: f64, bias: f64) -> Res
         let longest = longest_episode_under(model, policy)?;
         (2.0 * longest).ceil() * (rewards * longest / bias).log2().ceil()
     };
-    // The conversion saturates: at 0 for a horizon that is negative or, without rewards, not a number.
-    Ok((horizon.ceil() as usize).max(1))
+    #[expect(
+        clippy::cast_sign_loss,
+        reason = "saturates: 0 where the horizon is negative or, without rewards, NaN"
+    )]
+    let steps = horizon.ceil() as usize;
+    Ok(steps.max(1))
 }

@@ -11,6 +11,10 @@ use crate::policy::Policy;
 /// Unit roundoff of 64-bit arithmetic, 2^-53.
 const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;
 
+/// How much of the tolerance a method is to use. The rest is for what the chain that it works on, whose entries are
+/// rounded, and the model, by which the answer is certified, may differ.
+const MARGIN: f64 = 0.9;
+
 /// Watches a method from residual to residual, and certifies its answer.
 pub(crate) struct Progress<'a> {
     method: EvaluationMethod,
@@ -29,6 +33,7 @@ impl<'a> Progress<'a> {
     /// Where no residual, however small, bounds the error.
     pub(crate) fn new(
         model: &impl Model,
+        policy: &Policy,
         chain: &Chain,
         discount: f64,
         method: EvaluationMethod,
@@ -37,7 +42,7 @@ impl<'a> Progress<'a> {
     ) -> Result<Self, MdpError> {
         let horizon = Horizon::new(chain, discount);
         if horizon.longest().is_infinite() {
-            return Err(if discount == 1.0 {
+            return Err(if discount >= 1.0 {
                 MdpError::UnboundedEpisode
             } else {
                 // The discount is within rounding of 1.
@@ -52,7 +57,7 @@ impl<'a> Progress<'a> {
             options,
             discount,
             horizon,
-            rounding: Rounding::new(model),
+            rounding: Rounding::new(model, policy),
             can_end: chain.can_end,
             on_iteration,
             iterations: 0,
@@ -69,8 +74,7 @@ impl<'a> Progress<'a> {
         } else {
             0.5 * (high - low)
         };
-        // Once for the chain, whose entries are rounded, once for this residual and once for the final one.
-        let rounding = 3.0 * self.rounding.of(residual.scale) * self.horizon.longest();
+        let rounding = self.rounding.of(residual.scale) * self.horizon.longest();
         let bound = truncation + rounding;
         self.iterations = iteration;
         self.history.push((iteration, residual.norm()));
@@ -81,9 +85,9 @@ impl<'a> Progress<'a> {
         };
         if (self.on_iteration)(report).is_break() {
             Err(MdpError::Interrupted(iteration))
-        } else if bound <= self.options.tolerance {
+        } else if bound <= MARGIN * self.options.tolerance {
             Ok(true)
-        } else if truncation <= rounding {
+        } else if truncation <= 0.5 * rounding {
             Err(MdpError::BelowRounding {
                 tolerance: self.options.tolerance,
                 rounding,
@@ -109,7 +113,9 @@ impl<'a> Progress<'a> {
         if !self.can_end {
             let residual = bellman_residual(model, policy, self.discount, values);
             let (low, high) = self.horizon.error(residual, 0.0);
-            values.iter_mut().for_each(|value| *value += 0.5 * (low + high));
+            for value in &mut *values {
+                *value += 0.5 * (low + high);
+            }
         }
         let residual = bellman_residual(model, policy, self.discount, values);
         let (low, high) = self.horizon.error(residual, self.rounding.of(residual.scale));
@@ -147,7 +153,7 @@ fn bellman_residual(model: &impl Model, policy: &Policy, discount: f64, values: 
 /// How far rounding can move an entry of T v - v.
 ///
 /// A sum of k products errs, to first order, by at most k u times the sum of their absolute values. The backup of a
-/// state is such a sum over successors within one over actions, and a handful of operations more.
+/// state is such a sum over successors within one over actions, and three more operations; one is for second order.
 #[derive(Debug, Clone, Copy)]
 struct Rounding {
     operations: usize,
@@ -156,16 +162,18 @@ struct Rounding {
 }
 
 impl Rounding {
-    fn new(model: &impl Model) -> Self {
-        let (mut actions, mut rewards) = (0, 0.0_f64);
+    fn new(model: &impl Model, policy: &Policy) -> Self {
+        let (mut most_actions, mut rewards) = (0, 0.0_f64);
         for state in 0..model.states() {
-            actions = actions.max(model.actions(state));
-            for action in 0..model.actions(state) {
+            let mut actions = 0;
+            policy.for_each(state, |action, _| {
+                actions += 1;
                 rewards = rewards.max(model.reward(state, action).abs());
-            }
+            });
+            most_actions = most_actions.max(actions);
         }
         Self {
-            operations: model.max_successors() + actions + 5,
+            operations: model.max_successors() + most_actions + 4,
             rewards,
         }
     }

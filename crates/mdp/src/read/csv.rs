@@ -15,7 +15,7 @@
 use std::path::Path;
 use std::str::FromStr;
 
-use super::{build, bytes, fault};
+use super::{build, bytes, fault, shown};
 use crate::builder::{MdpBuilder, Next};
 use crate::error::MdpError;
 use crate::mdp::Mdp;
@@ -54,7 +54,8 @@ pub fn parse(name: &Path, bytes: &[u8]) -> Result<Mdp, MdpError> {
         let Some(columns) = header else {
             if !(5..=6).contains(&found) || fields[..found] != COLUMNS[..found] {
                 return Err(on_line(format!(
-                    "the header is `{line}`; expected `{}`, and after it `,terminated` or nothing",
+                    "the header is `{}`; expected `{}`, and after it `,terminated` or nothing",
+                    shown(line),
                     COLUMNS[..5].join(",")
                 )));
             }
@@ -98,7 +99,8 @@ fn push(builder: &mut MdpBuilder, fields: &Fields<'_>) -> Result<u32, String> {
         "1" | "true" | "True" | "TRUE" => Next::End,
         found => {
             return Err(format!(
-                "column `terminated` is `{found}`; expected true, false, 1 or 0"
+                "column `terminated` is `{}`; expected true, false, 1 or 0",
+                shown(found)
             ));
         }
     };
@@ -110,9 +112,13 @@ fn push(builder: &mut MdpBuilder, fields: &Fields<'_>) -> Result<u32, String> {
 
 fn number<T: FromStr>(fields: &Fields<'_>, column: usize, expected: &str) -> Result<T, String> {
     let found = fields[column];
-    found
-        .parse()
-        .map_err(|_| format!("column `{}` is `{found}`; expected {expected}", COLUMNS[column]))
+    found.parse().map_err(|_| {
+        format!(
+            "column `{}` is `{}`; expected {expected}",
+            COLUMNS[column],
+            shown(found)
+        )
+    })
 }
 
 #[cfg(test)]
@@ -161,6 +167,9 @@ mod tests {
         );
         complains("state,action,next,reward,probability\n", "line 1: the header is");
         complains("\nstate,action,next,probability,reward,done\n", "line 2: the header is");
+        let long = "x".repeat(100_000);
+        complains(&long, &format!("line 1: the header is `{}`; expected", &long[..60]));
+        complains("\u{1b}[2J", r"line 1: the header is `\u{1b}[2J`; expected");
         complains("state;action;next;probability;reward\n", "line 1: the header is");
         complains(
             "state,action,next,probability,reward,terminated\n0,0,0,1,0,yes",

@@ -66,6 +66,11 @@ fn fault(path: &Path, detail: impl Into<String>) -> MdpError {
     }
 }
 
+/// Text of a file as an error shows it: not too much of it, and nothing that would upset a terminal.
+fn shown(text: &str) -> String {
+    text.chars().take(60).flat_map(char::escape_debug).collect()
+}
+
 /// Builds the model of a file that has been read to its end, whose states have these `ids`, in any order.
 fn build(path: &Path, mut builder: MdpBuilder, mut ids: Vec<u32>) -> Result<Mdp, MdpError> {
     ids.sort_unstable();

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use super::shown;
+
 /// `numpy.load` itself refuses longer headers; those of plain arrays have 118 bytes.
 const MAX_HEADER: usize = 10_000;
 
@@ -51,7 +53,7 @@ impl Header {
         let (descr, fortran_order, shape) = parse(&text).ok_or_else(|| {
             format!(
                 "its header is `{}`; expected {{'descr': ..., 'fortran_order': ..., 'shape': ...}}",
-                text.trim_end()
+                shown(text.trim_end())
             )
         })?;
         Ok(Self {
@@ -75,14 +77,14 @@ fn parse(text: &str) -> Option<(String, bool, Vec<u64>)> {
     let entry = |key: &str| Some(text.split_once(&format!("'{key}':"))?.1.trim_start());
     let descr = entry("descr")?;
     let descr = match descr.strip_prefix('\'') {
-        Some(quoted) => quoted.split_once('\'')?.0,
-        None => "a record of several fields",
+        Some(quoted) => shown(quoted.split_once('\'')?.0),
+        None => "a record of several fields".into(),
     };
     let fortran_order = entry("fortran_order")?.starts_with("True");
     let shape = entry("shape")?.strip_prefix('(')?.split_once(')')?.0;
     let lengths = shape.split(',').map(str::trim).filter(|length| !length.is_empty());
     Some((
-        descr.to_owned(),
+        descr,
         fortran_order,
         lengths.map(|length| length.parse().ok()).collect::<Option<_>>()?,
     ))
