@@ -186,7 +186,7 @@ pub enum MdpError {
         tolerance: f64,
     },
     /// The tolerance lies below what rounding in 64-bit arithmetic allows for this model.
-    #[error("the tolerance {tolerance:e} cannot be guaranteed in 64-bit arithmetic: rounding alone leaves {rounding:e} for values of this size and discount; ask for at least {:e}", rounding * 2.0)]
+    #[error("the tolerance {tolerance:e} cannot be guaranteed in 64-bit arithmetic: rounding alone leaves {rounding:e} for values of this size and discount; ask for more")]
     BelowRounding {
         /// The bound asked for.
         tolerance: f64,

@@ -91,7 +91,7 @@ pub fn simulate(
         }
     }
     let starts = starts(model, options.start)?;
-    let play = |episode: usize| {
+    let play_one = |episode: usize| {
         let mut random = stream(options.seed, EVERYWHERE, episode);
         let start = starts[random.random_range(0..starts.len())] as usize;
         let mut steps = Vec::new();
@@ -103,7 +103,7 @@ pub fn simulate(
         });
         (outcome, steps)
     };
-    let episodes: Vec<_> = (0..options.episodes).into_par_iter().map(play).collect();
+    let episodes: Vec<_> = (0..options.episodes).into_par_iter().map(play_one).collect();
     let truncated = episodes.iter().filter(|(outcome, _)| outcome.truncated).count();
     let returns: Vec<f64> = episodes.iter().map(|(outcome, _)| outcome.discounted_return).collect();
     let kept = episodes.into_iter().take(options.trajectories);

@@ -92,11 +92,10 @@ pub(super) fn bicgstab(
             .par_chunks_mut(BLOCK)
             .zip(residual.par_chunks(BLOCK))
             .zip(image.par_chunks(BLOCK))
-            .for_each(|((p, r), v)| {
-                p.iter_mut()
-                    .zip(r)
-                    .zip(v)
-                    .for_each(|((p, r), v)| *p = r + beta * (*p - omega * v))
+            .for_each(|((direction, residual), image)| {
+                for ((p, r), v) in direction.iter_mut().zip(residual).zip(image) {
+                    *p = r + beta * (*p - omega * v);
+                }
             });
     }
     steps

@@ -65,7 +65,9 @@ impl<'a> Progress<'a> {
             return Ok(None);
         }
         if shift != 0.0 {
-            backed_up.iter_mut().for_each(|value| *value += shift);
+            for value in backed_up {
+                *value += shift;
+            }
         }
         Ok(Some(bound))
     }

@@ -16,7 +16,7 @@
 //! - by BiCGSTAB, a Krylov method, preconditioned by an incomplete factorisation in that order.
 //!
 //! Whatever the method, the answer is checked in the end against the Bellman equation itself, and carries its residual
-//! and a guaranteed bound on its error. [`monte_carlo`] estimates the same values from the definition of the return.
+//! and a guaranteed bound on its error. [`monte_carlo()`] estimates the same values from the definition of the return.
 
 mod bicgstab;
 mod blocks;

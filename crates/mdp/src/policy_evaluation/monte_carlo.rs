@@ -81,12 +81,12 @@ pub fn monte_carlo(
     let estimate = |state| {
         let mut estimate = Estimate::default();
         for first in (0..options.episodes).step_by(ROUND) {
-            let play = |episode| {
+            let play_one = |episode| {
                 let mut random = stream(options.seed, state, episode);
                 play(model, policy, state, discount, horizon, &mut random, |_| {}).discounted_return
             };
             let episodes = first..options.episodes.min(first + ROUND);
-            let returns: Vec<f64> = episodes.into_par_iter().map(play).collect();
+            let returns: Vec<f64> = episodes.into_par_iter().map(play_one).collect();
             for value in returns {
                 estimate.push(value);
             }

@@ -92,7 +92,8 @@ impl<'a> Progress<'a> {
                 tolerance: self.options.tolerance,
                 rounding,
             })
-        } else if iteration >= self.options.max_iterations {
+        } else if iteration >= self.options.max_iterations || residual.norm().is_infinite() {
+            // From an overflow no method recovers.
             Err(self.not_converged(bound))
         } else {
             Ok(false)
@@ -153,7 +154,8 @@ fn bellman_residual(model: &impl Model, policy: &Policy, discount: f64, values: 
 /// How far rounding can move an entry of T v - v.
 ///
 /// A sum of k products errs, to first order, by at most k u times the sum of their absolute values. The backup of a
-/// state is such a sum over successors within one over actions, and three more operations; one is for second order.
+/// state is such a sum over successors within one over actions, and three more operations, of which the difference with
+/// v may be twice as large as the others; one more is for the second order.
 #[derive(Debug, Clone, Copy)]
 struct Rounding {
     operations: usize,
@@ -173,7 +175,7 @@ impl Rounding {
             most_actions = most_actions.max(actions);
         }
         Self {
-            operations: model.max_successors() + most_actions + 4,
+            operations: model.max_successors() + most_actions + 5,
             rewards,
         }
     }

@@ -1,0 +1,189 @@
+//! `etude mdp` and `etude tour` as a user runs them: what they print, what they write, and what they refuse.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The root of the workspace, where recipes lie.
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// Runs the command in an empty folder.
+fn etude(folder: &TempDir, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_etude"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .env("NO_COLOR", "1")
+        .output()
+        .expect("the command starts")
+}
+
+fn recipe(name: &str) -> String {
+    root().join("recipes/mdp").join(name).display().to_string()
+}
+
+fn json(folder: &TempDir, arguments: &[&str]) -> Value {
+    let output = etude(folder, arguments);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("one JSON object")
+}
+
+fn numbers(value: &Value) -> Vec<f64> {
+    value.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
+}
+
+/// Table (d) of the book: gamma 0.9, forbidden cells cost 10.
+const BOOK: [f64; 25] = [
+    3.486_784, 3.874_205, 4.304_672, 4.782_969, 5.314_410, 3.138_106, 3.486_784, 4.782_969, 5.314_410, 5.904_900,
+    2.824_295, 2.541_866, 10.0, 5.904_900, 6.561_000, 2.541_866, 10.0, 10.0, 10.0, 7.290_000, 2.287_679, 9.0, 10.0,
+    9.0, 8.100_000,
+];
+
+#[test]
+fn solve_prints_one_object_with_everything_in_it() {
+    let folder = TempDir::new().expect("a folder");
+    for method in ["auto", "value-iteration", "gauss-seidel", "policy-iteration", "truncated-policy-iteration:3"] {
+        let solved = json(&folder, &["mdp", "solve", &recipe("grid-5x5.toml"), "--method", method, "--json"]);
+        for (value, book) in numbers(&solved["values"]).iter().zip(BOOK) {
+            assert!((value - book).abs() < 1e-6, "{method}: {value} and {book}");
+        }
+        assert_eq!(solved["action_values"].as_array().map(Vec::len), Some(25));
+        assert_eq!(solved["policy"].as_array().map(Vec::len), Some(25));
+        assert_eq!(solved["optimal_actions"][3], serde_json::json!([1, 2]), "two ways are equally good: right and down");
+        for field in ["iterations", "residual", "bound", "seconds"] {
+            assert!(solved[field].is_number(), "{field}");
+        }
+        assert!(solved["bound"].as_f64() <= Some(1e-9));
+    }
+    assert_eq!(folder.path().read_dir().expect("a folder").count(), 0, "--json alone writes nothing");
+}
+
+#[test]
+fn a_model_file_is_solved_and_its_solution_evaluated() {
+    let folder = TempDir::new().expect("a folder");
+    let lake = recipe("frozenlake-8x8.json");
+    let arguments = ["--gamma", "0.99", "--method", "value-iteration", "--tolerance", "1e-9", "--json"];
+    let solved = etude(&folder, &[&["mdp", "solve", &lake][..], &arguments].concat());
+    assert!(solved.status.success());
+    std::fs::write(folder.path().join("solution.json"), &solved.stdout).expect("a file");
+    let solved: Value = serde_json::from_slice(&solved.stdout).expect("one JSON object");
+    let arguments = ["--gamma", "0.99", "--policy", "solution.json", "--episodes", "0", "--json"];
+    let evaluated = json(&folder, &[&["mdp", "evaluate", &lake][..], &arguments].concat());
+    let (best, own) = (numbers(&solved["values"]), numbers(&evaluated["values"]));
+    assert_eq!(best.len(), 64);
+    for (best, own) in best.iter().zip(&own) {
+        assert!((best - own).abs() < 1e-7, "{best} and {own}");
+    }
+}
+
+#[test]
+fn evaluate_agrees_with_its_own_simulation() {
+    let folder = TempDir::new().expect("a folder");
+    let lake = recipe("frozenlake-8x8.json");
+    let arguments = ["--gamma", "0.9", "--policy", "uniform", "--episodes", "2000", "--seed", "3", "--json"];
+    let evaluated = json(&folder, &[&["mdp", "evaluate", &lake][..], &arguments].concat());
+    let values = numbers(&evaluated["values"]);
+    let estimates = evaluated["monte_carlo"].as_array().expect("a list");
+    let outside = estimates.iter().filter(|estimate| {
+        let interval = numbers(&estimate["interval"]);
+        let value = values[estimate["state"].as_u64().expect("a state") as usize];
+        !(interval[0]..=interval[1]).contains(&value)
+    });
+    assert_eq!(estimates.len(), 8);
+    assert!(outside.count() <= 2, "95 % intervals of 8 states");
+}
+
+#[test]
+fn compare_sweep_and_simulate_report_what_the_book_says() {
+    let folder = TempDir::new().expect("a folder");
+    let grid = recipe("grid-5x5.toml");
+    let compared = json(&folder, &["mdp", "compare", &grid, "--json"]);
+    for method in compared["methods"].as_array().expect("a list") {
+        let (error, bound) = (method["error"].as_f64(), method["bound"].as_f64());
+        assert!(error <= bound.map(|bound| bound + 1e-10), "{method}");
+    }
+    let swept = json(&folder, &["mdp", "sweep", &grid, "--json"]);
+    for map in swept["affine"].as_array().expect("a list") {
+        assert_eq!(map["same_policy"], true);
+        assert!(map["error"].as_f64() <= map["allowed"].as_f64(), "{map}");
+    }
+    let simulate = |threads| {
+        json(&folder, &["mdp", "simulate", &grid, "--seed", "1", "--start", "0", "--threads", threads, "--json"])
+    };
+    let simulated = simulate("1");
+    assert!((simulated["mean"].as_f64().expect("a number") - BOOK[0]).abs() < 1e-6, "nothing here is random");
+    assert_eq!(simulated, simulate("2"), "the same bytes on one and two threads");
+}
+
+#[test]
+fn a_run_leaves_a_folder_that_repeats_it() {
+    let folder = TempDir::new().expect("a folder");
+    let output = etude(&folder, &["mdp", "solve", &recipe("grid-5x5.toml"), "--gamma", "0.5", "--out", "run"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(text.contains('→') && !text.contains('\u{1b}'), "plain arrows: {text}");
+    let run = folder.path().join("run");
+    for file in ["config.toml", "metrics.jsonl", "report.html"] {
+        assert!(run.join(file).exists(), "{file}");
+    }
+    let report = std::fs::read_to_string(run.join("report.html")).expect("a report");
+    assert!(report.contains("<svg") && report.contains("0.5"));
+    let config = run.join("config.toml").display().to_string();
+    let again = json(&folder, &["mdp", "solve", &config, "--json"]);
+    assert_eq!(again["gamma"], 0.5);
+    let taken = etude(&folder, &["mdp", "solve", &config, "--out", "run"]);
+    assert_eq!(taken.status.code(), Some(1), "a run is never overwritten");
+}
+
+#[test]
+fn bad_input_is_one_readable_report_and_writes_nothing() {
+    let folder = TempDir::new().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("a file");
+        path.display().to_string()
+    };
+    let sum = file("sum.json", r#"{"0": {"0": [[0.5, 0, 1.0, false], [0.4, 0, 1.0, false]]}}"#);
+    let next = file("next.csv", "state,action,next,probability,reward\n0,0,7,1.0,0.0\n");
+    let empty = file("empty.json", "");
+    let endless = file("endless.json", r#"{"0": {"0": [[1.0, 0, 1.0, false]]}}"#);
+    let key = file("key.toml", "gama = 0.9\n[model.grid]\nrows = 2\ncolumns = 2\n");
+    let before = folder.path().read_dir().expect("a folder").count();
+    let cases: [(&[&str], &[&str]); 7] = [
+        (&[&sum, "--gamma", "0.9"], &["state 0", "action 0", "0.9"]),
+        (&[&next, "--gamma", "0.9"], &["7"]),
+        (&[&empty, "--gamma", "0.9"], &["empty"]),
+        (&[&endless, "--gamma", "1"], &["discount 1", "state 0"]),
+        (&[&endless, "--gamma", "1.5"], &["1.5", "[0, 1]"]),
+        (&[&endless], &["--gamma"]),
+        (&[&key], &["gama", "gamma"]),
+    ];
+    for (arguments, expected) in cases {
+        let output = etude(&folder, &[&["mdp", "solve"], arguments].concat());
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{report}");
+        assert!(output.stdout.is_empty());
+        assert!(report.starts_with("error: "), "{report}");
+        assert!(!report.contains("panicked"), "{report}");
+        for word in expected {
+            assert!(report.contains(word), "{word} in {report}");
+        }
+    }
+    assert_eq!(folder.path().read_dir().expect("a folder").count(), before, "nothing is written");
+}
+
+#[test]
+fn the_tour_plays_both_systems() {
+    let folder = TempDir::new().expect("a folder");
+    let output = etude(&folder, &["tour"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report = std::fs::read_to_string(folder.path().join("runs/tour/report.html")).expect("a report");
+    for heading in ["State values", "The 5 x 5 grid of the book", "Frozen Lake 8 x 8", "A slippery maze"] {
+        assert!(report.contains(heading), "{heading}");
+    }
+    let only = etude(&folder, &["tour", "--only", "state-values"]);
+    assert!(!String::from_utf8_lossy(&only.stdout).contains("Frozen Lake"));
+}
