@@ -65,7 +65,7 @@ pub(crate) fn run(only: &[System], options: &Options, output: &Output) -> Result
         report = sections
             .into_iter()
             .fold(report.card(label, value, note), Report::section);
-        recipes.push_str(&format!("# {}\n\n{recipe}\n", system.title()));
+        recipes.extend(["# ", system.title(), "\n\n", &recipe, "\n"]);
     }
     run.finish("tour", &recipes, report, |_| ())
 }

@@ -62,7 +62,11 @@ fn every_licence_is_allowed() {
     let packages = metadata["packages"].as_array().unwrap();
     let refused: Vec<String> = packages
         .iter()
-        .filter(|package| !package["license"].as_str().is_some_and(|terms| allows(&licenses.allow, terms)))
+        .filter(|package| {
+            !package["license"]
+                .as_str()
+                .is_some_and(|terms| allows(&licenses.allow, terms))
+        })
         .map(|package| format!("{} {}: {}", package["name"], package["version"], package["license"]))
         .collect();
     assert!(packages.len() > 10 && refused.is_empty(), "{refused:#?}");
@@ -76,7 +80,9 @@ fn every_dependency_comes_once_and_from_the_registry() {
     let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for Locked { name, version, source } in &packages {
         assert!(
-            source.as_ref().is_none_or(|source| source.starts_with("registry+https://github.com/rust-lang/crates.io-index")),
+            source
+                .as_ref()
+                .is_none_or(|source| source.starts_with("registry+https://github.com/rust-lang/crates.io-index")),
             "{name} {version} comes from {source:?}; expected crates.io"
         );
         let before = unused.len();
@@ -87,13 +93,22 @@ fn every_dependency_comes_once_and_from_the_registry() {
         }
     }
     versions.retain(|_, versions| versions.len() > 1);
-    assert!(versions.is_empty(), "more than one version, and deny.toml does not say why: {versions:?}");
+    assert!(
+        versions.is_empty(),
+        "more than one version, and deny.toml does not say why: {versions:?}"
+    );
     assert!(unused.is_empty(), "no longer needed in deny.toml: {unused:?}");
 }
 
 /// What cargo knows of every dependency on every platform; where not all have been downloaded, on this platform.
 fn metadata() -> Value {
-    let cargo = |arguments: &[&str]| Command::new(env!("CARGO")).current_dir(root()).args(arguments).output().unwrap();
+    let cargo = |arguments: &[&str]| {
+        Command::new(env!("CARGO"))
+            .current_dir(root())
+            .args(arguments)
+            .output()
+            .unwrap()
+    };
     let version = String::from_utf8(cargo(&["-vV"]).stdout).unwrap();
     let host = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
     let offline = ["metadata", "--format-version=1", "--locked", "--offline"];

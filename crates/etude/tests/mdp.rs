@@ -32,7 +32,12 @@ fn json(folder: &TempDir, arguments: &[&str]) -> Value {
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
-    value.as_array().expect("a list").iter().map(|x| x.as_f64().expect("a number")).collect()
+    value
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|x| x.as_f64().expect("a number"))
+        .collect()
 }
 
 /// Table (d) of the book: gamma 0.9, forbidden cells cost 10.
@@ -45,32 +50,65 @@ const BOOK: [f64; 25] = [
 #[test]
 fn solve_prints_one_object_with_everything_in_it() {
     let folder = TempDir::new().expect("a folder");
-    for method in ["auto", "value-iteration", "gauss-seidel", "policy-iteration", "truncated-policy-iteration:3"] {
-        let solved = json(&folder, &["mdp", "solve", &recipe("grid-5x5.toml"), "--method", method, "--json"]);
+    for method in [
+        "auto",
+        "value-iteration",
+        "gauss-seidel",
+        "policy-iteration",
+        "truncated-policy-iteration:3",
+    ] {
+        let solved = json(
+            &folder,
+            &["mdp", "solve", &recipe("grid-5x5.toml"), "--method", method, "--json"],
+        );
         for (value, book) in numbers(&solved["values"]).iter().zip(BOOK) {
             assert!((value - book).abs() < 1e-6, "{method}: {value} and {book}");
         }
         assert_eq!(solved["action_values"].as_array().map(Vec::len), Some(25));
         assert_eq!(solved["policy"].as_array().map(Vec::len), Some(25));
-        assert_eq!(solved["optimal_actions"][3], serde_json::json!([1, 2]), "two ways are equally good: right and down");
+        assert_eq!(
+            solved["optimal_actions"][3],
+            serde_json::json!([1, 2]),
+            "two ways are equally good: right and down"
+        );
         for field in ["iterations", "residual", "bound", "seconds"] {
             assert!(solved[field].is_number(), "{field}");
         }
         assert!(solved["bound"].as_f64() <= Some(1e-9));
     }
-    assert_eq!(folder.path().read_dir().expect("a folder").count(), 0, "--json alone writes nothing");
+    assert_eq!(
+        folder.path().read_dir().expect("a folder").count(),
+        0,
+        "--json alone writes nothing"
+    );
 }
 
 #[test]
 fn a_model_file_is_solved_and_its_solution_evaluated() {
     let folder = TempDir::new().expect("a folder");
     let lake = recipe("frozenlake-8x8.json");
-    let arguments = ["--gamma", "0.99", "--method", "value-iteration", "--tolerance", "1e-9", "--json"];
+    let arguments = [
+        "--gamma",
+        "0.99",
+        "--method",
+        "value-iteration",
+        "--tolerance",
+        "1e-9",
+        "--json",
+    ];
     let solved = etude(&folder, &[&["mdp", "solve", &lake][..], &arguments].concat());
     assert!(solved.status.success());
     std::fs::write(folder.path().join("solution.json"), &solved.stdout).expect("a file");
     let solved: Value = serde_json::from_slice(&solved.stdout).expect("one JSON object");
-    let arguments = ["--gamma", "0.99", "--policy", "solution.json", "--episodes", "0", "--json"];
+    let arguments = [
+        "--gamma",
+        "0.99",
+        "--policy",
+        "solution.json",
+        "--episodes",
+        "0",
+        "--json",
+    ];
     let evaluated = json(&folder, &[&["mdp", "evaluate", &lake][..], &arguments].concat());
     let (best, own) = (numbers(&solved["values"]), numbers(&evaluated["values"]));
     assert_eq!(best.len(), 64);
@@ -83,7 +121,17 @@ fn a_model_file_is_solved_and_its_solution_evaluated() {
 fn evaluate_agrees_with_its_own_simulation() {
     let folder = TempDir::new().expect("a folder");
     let lake = recipe("frozenlake-8x8.json");
-    let arguments = ["--gamma", "0.9", "--policy", "uniform", "--episodes", "2000", "--seed", "3", "--json"];
+    let arguments = [
+        "--gamma",
+        "0.9",
+        "--policy",
+        "uniform",
+        "--episodes",
+        "2000",
+        "--seed",
+        "3",
+        "--json",
+    ];
     let evaluated = json(&folder, &[&["mdp", "evaluate", &lake][..], &arguments].concat());
     let values = numbers(&evaluated["values"]);
     let estimates = evaluated["monte_carlo"].as_array().expect("a list");
@@ -111,17 +159,45 @@ fn compare_sweep_and_simulate_report_what_the_book_says() {
         assert!(map["error"].as_f64() <= map["allowed"].as_f64(), "{map}");
     }
     let simulate = |threads| {
-        json(&folder, &["mdp", "simulate", &grid, "--seed", "1", "--start", "0", "--threads", threads, "--json"])
+        json(
+            &folder,
+            &[
+                "mdp",
+                "simulate",
+                &grid,
+                "--seed",
+                "1",
+                "--start",
+                "0",
+                "--threads",
+                threads,
+                "--json",
+            ],
+        )
     };
     let simulated = simulate("1");
-    assert!((simulated["mean"].as_f64().expect("a number") - BOOK[0]).abs() < 1e-6, "nothing here is random");
+    assert!(
+        (simulated["mean"].as_f64().expect("a number") - BOOK[0]).abs() < 1e-6,
+        "nothing here is random"
+    );
     assert_eq!(simulated, simulate("2"), "the same bytes on one and two threads");
 }
 
 #[test]
 fn a_run_leaves_a_folder_that_repeats_it() {
     let folder = TempDir::new().expect("a folder");
-    let output = etude(&folder, &["mdp", "solve", &recipe("grid-5x5.toml"), "--gamma", "0.5", "--out", "run"]);
+    let output = etude(
+        &folder,
+        &[
+            "mdp",
+            "solve",
+            &recipe("grid-5x5.toml"),
+            "--gamma",
+            "0.5",
+            "--out",
+            "run",
+        ],
+    );
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(text.contains('→') && !text.contains('\u{1b}'), "plain arrows: {text}");
@@ -146,7 +222,10 @@ fn bad_input_is_one_readable_report_and_writes_nothing() {
         std::fs::write(&path, text).expect("a file");
         path.display().to_string()
     };
-    let sum = file("sum.json", r#"{"0": {"0": [[0.5, 0, 1.0, false], [0.4, 0, 1.0, false]]}}"#);
+    let sum = file(
+        "sum.json",
+        r#"{"0": {"0": [[0.5, 0, 1.0, false], [0.4, 0, 1.0, false]]}}"#,
+    );
     let next = file("next.csv", "state,action,next,probability,reward\n0,0,7,1.0,0.0\n");
     let empty = file("empty.json", "");
     let endless = file("endless.json", r#"{"0": {"0": [[1.0, 0, 1.0, false]]}}"#);
@@ -172,7 +251,11 @@ fn bad_input_is_one_readable_report_and_writes_nothing() {
             assert!(report.contains(word), "{word} in {report}");
         }
     }
-    assert_eq!(folder.path().read_dir().expect("a folder").count(), before, "nothing is written");
+    assert_eq!(
+        folder.path().read_dir().expect("a folder").count(),
+        before,
+        "nothing is written"
+    );
 }
 
 #[test]
@@ -181,7 +264,12 @@ fn the_tour_plays_both_systems() {
     let output = etude(&folder, &["tour"]);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report = std::fs::read_to_string(folder.path().join("runs/tour/report.html")).expect("a report");
-    for heading in ["State values", "The 5 x 5 grid of the book", "Frozen Lake 8 x 8", "A slippery maze"] {
+    for heading in [
+        "State values",
+        "The 5 x 5 grid of the book",
+        "Frozen Lake 8 x 8",
+        "A slippery maze",
+    ] {
         assert!(report.contains(heading), "{heading}");
     }
     let only = etude(&folder, &["tour", "--only", "state-values"]);

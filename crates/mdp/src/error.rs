@@ -186,7 +186,9 @@ pub enum MdpError {
         tolerance: f64,
     },
     /// The tolerance lies below what rounding in 64-bit arithmetic allows for this model.
-    #[error("the tolerance {tolerance:e} cannot be guaranteed in 64-bit arithmetic: rounding alone leaves {rounding:e} for values of this size and discount; ask for more")]
+    #[error(
+        "the tolerance {tolerance:e} cannot be guaranteed in 64-bit arithmetic: rounding alone leaves {rounding:e} for values of this size and discount; ask for more"
+    )]
     BelowRounding {
         /// The bound asked for.
         tolerance: f64,
@@ -200,6 +202,7 @@ pub enum MdpError {
 
 impl MdpError {
     /// A setting out of its range.
+    #[expect(clippy::needless_pass_by_value, reason = "callers pass literals and numbers")]
     pub(crate) fn setting(name: &'static str, found: impl ToString, expected: &'static str) -> Self {
         Self::Setting {
             name,

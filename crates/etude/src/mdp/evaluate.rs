@@ -18,7 +18,7 @@ use crate::error::CommandError;
 use crate::interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::report::{Report, Section, Table};
+use crate::report::{GridMap, Report, Section, Table};
 use crate::run_report::Run;
 use crate::terminal;
 
@@ -142,37 +142,12 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
         output.line(terminal::table(&checks).trim_end());
     }
 
-    let mut values = Section::new("State values");
-    if let Some(map) = &map {
-        values = values.item(map);
-    }
-    let history: Vec<f64> = evaluation.history.iter().map(|(_, residual)| *residual).collect();
-    let mut report = Report::new(format!("{}: values of the policy `{}`", problem.title, recipe.policy))
-        .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
-        .card("Method", evaluation.method.name(), "")
-        .card(
-            "Guaranteed error",
-            format!("{:.1e}", evaluation.bound),
-            "in any state, rounding included",
-        )
-        .card("Iterations", evaluation.iterations.to_string(), "")
-        .card("Time", format!("{:.3} s", evaluation.seconds), "evaluating only")
-        .section(values.item(&table));
-    if !estimates.is_empty() {
-        report = report.section(
-            Section::new("Cross-check by simulation")
-                .text("The mean return of simulated episodes, which knows nothing of the Bellman equation.")
-                .item(&checks),
-        );
-    }
-    let report = report.section(
-        Section::new("Convergence")
-            .text(format!(
-                "Method: {}, because {}.",
-                evaluation.method.name(),
-                evaluation.reason
-            ))
-            .item(&residuals([(evaluation.method.name().to_owned(), &history[..])])),
+    let report = report(
+        problem,
+        &evaluation,
+        map.as_ref(),
+        &table,
+        (!estimates.is_empty()).then_some(&checks),
     );
     run.finish(
         &format!("mdp-evaluate-{}", problem.stem),
@@ -183,6 +158,51 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
                 observer.scalar("evaluate/residual", *iteration as u64, *residual);
             }
         },
+    )
+}
+
+/// The report of an evaluation; `checks` compares it with simulated episodes.
+fn report(
+    problem: &Problem,
+    evaluation: &Evaluation,
+    map: Option<&GridMap>,
+    table: &Table,
+    checks: Option<&Table>,
+) -> Report {
+    let mut values = Section::new("State values");
+    if let Some(map) = map {
+        values = values.item(map);
+    }
+    let history: Vec<f64> = evaluation.history.iter().map(|(_, residual)| *residual).collect();
+    let mut report = Report::new(format!(
+        "{}: values of the policy `{}`",
+        problem.title, problem.recipe.evaluate.policy
+    ))
+    .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
+    .card("Method", evaluation.method.name(), "")
+    .card(
+        "Guaranteed error",
+        format!("{:.1e}", evaluation.bound),
+        "in any state, rounding included",
+    )
+    .card("Iterations", evaluation.iterations.to_string(), "")
+    .card("Time", format!("{:.3} s", evaluation.seconds), "evaluating only")
+    .section(values.item(table));
+    if let Some(checks) = checks {
+        report = report.section(
+            Section::new("Cross-check by simulation")
+                .text("The mean return of simulated episodes, which knows nothing of the Bellman equation.")
+                .item(checks),
+        );
+    }
+    report.section(
+        Section::new("Convergence")
+            .text(format!(
+                "Method: {}, because {}.",
+                evaluation.method.name(),
+                evaluation.reason
+            ))
+            .item(&residuals([(evaluation.method.name().to_owned(), &history[..])])),
     )
 }
 

@@ -164,7 +164,7 @@ fn path_override(flag: &str, key: &str, path: &Path) -> Result<Override, Command
     let text = path.to_str().ok_or_else(|| {
         CommandError::bad_input(format!("cannot use the path {}", path.display())).because("it is not valid UTF-8")
     })?;
-    Ok(Override::from_flag(flag, key, &toml::Value::from(text).to_string()))
+    Ok(Override::from_flag(flag, key, toml::Value::from(text).to_string()))
 }
 
 fn bad_model(path: &Path, error: &MdpError) -> CommandError {

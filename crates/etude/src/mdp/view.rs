@@ -80,18 +80,13 @@ pub(super) fn value_table(
     actions: &dyn Fn(usize) -> Vec<u32>,
 ) -> Table {
     let mut table = Table::new(["state", "value", "action values", "actions"]);
-    for state in 0..values.len().min(TABLE_STATES) {
+    for (state, value) in values.iter().enumerate().take(TABLE_STATES) {
         let q: Vec<String> = action_values.of(state).iter().map(|q| format!("{q:.6}")).collect();
         let names: Vec<String> = with_model!(&problem.model, model => actions(state)
             .into_iter()
             .map(|action| problem.action_name(model.action_label(state, action as usize)))
             .collect());
-        table = table.row([
-            state.to_string(),
-            format!("{:.6}", values[state]),
-            q.join("  "),
-            names.join(", "),
-        ]);
+        table = table.row([state.to_string(), format!("{value:.6}"), q.join("  "), names.join(", ")]);
     }
     if values.len() > TABLE_STATES {
         table = table.caption(format!("the first {TABLE_STATES} of {} states", values.len()));

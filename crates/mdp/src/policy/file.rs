@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io::BufReader;
 use std::path::Path;
 
-use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::{Policy, Rows};
@@ -83,8 +82,8 @@ impl<'de, M: Model> Visitor<'de> for PolicyOf<'_, M> {
         let mut rows = Rows::default();
         for state in 0..states {
             let in_state = |detail: &dyn fmt::Display| A::Error::custom(format!("state {state}: {detail}"));
-            let entry: Entry = list
-                .next_element()
+            let entry = list
+                .next_element_seed(EntryOf(self.0.actions(state)))
                 .map_err(|error| in_state(&error))?
                 .ok_or_else(|| A::Error::custom(format!("{state} entries; expected {states}, one a state")))?;
             entry
@@ -168,15 +167,37 @@ fn unknown_label(model: &impl Model, state: usize, found: u32) -> String {
     format!("no action {found}; expected one of {}{more}", labels.join(", "))
 }
 
-impl<'de> Deserialize<'de> for Entry {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(EntryVisitor)
+/// Reads what a file says of a state with so many actions, and no more entries than that.
+struct EntryOf(usize);
+
+impl EntryOf {
+    /// All entries that `next` gives; of a terminal state, none.
+    fn collect<T, E: serde::de::Error>(&self, mut next: impl FnMut() -> Result<Option<T>, E>) -> Result<Vec<T>, E> {
+        let count = self.0;
+        let mut entries = Vec::new();
+        while let Some(entry) = next()? {
+            if count > 0 && entries.len() == count {
+                return Err(E::custom(format!(
+                    "more than {count} probabilities; expected at most one an action"
+                )));
+            }
+            if count > 0 {
+                entries.push(entry);
+            }
+        }
+        Ok(entries)
     }
 }
 
-struct EntryVisitor;
+impl<'de> DeserializeSeed<'de> for EntryOf {
+    type Value = Entry;
 
-impl<'de> Visitor<'de> for EntryVisitor {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Entry, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for EntryOf {
     type Value = Entry;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -194,19 +215,11 @@ impl<'de> Visitor<'de> for EntryVisitor {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Entry, A::Error> {
-        let mut probabilities = Vec::new();
-        while let Some(probability) = list.next_element()? {
-            probabilities.push(probability);
-        }
-        Ok(Entry::ByAction(probabilities))
+        self.collect(|| list.next_element()).map(Entry::ByAction)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Entry, A::Error> {
-        let mut entries = Vec::new();
-        while let Some(entry) = map.next_entry()? {
-            entries.push(entry);
-        }
-        Ok(Entry::ByLabel(entries))
+        self.collect(|| map.next_entry()).map(Entry::ByLabel)
     }
 }
 
@@ -227,7 +240,7 @@ mod tests {
         for json in [
             r#"[1, {"30": 0.5, "10": 0.5}, null]"#,
             "[[0, 1], [0.5, 0, 0.5], []]",
-            r#"{"method": "x", "values": [1, 2, 3], "policy": [1, [0.5, 0, 0.5], 7]}"#,
+            r#"{"method": "x", "values": [1, 2, 3], "policy": [1, [0.5, 0, 0.5], [1, 2]]}"#,
         ] {
             assert_eq!(entries(&parse(json).unwrap()), expected, "{json}");
         }
@@ -267,6 +280,10 @@ mod tests {
                 "state 0: the probabilities sum to 1.1; expected 1",
             ),
             ("[[1], 10, null]", "state 0: 1 probabilities; expected 2"),
+            (
+                "[[0, 1, 0], 10, null]",
+                "state 0: more than 2 probabilities; expected at most one an action",
+            ),
             ("[{}, 10, null]", "state 0: the probabilities sum to 0"),
         ] {
             let message = parse(json).unwrap_err().to_string();
