@@ -74,7 +74,7 @@ impl Default for Solve {
     fn default() -> Self {
         Self {
             method: "auto".into(),
-            tolerance: Positive::constant(1e-9),
+            tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
             horizon: None,
         }
@@ -99,7 +99,7 @@ impl Default for Evaluate {
         Self {
             policy: "uniform".into(),
             method: "auto".into(),
-            tolerance: Positive::constant(1e-9),
+            tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
             episodes: Whole::constant(1_000),
         }
@@ -125,7 +125,7 @@ impl Default for Compare {
         ];
         Self {
             methods: methods.map(String::from).to_vec(),
-            tolerance: Positive::constant(1e-9),
+            tolerance: Positive::constant(1e-6),
         }
     }
 }

@@ -8,6 +8,9 @@ use super::policy_system::PolicySystem;
 /// Entries of one partial sum. Partial sums are added in order, whatever the number of threads.
 const BLOCK: usize = 8192;
 
+/// Sweeps that take the place of BiCGSTAB where it fails.
+const FALLBACK_SWEEPS: usize = 10;
+
 /// The vectors of BiCGSTAB, kept from one solve to the next.
 #[derive(Default)]
 pub(super) struct Workspace {
@@ -30,8 +33,31 @@ pub(super) fn gauss_seidel(system: &PolicySystem, d: &mut [f32], start: f32, cou
 
 /// BiCGSTAB (van der Vorst 1992) on (I - W) d = b, preconditioned from the right by incomplete LU factors of each part.
 /// Starts from d = 0 and ends when the residual has shrunk to `reduction` of b, after `max_steps` matrix products, or on
-/// breakdown: the caller computes the true residual anew anyway. Returns how many products were done.
+/// breakdown. Where the true residual is then no smaller than b, as may happen to BiCGSTAB, sweeps take its place: they
+/// always make it smaller. Returns how many products were done.
 pub(super) fn bicgstab(
+    system: &PolicySystem,
+    d: &mut [f32],
+    reduction: f32,
+    max_steps: usize,
+    workspace: &mut Workspace,
+) -> usize {
+    let steps = unguarded_bicgstab(system, d, reduction, max_steps, workspace);
+    let residual = &mut workspace.residual;
+    system.apply(d, residual);
+    residual
+        .par_iter_mut()
+        .zip(&system.residual)
+        .for_each(|(r, b)| *r = b - *r);
+    let (left, size) = (sup(residual), sup(&system.residual));
+    if left < size && d.iter().all(|d| d.is_finite()) {
+        return steps + 1;
+    }
+    gauss_seidel(system, d, 0.0, FALLBACK_SWEEPS, workspace);
+    steps + 1 + FALLBACK_SWEEPS
+}
+
+fn unguarded_bicgstab(
     system: &PolicySystem,
     d: &mut [f32],
     reduction: f32,

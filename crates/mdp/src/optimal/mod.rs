@@ -9,7 +9,7 @@
 //! | [`Method::TruncatedPolicyIteration`] | j times v <- T_pi v; pi greedy for v | Zhao, algorithm 4.3 |
 //! | [`Method::KrylovPolicyIteration`] | v nearly v_pi by a Krylov method; pi greedy | Gargiani et al. 2022 |
 //!
-//! All of them stop on the same guaranteed bound ([`crate::bound`]), never on a bare difference of iterates.
+//! All of them stop on the same guaranteed bound (`bound.rs`), never on a bare difference of iterates.
 
 mod awake;
 mod correction;

@@ -24,7 +24,7 @@ const BASELINE: [f64; 25] = [
 /// the way leads round the forbidden cells.
 const SHORT_SIGHTED: [i32; 25] = [
     9, 8, 7, 6, 5, //
-    10, 7, 6, 5, 4, //
+    10, 9, 6, 5, 4, //
     11, 12, -1, 4, 3, //
     12, -1, -1, -1, 2, //
     13, 0, -1, 0, 1,

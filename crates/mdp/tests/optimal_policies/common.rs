@@ -1,3 +1,4 @@
+#![allow(dead_code, reason = "helpers of tests still to come")]
 //! What these tests share: every method at once, a dense reference solution, and the fixtures.
 
 use std::fs;

@@ -4,7 +4,5 @@
 mod book;
 mod common;
 mod gymnasium;
-mod properties;
 mod published;
-mod requests;
 mod threads;
