@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use etude_mdp::GridWorldSpec;
+use etude_mdp::optimal::Method;
+use etude_mdp::policy_evaluation::EvaluationMethod;
 use serde::Deserialize;
 
+use super::method::{Evaluator, Solver};
 use crate::recipe::range::{Discount, Finite, Positive, Whole};
 
 /// A finite MDP, its discount, and what each verb of `etude mdp` does with it.
@@ -15,6 +18,8 @@ pub(super) struct Recipe {
     pub(super) title: Option<String>,
     /// The discount gamma.
     pub(super) gamma: Discount,
+    /// Where the random numbers of a simulation start; 0 where it is left out.
+    pub(super) seed: Option<Whole<0>>,
     pub(super) model: ModelRecipe,
     #[serde(default)]
     pub(super) draw: Draw,
@@ -63,7 +68,7 @@ pub(super) struct Draw {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Solve {
-    pub(super) method: String,
+    pub(super) method: Solver,
     pub(super) tolerance: Positive,
     pub(super) max_iterations: Whole<1>,
     /// Solve for so many steps to go instead of for ever.
@@ -73,7 +78,7 @@ pub(super) struct Solve {
 impl Default for Solve {
     fn default() -> Self {
         Self {
-            method: "auto".into(),
+            method: Solver(Method::Auto),
             tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
             horizon: None,
@@ -87,7 +92,7 @@ impl Default for Solve {
 pub(super) struct Evaluate {
     /// `uniform`, `optimal`, or a policy file, relative to the recipe's folder.
     pub(super) policy: String,
-    pub(super) method: String,
+    pub(super) method: Evaluator,
     pub(super) tolerance: Positive,
     pub(super) max_iterations: Whole<1>,
     /// Episodes for the Monte-Carlo estimate of the values of a few states; 0 leaves it out.
@@ -98,7 +103,7 @@ impl Default for Evaluate {
     fn default() -> Self {
         Self {
             policy: "uniform".into(),
-            method: "auto".into(),
+            method: Evaluator(EvaluationMethod::Auto),
             tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
             episodes: Whole::constant(1_000),
@@ -110,21 +115,21 @@ impl Default for Evaluate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Compare {
-    pub(super) methods: Vec<String>,
+    pub(super) methods: Vec<Solver>,
     pub(super) tolerance: Positive,
 }
 
 impl Default for Compare {
     fn default() -> Self {
         let methods = [
-            "value-iteration",
-            "gauss-seidel",
-            "truncated-policy-iteration:5",
-            "policy-iteration",
-            "krylov-policy-iteration",
+            Method::ValueIteration,
+            Method::GaussSeidel,
+            Method::TruncatedPolicyIteration { sweeps: 5 },
+            Method::PolicyIteration,
+            Method::KrylovPolicyIteration,
         ];
         Self {
-            methods: methods.map(String::from).to_vec(),
+            methods: methods.map(Solver).to_vec(),
             tolerance: Positive::constant(1e-6),
         }
     }

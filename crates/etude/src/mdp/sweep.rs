@@ -12,8 +12,9 @@ use super::solve::{Solved, options, solve_model};
 use super::{reject, view};
 use crate::error::CommandError;
 use crate::output::Output;
+use crate::report::number::magnitude;
 use crate::report::{Report, Section, Table};
-use crate::run_report::Run;
+use crate::run_report::{Finished, Run};
 use crate::terminal;
 
 /// One setting and its solution.
@@ -33,8 +34,8 @@ struct JsonCase {
     name: String,
     values: Vec<f64>,
     optimal_actions: Vec<Vec<u32>>,
-    /// States whose optimal actions differ from those of the case before.
-    changed: usize,
+    /// States whose optimal actions differ from those of the case before; null for the first case.
+    changed: Option<usize>,
     bound: f64,
 }
 
@@ -52,7 +53,7 @@ struct JsonAffine {
 }
 
 pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
-    let options = options(problem)?;
+    let options = options(problem);
     let gammas = cases_of_discount(problem, &options, output)?;
     let rewards = cases_of_reward(problem, &options, output)?;
     let affine = affine_maps(problem, &options, output)?;
@@ -113,23 +114,38 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
                 .fold((f64::INFINITY, f64::NEG_INFINITY), |(l, h), &v| (l.min(v), h.max(v)));
             table = table.row([
                 case.name.clone(),
-                format!("{low:.6}"),
-                format!("{high:.6}"),
-                changed.to_string(),
+                view::precise(low, low.abs().max(high.abs())),
+                view::precise(high, low.abs().max(high.abs())),
+                changed.map_or_else(|| "-".into(), |changed: usize| changed.to_string()),
             ]);
         }
         output.line(terminal::table(&table).trim_end());
         report = report.section(section.item(&table));
     }
-    let table = affine_table(&affine);
-    output.line(terminal::table(&table).trim_end());
-    let note = if affine.is_empty() {
-        "Episodes can end here, so adding to every reward would change how long to play: the theorem does not apply."
-    } else {
-        "Rewards a r + b with a > 0 leave the optimal policies as they are, and v' = a v* + b / (1 - gamma)."
+    if !affine.is_empty() {
+        let table = affine_table(&affine);
+        let note = if with_model!(&problem.model, model => model.has_terminal()) {
+            "Rewards a r with a > 0 leave the optimal policies as they are, and v' = a v*. Nothing is added to the \
+             rewards, since episodes can end here: that would change how long it pays to go on."
+        } else {
+            "Rewards a r + b with a > 0 leave the optimal policies as they are, and v' = a v* + b / (1 - gamma)."
+        };
+        output.line(note);
+        output.line(terminal::table(&table).trim_end());
+        report = report.section(Section::new("Affine maps of the rewards").text(note).item(&table));
+    }
+    let finished = Finished {
+        command: "mdp sweep",
+        name: &problem.stem,
+        config: &problem.config,
+        seed: None,
+        report,
     };
-    report = report.section(Section::new("Affine maps of the rewards").text(note).item(&table));
-    run.finish(&format!("mdp-sweep-{}", problem.stem), &problem.config, report, |_| ())
+    run.finish(finished, |observer| {
+        for map in &affine {
+            observer.scalar(&format!("affine/{}", map.label()), 0, map.error);
+        }
+    })
 }
 
 fn cases_of_discount(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Vec<Case>, CommandError> {
@@ -170,22 +186,27 @@ fn cases_of_reward(problem: &Problem, options: &SolveOptions, output: &Output) -
         .collect()
 }
 
+/// Solves the problem with its rewards mapped, and compares with what the theorem says. Where episodes can end, only
+/// scaling leaves the optimal policies alone, so that nothing is added there.
 fn affine_maps(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Vec<JsonAffine>, CommandError> {
+    let maps = &problem.recipe.sweep.affine;
+    if maps.is_empty() {
+        return Ok(Vec::new());
+    }
     with_model!(&problem.model, model => {
-        if model.has_terminal() {
-            return Ok(Vec::new());
-        }
         let gamma = problem.gamma;
+        let ends = model.has_terminal();
         let original = solve_model(model, gamma, options, "rewards r", output)?;
-        problem.recipe.sweep.affine.iter().map(|&(scale, shift)| {
-            let (scale, shift) = (scale.get(), shift.get());
-            let label = format!("rewards {scale} r + {shift}");
+        maps.iter().map(|&(scale, shift)| {
+            let (scale, shift) = (scale.get(), if ends { 0.0 } else { shift.get() });
+            let label = format!("rewards {}", affine_label(scale, shift));
             let mapped = solve_model(&AffineRewards::new(model, scale, shift), gamma, options, &label, output)?;
-            let predicted: Vec<f64> =
-                original.solution.values.iter().map(|value| scale * value + shift / (1.0 - gamma)).collect();
+            let lift = if ends { 0.0 } else { shift / (1.0 - gamma) };
+            let predicted: Vec<f64> = original.solution.values.iter().map(|value| scale * value + lift).collect();
             let same_policy = (0..predicted.len()).all(|state| {
                 let mapped = mapped.optimal_actions(state);
-                original.optimal_actions(state).iter().any(|action| mapped.contains(action))
+                let original = original.optimal_actions(state);
+                original.is_empty() || original.iter().any(|action| mapped.contains(action))
             });
             Ok(JsonAffine {
                 scale,
@@ -198,9 +219,22 @@ fn affine_maps(problem: &Problem, options: &SolveOptions, output: &Output) -> Re
     })
 }
 
+/// A map of the rewards in words: `2 r + 1`, `0.1 r - 3`.
+fn affine_label(scale: f64, shift: f64) -> String {
+    match shift {
+        0.0 => format!("{scale} r"),
+        0.0.. => format!("{scale} r + {shift}"),
+        _ => format!("{scale} r - {}", -shift),
+    }
+}
+
 impl JsonAffine {
     fn copy(&self) -> Self {
         Self { ..*self }
+    }
+
+    fn label(&self) -> String {
+        affine_label(self.scale, self.shift)
     }
 }
 
@@ -213,9 +247,9 @@ fn affine_table(affine: &[JsonAffine]) -> Table {
     ]);
     for map in affine {
         table = table.row([
-            format!("{} r + {}", map.scale, map.shift),
-            format!("{:.1e}", map.error),
-            format!("{:.1e}", map.allowed),
+            map.label(),
+            magnitude(map.error),
+            magnitude(map.allowed),
             if map.same_policy { "yes" } else { "no" }.to_owned(),
         ]);
     }
@@ -228,13 +262,22 @@ fn action_sets(solved: &Solved) -> Vec<Vec<u32>> {
         .collect()
 }
 
-/// For each case the states whose sets of optimal actions differ from the case before; 0 for the first.
-fn changes(cases: &[Case]) -> Vec<usize> {
+/// For each case the number of states whose sets of optimal actions differ from the case before.
+fn changes(cases: &[Case]) -> Vec<Option<usize>> {
     let sets: Vec<_> = cases.iter().map(|case| action_sets(&case.solved)).collect();
-    let mut changes = vec![0; cases.len().min(1)];
-    changes.extend(
-        sets.windows(2)
-            .map(|pair| pair[0].iter().zip(&pair[1]).filter(|(a, b)| a != b).count()),
-    );
-    changes
+    let differing = |pair: &[Vec<Vec<u32>>]| Some(pair[0].iter().zip(&pair[1]).filter(|(a, b)| a != b).count());
+    let first = sets.first().map(|_| None);
+    first.into_iter().chain(sets.windows(2).map(differing)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn maps_of_the_rewards_read_as_formulas() {
+        for (scale, shift, label) in [(2.0, 1.0, "2 r + 1"), (0.1, -3.0, "0.1 r - 3"), (2.0, 0.0, "2 r")] {
+            assert_eq!(affine_label(scale, shift), label);
+        }
+    }
 }

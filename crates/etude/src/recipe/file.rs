@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::error::CommandError;
-use crate::recipe::words::nearest;
+use crate::recipe::nearest;
 
 /// No recipe comes near it; a model file given by mistake does.
 const LARGEST: u64 = 4 << 20;
