@@ -477,3 +477,38 @@ fn a_misspelt_policy_is_told_its_neighbour() {
     let report = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(report.contains("did you mean `uniform`?"), "{report}");
 }
+
+#[test]
+fn a_policy_is_given_in_the_recipe() {
+    let folder = TempDir::new().expect("a folder");
+    let corridor = |policy: &str| {
+        let text = format!(
+            "gamma = 0.5\n[model.grid]\nmap = [\"..T\"]\nabsorbing = true\n[evaluate]\nepisodes = 0\npolicy = {policy}\n"
+        );
+        std::fs::write(folder.path().join("corridor.toml"), text).expect("a recipe");
+    };
+    for (policy, first) in [
+        (r#"["right", "right", "right"]"#, 0.5),
+        ("[1, 1, 1]", 0.5),
+        // v(0) = 0.5 (0 + v(0) / 2) + 0.5 (0 + v(1) / 2) with v(1) = 1.
+        (r#"[{ stay = 0.5, right = 0.5 }, "right", 1]"#, 1.0 / 3.0),
+        ("[[0, 0.5, 0, 0, 0.5], 1, 1]", 1.0 / 3.0),
+    ] {
+        corridor(policy);
+        let evaluated = json(&folder, &["mdp", "evaluate", "corridor.toml", "--json"]);
+        let value = numbers(&evaluated["values"])[0];
+        assert!((value - first).abs() < 1e-9, "{policy}: {value}");
+    }
+    for (policy, complaint) in [
+        (r#"["rihgt", 1, 1]"#, "rihgt"),
+        ("[1, 1]", "2"),
+        ("[[0.5, 0, 0, 0, 0], 1, 1]", "sum to 0.5"),
+        ("3", "`evaluate.policy` must be `uniform`, `optimal`"),
+    ] {
+        corridor(policy);
+        let output = etude(&folder, &["mdp", "evaluate", "corridor.toml"]);
+        let report = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{report}");
+        assert!(report.contains(complaint), "{report}");
+    }
+}

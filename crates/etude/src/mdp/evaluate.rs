@@ -1,6 +1,5 @@
 //! `etude mdp evaluate`: the values of a given policy.
 
-use etude_mdp::optimal::SolveOptions;
 use etude_mdp::policy_evaluation::{
     Evaluation, EvaluationOptions, MonteCarloOptions, StateEstimate, evaluate, monte_carlo,
 };
@@ -8,20 +7,16 @@ use etude_mdp::{ActionValues, Policy};
 use serde::Serialize;
 
 use super::problem::{Problem, with_model};
-use super::solve::{residuals, solve_problem, time};
+use super::solve::{residuals, time};
 use super::watch::{check, residual_target, watch};
 use super::{reject, view};
 use crate::error::CommandError;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::recipe::nearest;
 use crate::report::number::magnitude;
 use crate::report::{GridMap, Report, Section, Table};
 use crate::run_report::{Finished, Run};
 use crate::terminal;
-
-/// The policies that need no file.
-pub(super) const BUILT_IN: [&str; 2] = ["uniform", "optimal"];
 
 /// States of which a Monte-Carlo estimate is made, spread evenly over all.
 const CHECKED_STATES: usize = 8;
@@ -45,33 +40,9 @@ struct Json<'a> {
     monte_carlo: &'a [StateEstimate],
 }
 
-/// The policy that a recipe or flag names.
-pub(super) fn policy(problem: &Problem, name: &str, output: &Output) -> Result<Policy, CommandError> {
-    with_model!(&problem.model, model => match name {
-        "uniform" => Ok(Policy::uniform(model)),
-        "optimal" => {
-            let solved = solve_problem(problem, &SolveOptions::default(), "finding the optimal policy", output)?;
-            Policy::deterministic(model, solved.solution.policy).map_err(|error| reject(&error))
-        }
-        file => {
-            let path = problem.policy_file(file).ok_or_else(|| {
-                let missing = CommandError::bad_input(format!("cannot find the policy `{file}`"))
-                    .because("it is neither `uniform`, nor `optimal`, nor a file");
-                match nearest(file, &BUILT_IN) {
-                    Some(name) => missing.hint(format!("did you mean `{name}`?")),
-                    None => missing.hint("a policy file is JSON: a list with one action, or list of probabilities, a state"),
-                }
-            })?;
-            Policy::read(model, &path).map_err(|error| {
-                CommandError::bad_input(format!("cannot use the policy {}", path.display())).caused_by(&error)
-            })
-        }
-    })
-}
-
 pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let recipe = &problem.recipe.evaluate;
-    let policy = policy(problem, &recipe.policy, output)?;
+    let policy = recipe.policy.policy(problem, output)?;
     let evaluation_options = EvaluationOptions {
         method: recipe.method.0,
         tolerance: recipe.tolerance.get(),
@@ -106,14 +77,14 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         policy.for_each(state, |action, _| taken.push(action as u32));
         taken
     };
-    let caption = format!("Values of the policy “{}”", recipe.policy);
+    let caption = format!("Values of the policy “{}”", recipe.policy.name());
     let map = view::value_map(problem, &caption, &evaluation.values, &actions);
     let table = view::value_table(problem, &evaluation.values, &evaluation.action_values, &actions);
     output.line(&format!(
         "{}: {}, policy “{}”",
         problem.title,
         problem.describe(),
-        recipe.policy
+        recipe.policy.name()
     ));
     view::show(output, map.as_ref(), &table);
     let facts = [
@@ -177,7 +148,8 @@ fn report(
     let history: Vec<f64> = evaluation.history.iter().map(|(_, residual)| *residual).collect();
     let mut report = Report::new(format!(
         "{}: values of the policy “{}”",
-        problem.title, problem.recipe.evaluate.policy
+        problem.title,
+        problem.recipe.evaluate.policy.name()
     ))
     .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
     .card("Method", evaluation.method.name(), "")

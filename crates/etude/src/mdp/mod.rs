@@ -4,6 +4,7 @@ mod backward_induction;
 mod compare;
 mod evaluate;
 mod method;
+mod policy;
 mod problem;
 mod recipe;
 mod simulate;

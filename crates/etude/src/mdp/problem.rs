@@ -38,7 +38,8 @@ pub(super) struct Problem {
     pub(super) recipe: Recipe,
     /// The resolved recipe, as TOML.
     pub(super) config: String,
-    loaded_from: PathBuf,
+    /// Where the recipe lies, which the paths in it are relative to.
+    pub(super) folder: PathBuf,
 }
 
 /// Endings of model files; anything else is a recipe.
@@ -104,8 +105,8 @@ impl Problem {
         };
         check(&loaded, &model)?;
         let policies = [
-            ("evaluate.policy", policy_file(&loaded.value.evaluate.policy, &folder)),
-            ("simulate.policy", policy_file(&loaded.value.simulate.policy, &folder)),
+            ("evaluate.policy", loaded.value.evaluate.policy.file(&folder)),
+            ("simulate.policy", loaded.value.simulate.policy.file(&folder)),
         ];
         for (field, file) in policies {
             if let Some(file) = file {
@@ -144,13 +145,8 @@ impl Problem {
             gamma: recipe.gamma.get(),
             recipe,
             config,
-            loaded_from: folder,
+            folder,
         }
-    }
-
-    /// The file that a policy's name stands for, if there is one.
-    pub(super) fn policy_file(&self, name: &str) -> Option<PathBuf> {
-        policy_file(name, &self.loaded_from)
     }
 
     /// The seed of a simulation.
@@ -171,6 +167,15 @@ impl Problem {
                 grouped(mdp.transitions())
             ),
         }
+    }
+
+    /// The label of an action, by name.
+    pub(super) fn action_label(&self, name: &str) -> Option<u32> {
+        let position = match &self.model {
+            AnyModel::Grid(_) => GridWorld::ACTIONS.iter().position(|action| *action == name),
+            AnyModel::Stored(_) => self.recipe.draw.actions.iter().position(|action| action == name),
+        };
+        position.map(|label| label as u32)
     }
 
     /// The name of an action, by label.
@@ -228,13 +233,6 @@ fn keep_paths(loaded: &mut Loaded<Recipe>, path: &Path, rewards: Option<&Path>) 
 fn keep_path(loaded: &mut Loaded<Recipe>, field: &str, path: &Path) -> Result<(), CommandError> {
     let absolute = std::path::absolute(path).failed_run(|| format!("cannot tell where {} is", path.display()))?;
     loaded.rewrite(field, &absolute.to_string_lossy())
-}
-
-/// The file that a policy's name stands for, if it is one: seen from where the command runs, or from the recipe.
-fn policy_file(name: &str, folder: &Path) -> Option<PathBuf> {
-    let is_built_in = super::evaluate::BUILT_IN.contains(&name);
-    let candidates = [PathBuf::from(name), folder.join(name)];
-    candidates.into_iter().find(|path| !is_built_in && path.exists())
 }
 
 /// A grid world's error, with the line or the flag that its field comes from.

@@ -8,6 +8,7 @@ use etude_mdp::policy_evaluation::EvaluationMethod;
 use serde::Deserialize;
 
 use super::method::{Evaluator, Solver};
+use super::policy::PolicyRecipe;
 use crate::recipe::range::{Discount, Finite, Positive, Whole};
 
 /// A finite MDP, its discount, and what each verb of `etude mdp` does with it.
@@ -90,8 +91,7 @@ impl Default for Solve {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Evaluate {
-    /// `uniform`, `optimal`, or a policy file, relative to the recipe's folder.
-    pub(super) policy: String,
+    pub(super) policy: PolicyRecipe,
     pub(super) method: Evaluator,
     pub(super) tolerance: Positive,
     pub(super) max_iterations: Whole<1>,
@@ -102,7 +102,7 @@ pub(super) struct Evaluate {
 impl Default for Evaluate {
     fn default() -> Self {
         Self {
-            policy: "uniform".into(),
+            policy: PolicyRecipe::Named("uniform".into()),
             method: Evaluator(EvaluationMethod::Auto),
             tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
@@ -164,8 +164,7 @@ impl Default for Sweep {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Simulate {
-    /// `optimal`, `uniform`, or a policy file, relative to the recipe's folder.
-    pub(super) policy: String,
+    pub(super) policy: PolicyRecipe,
     pub(super) episodes: Whole<1, 100_000_000>,
     /// The most steps of an episode.
     pub(super) horizon: Whole<1, 100_000_000>,
@@ -176,7 +175,7 @@ pub(super) struct Simulate {
 impl Default for Simulate {
     fn default() -> Self {
         Self {
-            policy: "optimal".into(),
+            policy: PolicyRecipe::Named("optimal".into()),
             episodes: Whole::constant(1_000),
             horizon: Whole::constant(1_000),
             start: None,

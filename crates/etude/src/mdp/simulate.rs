@@ -5,7 +5,7 @@ use etude_mdp::{Simulation, SimulationOptions, simulate};
 use serde::Serialize;
 
 use super::problem::{AnyModel, Problem, with_model};
-use super::{evaluate, reject, view};
+use super::{reject, view};
 use crate::error::CommandError;
 use crate::output::Output;
 use crate::progress::Progress;
@@ -38,7 +38,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         (None, AnyModel::Grid(grid)) => grid.start(),
         (None, AnyModel::Stored(_)) => None,
     };
-    let policy = evaluate::policy(problem, &recipe.policy, output)?;
+    let policy = recipe.policy.policy(problem, output)?;
     let simulation_options = SimulationOptions {
         start,
         episodes: recipe.episodes.get(),
@@ -59,7 +59,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     } = simulation_options;
     output.result_json(&Json {
         gamma: problem.gamma,
-        policy: &recipe.policy,
+        policy: recipe.policy.name(),
         episodes,
         horizon,
         seed,
@@ -76,7 +76,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         "{}: {}, policy “{}”",
         problem.title,
         problem.describe(),
-        recipe.policy
+        recipe.policy.name()
     ));
     let table = episode_table(problem, &simulation.trajectories);
     output.line(terminal::table(&table).trim_end());
@@ -94,7 +94,8 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     output.line(view::facts(&facts).trim_end());
     let report = Report::new(format!(
         "{}: episodes under the policy “{}”",
-        problem.title, recipe.policy
+        problem.title,
+        recipe.policy.name()
     ))
     .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
     .card(

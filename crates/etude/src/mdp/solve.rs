@@ -150,7 +150,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     let table = view::value_table(problem, &solution.values, &solved.action_values, &actions);
     output.line(&format!("{}: {}", problem.title, problem.describe()));
     view::show(output, map.as_ref(), &table);
-    output.line(view::facts(&facts(solution)).trim_end());
+    output.line(view::facts(&facts(&solved)).trim_end());
 
     let mut values = Section::new("Optimal values and policy");
     values = match &map {
@@ -174,7 +174,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     let report = cards(report, solution).section(values.item(&table)).section(
         Section::new("Convergence")
             .text(format!("Method: {}, because {}.", solution.method, solution.reason))
-            .item(&residuals(&solution.method.to_string(), &solution.history)),
+            .item(&convergence(&solved)),
     );
     let finished = Finished {
         command: "mdp solve",
@@ -190,7 +190,8 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     })
 }
 
-fn facts(solution: &Solution) -> Vec<(&'static str, String)> {
+fn facts(solved: &Solved) -> Vec<(&'static str, String)> {
+    let solution = &solved.solution;
     vec![
         ("method", format!("{} ({})", solution.method, solution.reason)),
         (
@@ -203,7 +204,7 @@ fn facts(solution: &Solution) -> Vec<(&'static str, String)> {
             format!("at most {:.3e} in any state, guaranteed", solution.bound),
         ),
         ("time", time(solution.seconds)),
-        ("residuals", terminal::sparkline(&logarithms(&solution.history), 60)),
+        ("by iteration", terminal::sparkline(&logarithms(&solved.errors), 60)),
     ]
 }
 
@@ -212,13 +213,9 @@ pub(super) fn time(seconds: f64) -> String {
     duration(Duration::from_secs_f64(seconds.max(0.0)))
 }
 
-/// The logarithms of positive residuals, for a sparkline.
+/// The logarithms of positive finite numbers, for a sparkline.
 fn logarithms(history: &[f64]) -> Vec<f64> {
-    history
-        .iter()
-        .filter(|&&residual| residual > 0.0)
-        .map(|residual| residual.log10())
-        .collect()
+    by_iteration(history).map(|(_, value)| value.log10()).collect()
 }
 
 /// The figures at the top of a report.
@@ -236,6 +233,14 @@ pub(super) fn cards(report: Report, solution: &Solution) -> Report {
             format!("{} sweeps", solution.sweeps),
         )
         .card("Time", time(solution.seconds), "solving only")
+}
+
+/// Residuals and bounds on the error against iterations, on a logarithmic axis.
+fn convergence(solved: &Solved) -> Plot {
+    Plot::new("Bellman residual and bound on the error by iteration", "iteration", "")
+        .log_y()
+        .series("residual", by_iteration(&solved.solution.history))
+        .series("error at most", by_iteration(&solved.errors))
 }
 
 /// Residuals against iterations, on a logarithmic axis.
