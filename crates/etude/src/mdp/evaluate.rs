@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::problem::{Problem, with_model};
 use super::solve::{residuals, time};
-use super::watch::{check, residual_target, watch};
+use super::watch::{check, watch};
 use super::{reject, view};
 use crate::error::CommandError;
 use crate::output::Output;
@@ -49,7 +49,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         max_iterations: recipe.max_iterations.get(),
     };
     let bar = Progress::bar(output, "evaluating", 100);
-    let mut on_iteration = watch(bar, residual_target(evaluation_options.tolerance, problem.gamma));
+    let mut on_iteration = watch(bar, evaluation_options.tolerance, problem.gamma);
     let evaluation = with_model!(&problem.model, model => {
         evaluate(model, &policy, problem.gamma, &evaluation_options, &mut on_iteration)
     })

@@ -7,7 +7,7 @@ use etude_mdp::{ActionValues, Iteration, Model};
 use serde::Serialize;
 
 use super::problem::{Problem, with_model};
-use super::watch::{residual_target, watch};
+use super::watch::watch;
 use super::{backward_induction, reject, view};
 use crate::error::CommandError;
 use crate::output::Output;
@@ -69,7 +69,7 @@ pub(super) fn solve_model<M: Model>(
     output: &Output,
 ) -> Result<Solved, CommandError> {
     let bar = Progress::bar(output, label.to_owned(), 100);
-    let mut watched = watch(bar, residual_target(options.tolerance, gamma));
+    let mut watched = watch(bar, options.tolerance, gamma);
     let mut errors = Vec::new();
     let mut on_iteration = |iteration: Iteration| {
         errors.push(error_bound(options.method, gamma, iteration));
