@@ -92,18 +92,22 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         problem.gamma
     ));
     output.line(terminal::table(&table).trim_end());
+    let names: Vec<String> = solved.iter().map(|solved| solved.solution.method.to_string()).collect();
+    let curves: Vec<_> = names
+        .iter()
+        .zip(&solved)
+        .map(|(name, solved)| (name.as_str(), view::digits(&solved.errors)))
+        .collect();
+    output.line("\nThe error by iteration, from its first digit to its last:");
+    output.line(&view::facts(&curves));
 
     let actions = |state| reference.optimal_actions(state);
-    let mut answer = Section::new("The answer they agree on");
-    if let Some(map) = view::value_map(problem, "Optimal values", &reference.solution.values, &actions) {
-        answer = answer.item(&map);
-    }
-    answer = answer.item(&view::value_table(
-        problem,
-        &reference.solution.values,
-        &reference.action_values,
-        &actions,
-    ));
+    let values = &reference.solution.values;
+    let map = view::value_map(problem, "Optimal values and all optimal actions", values, &actions);
+    let values = view::value_table(problem, values, &reference.action_values, &actions);
+    view::show(output, map.as_ref(), &values);
+    let answer = Section::new("The answer they agree on");
+    let answer = map.iter().fold(answer, Section::item).item(&values);
     let report = Report::new(format!("{}: methods compared", problem.title))
         .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
         .section(

@@ -87,6 +87,9 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         recipe.policy.name()
     ));
     view::show(output, map.as_ref(), &table);
+    if map.is_none() {
+        output.line(&format!("values  {}\n", view::bars(&evaluation.values)));
+    }
     let facts = [
         (
             "method",

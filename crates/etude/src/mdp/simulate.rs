@@ -90,6 +90,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         ),
         ("mean return", format!("{:.6}", simulation.mean)),
         ("95 % interval", interval.clone()),
+        ("returns", view::bars(&simulation.returns)),
     ];
     output.line(view::facts(&facts).trim_end());
     let report = Report::new(format!(

@@ -14,7 +14,6 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::report::{Plot, Report, Section, duration};
 use crate::run_report::{Finished, Run};
-use crate::terminal;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -150,6 +149,9 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     let table = view::value_table(problem, &solution.values, &solved.action_values, &actions);
     output.line(&format!("{}: {}", problem.title, problem.describe()));
     view::show(output, map.as_ref(), &table);
+    if map.is_none() {
+        output.line(&format!("values  {}\n", view::bars(&solution.values)));
+    }
     output.line(view::facts(&facts(&solved)).trim_end());
 
     let mut values = Section::new("Optimal values and policy");
@@ -204,18 +206,13 @@ fn facts(solved: &Solved) -> Vec<(&'static str, String)> {
             format!("at most {:.3e} in any state, guaranteed", solution.bound),
         ),
         ("time", time(solution.seconds)),
-        ("by iteration", terminal::sparkline(&logarithms(&solved.errors), 60)),
+        ("by iteration", view::digits(&solved.errors)),
     ]
 }
 
 /// Wall time in the unit that suits it.
 pub(super) fn time(seconds: f64) -> String {
     duration(Duration::from_secs_f64(seconds.max(0.0)))
-}
-
-/// The logarithms of positive finite numbers, for a sparkline.
-fn logarithms(history: &[f64]) -> Vec<f64> {
-    by_iteration(history).map(|(_, value)| value.log10()).collect()
 }
 
 /// The figures at the top of a report.

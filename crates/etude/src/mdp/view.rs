@@ -7,7 +7,7 @@ use etude_mdp::{ActionValues, CellKind as Cell, GridWorld, Mdp, Model, TERMINAL}
 
 use super::problem::{AnyModel, Problem, with_model};
 use crate::output::Output;
-use crate::report::number::grouped;
+use crate::report::number::{grouped, short};
 use crate::report::{CellKind, Directions, GridMap, Plot, Table};
 use crate::terminal::{self, Colour, Style};
 
@@ -151,8 +151,14 @@ pub(super) fn precise(value: f64, reach: f64) -> String {
     }
 }
 
-/// How values are distributed: the share of them in each of some equal intervals, as an outline of bars.
-pub(super) fn histogram(caption: &str, x_label: &str, y_label: &str, values: &[f64]) -> Plot {
+/// How values are distributed: the share of them in each of some equal intervals from `low` to `high`.
+struct Distribution {
+    low: f64,
+    high: f64,
+    shares: Vec<f64>,
+}
+
+fn shares(values: &[f64]) -> Distribution {
     let low = values.iter().copied().fold(f64::INFINITY, f64::min);
     let high = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     // Equal values make one bar of some width.
@@ -166,13 +172,36 @@ pub(super) fn histogram(caption: &str, x_label: &str, y_label: &str, values: &[f
     for value in values {
         counts[(((value - low) / width) as usize).min(BINS - 1)] += 1;
     }
-    let bars = counts.iter().enumerate().flat_map(|(bin, &count)| {
-        let share = count as f64 / values.len() as f64;
-        [bin, bin + 1].map(|edge| (low + edge as f64 * width, share))
-    });
-    let ends = [(low, 0.0), (high, 0.0)];
-    let outline = ends[..1].iter().copied().chain(bars).chain(ends[1..].iter().copied());
+    let shares = counts.map(|count| count as f64 / values.len() as f64).to_vec();
+    Distribution { low, high, shares }
+}
+
+/// A histogram for the page, as an outline of bars.
+pub(super) fn histogram(caption: &str, x_label: &str, y_label: &str, values: &[f64]) -> Plot {
+    let Distribution { low, high, shares } = shares(values);
+    let width = (high - low) / BINS as f64;
+    let bars = shares
+        .iter()
+        .enumerate()
+        .flat_map(|(bin, &share)| [bin, bin + 1].map(|edge| (low + edge as f64 * width, share)));
+    let outline = std::iter::once((low, 0.0)).chain(bars).chain([(high, 0.0)]);
     Plot::new(caption, x_label, y_label).series(y_label, outline)
+}
+
+/// A histogram in one line of text, between its ends.
+pub(super) fn bars(values: &[f64]) -> String {
+    let Distribution { low, high, shares } = shares(values);
+    format!("{} {} {}", short(low), terminal::sparkline(&shares, BINS), short(high))
+}
+
+/// The digits of a quantity that shrinks, in one line of text.
+pub(super) fn digits(history: &[f64]) -> String {
+    let logarithms: Vec<f64> = history
+        .iter()
+        .filter(|&&value| value > 0.0 && value.is_finite())
+        .map(|value| value.log10())
+        .collect();
+    terminal::sparkline(&logarithms, BINS)
 }
 
 /// How pictures look on standard output.
@@ -228,6 +257,13 @@ mod tests {
         ] {
             let page = histogram("c", "value", "share", &values).render().into_string();
             assert!(!page.contains("NaN"), "{values:?}: {page}");
+            assert!(bars(&values).chars().count() > BINS, "{values:?}");
         }
+        assert_eq!(bars(&[0.0, 1.0]), format!("0 █{}█ 1", "▁".repeat(BINS - 2)));
+    }
+
+    #[test]
+    fn digits_of_what_is_not_positive_are_left_out() {
+        assert_eq!(digits(&[f64::INFINITY, 1.0, 0.1, 0.01, 0.0]), "█▅▁");
     }
 }
