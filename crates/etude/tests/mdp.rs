@@ -241,7 +241,7 @@ fn bad_input_is_one_readable_report_and_writes_nothing() {
     let key = file("key.toml", "gama = 0.9\n[model.grid]\nrows = 2\ncolumns = 2\n");
     file("big.toml", "gamma = 0.9\n[model.grid]\nrows = 1000\ncolumns = 1000\n");
     let before = folder.path().read_dir().expect("a folder").count();
-    let cases: [(&[&str], &[&str]); 20] = [
+    let cases: [(&[&str], &[&str]); 21] = [
         (&[&sum, "--gamma", "0.9"], &["state 0", "action 0", "0.9"]),
         (&[&next, "--gamma", "0.9"], &["7"]),
         (&[&empty, "--gamma", "0.9"], &["empty"]),
@@ -251,6 +251,7 @@ fn bad_input_is_one_readable_report_and_writes_nothing() {
         (&[&endless, "--gamma", "nan"], &["--gamma nan", "[0, 1]"]),
         (&[&endless], &["--gamma"]),
         (&["missing.json", "--gamma", "0.9"], &["missing.json", "No such file"]),
+        (&["sun.json", "--gamma", "0.9"], &["did you mean ./sum.json?"]),
         (&["transitions.npz", "--gamma", "0.9"], &["--rewards FILE"]),
         (&[&slip], &["line 5", "`model.grid.slip`", "found 2", "[0, 1]"]),
         (

@@ -1,5 +1,6 @@
 //! From a recipe or a model file to a model that can be solved.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use etude_mdp::{GridWorld, Mdp, MdpError, Model, read};
@@ -244,5 +245,11 @@ fn bad_grid(loaded: &Loaded<Recipe>, path: &Path, error: &MdpError) -> CommandEr
 }
 
 fn bad_model(path: &Path, error: &MdpError) -> CommandError {
-    CommandError::bad_input(format!("cannot use the model {}", path.display())).caused_by(error)
+    let refused = CommandError::bad_input(format!("cannot use the model {}", path.display())).caused_by(error);
+    match error {
+        MdpError::Read { path, source } if source.kind() == ErrorKind::NotFound => {
+            refused.hint(recipe::where_to_look(path, &MODEL_FILES, "model file"))
+        }
+        _ => refused,
+    }
 }

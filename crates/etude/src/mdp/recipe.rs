@@ -106,7 +106,8 @@ impl Default for Evaluate {
             method: Evaluator(EvaluationMethod::Auto),
             tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
-            episodes: Whole::constant(1_000),
+            // Enough to catch a mistake, and on a large model no longer than the evaluation itself.
+            episodes: Whole::constant(100),
         }
     }
 }

@@ -69,9 +69,10 @@ pub(super) fn solve_model<M: Model>(
 ) -> Result<Solved, CommandError> {
     let bar = Progress::bar(output, label.to_owned(), 100);
     let mut watched = watch(bar, options.tolerance, gamma);
-    let mut errors = Vec::new();
+    let mut errors: Vec<f64> = Vec::new();
     let mut on_iteration = |iteration: Iteration| {
-        errors.push(error_bound(options.method, gamma, iteration));
+        let before = errors.last().copied().unwrap_or(f64::INFINITY);
+        errors.push(error_bound(options.method, gamma, iteration, before));
         watched(iteration)
     };
     let solution = solve(model, gamma, options, &mut on_iteration).map_err(|error| reject(&error))?;
@@ -84,11 +85,12 @@ pub(super) fn solve_model<M: Model>(
     })
 }
 
-/// What is known of the error before an iteration. Gauss-Seidel, whose sweeps are no Bellman backups, gives no bound
-/// before its end; but its sweep contracts by gamma as well, so the change that it makes bounds the error likewise.
-fn error_bound(method: Method, gamma: f64, iteration: Iteration) -> f64 {
+/// What is known of the error before an iteration, whose predecessor knew the bound `before`. Gauss-Seidel, whose sweeps
+/// are no Bellman backups, gives no bound before its end; but its sweep contracts by gamma as well, so that the change
+/// that it makes bounds the error likewise, and no error is greater than the one before.
+fn error_bound(method: Method, gamma: f64, iteration: Iteration, before: f64) -> f64 {
     if method == Method::GaussSeidel && iteration.bound.is_infinite() && gamma < 1.0 {
-        iteration.residual / (1.0 - gamma)
+        before.min(iteration.residual / (1.0 - gamma))
     } else {
         iteration.bound
     }

@@ -43,6 +43,7 @@ use serde::de::DeserializeOwned;
 
 use crate::error::CommandError;
 use document::Document;
+pub(crate) use file::where_to_look;
 pub use overrides::{Override, OverrideError};
 pub(crate) use words::nearest;
 
