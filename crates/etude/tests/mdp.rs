@@ -513,3 +513,38 @@ fn a_policy_is_given_in_the_recipe() {
         assert!(report.contains(complaint), "{report}");
     }
 }
+
+#[test]
+fn every_reward_of_a_grid_world_can_be_swept() {
+    let folder = TempDir::new().expect("a folder");
+    let swept = |key: &str, values: &str| {
+        let set = format!("sweep.{key}={values}");
+        json(
+            &folder,
+            &["mdp", "sweep", &recipe("grid-5x5.toml"), "--set", &set, "--json"],
+        )
+    };
+    let names = |swept: &Value| -> Vec<String> {
+        let cases = swept["cases"].as_array().expect("a list");
+        cases
+            .iter()
+            .map(|case| case["name"].as_str().expect("a name").to_owned())
+            .collect()
+    };
+    for (key, values) in [("boundary", "[-1, 0]"), ("target", "[1, 2]"), ("step", "[0, -1]")] {
+        let swept = swept(key, values);
+        assert!(names(&swept).iter().any(|name| name.starts_with(key)), "{key}: {swept}");
+    }
+    // The agent stays on the target, which is worth its reward over 1 - gamma.
+    let swept = swept("target", "[1, 2]");
+    let cases = swept["cases"].as_array().expect("a list");
+    let at_target: Vec<f64> = cases
+        .iter()
+        .filter(|case| case["name"].as_str().is_some_and(|name| name.starts_with("target")))
+        .map(|case| numbers(&case["values"])[17])
+        .collect();
+    assert!(
+        (at_target[0] - 10.0).abs() < 1e-6 && (at_target[1] - 20.0).abs() < 1e-6,
+        "{at_target:?}"
+    );
+}

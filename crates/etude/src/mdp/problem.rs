@@ -217,9 +217,9 @@ fn check(loaded: &Loaded<Recipe>, model: &AnyModel) -> Result<(), CommandError> 
             let reason = format!("found {}; expected a divisor of the {states} states", columns.get());
             return Err(loaded.reject("draw.columns", reason));
         }
-        if !recipe.sweep.forbidden.is_empty() {
-            let reason = "only a grid world has forbidden cells, and this model comes from a file";
-            return Err(loaded.reject("sweep.forbidden", reason));
+        if let Some((key, _)) = recipe.sweep.rewards().iter().find(|(_, rewards)| !rewards.is_empty()) {
+            let reason = "only a grid world has rewards by kind of cell, and this model comes from a file";
+            return Err(loaded.reject(&format!("sweep.{key}"), reason));
         }
     }
     Ok(())

@@ -142,8 +142,14 @@ impl Default for Compare {
 pub(super) struct Sweep {
     /// Discounts to solve for.
     pub(super) gammas: Vec<Discount>,
-    /// Rewards for entering a forbidden cell of a grid world to solve for.
+    /// Rewards of a grid world for running into its edge, to solve for while the others stay as they are.
+    pub(super) boundary: Vec<Finite>,
+    /// Likewise for entering a forbidden cell.
     pub(super) forbidden: Vec<Finite>,
+    /// Likewise for entering a target.
+    pub(super) target: Vec<Finite>,
+    /// Likewise for entering any other cell.
+    pub(super) step: Vec<Finite>,
     /// Affine maps [a, b] of the rewards, r -> a r + b with a > 0, under which optimal policies stay the same.
     pub(super) affine: Vec<(Positive, Finite)>,
 }
@@ -152,12 +158,27 @@ impl Default for Sweep {
     fn default() -> Self {
         Self {
             gammas: [0.0, 0.5, 0.9, 0.99].map(Discount::constant).to_vec(),
+            boundary: Vec::new(),
             forbidden: Vec::new(),
+            target: Vec::new(),
+            step: Vec::new(),
             affine: vec![
                 (Positive::constant(2.0), Finite::constant(1.0)),
                 (Positive::constant(0.1), Finite::constant(-3.0)),
             ],
         }
+    }
+}
+
+impl Sweep {
+    /// The lists of rewards by their keys, which are those of a grid world's rewards.
+    pub(super) fn rewards(&self) -> [(&'static str, &[Finite]); 4] {
+        [
+            ("boundary", &self.boundary),
+            ("forbidden", &self.forbidden),
+            ("target", &self.target),
+            ("step", &self.step),
+        ]
     }
 }
 

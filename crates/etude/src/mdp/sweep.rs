@@ -17,6 +17,13 @@ use crate::report::{Report, Section, Table};
 use crate::run_report::{Finished, Run};
 use crate::terminal;
 
+/// One thing that changes from case to case.
+struct Group {
+    heading: String,
+    text: &'static str,
+    cases: Vec<Case>,
+}
+
 /// One setting and its solution.
 struct Case {
     name: String,
@@ -54,15 +61,13 @@ struct JsonAffine {
 
 pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let options = options(problem);
-    let gammas = cases_of_discount(problem, &options, output)?;
-    let rewards = cases_of_reward(problem, &options, output)?;
+    let mut groups = vec![by_discount(problem, &options, output)?];
+    groups.extend(by_reward(problem, &options, output)?);
     let affine = affine_maps(problem, &options, output)?;
-    let all: Vec<&Case> = gammas.iter().chain(&rewards).collect();
     output.result_json(&Json {
-        cases: changes(&gammas)
-            .into_iter()
-            .chain(changes(&rewards))
-            .zip(&all)
+        cases: groups
+            .iter()
+            .flat_map(|group| changes(&group.cases).into_iter().zip(&group.cases))
             .map(|(changed, case)| JsonCase {
                 name: case.name.clone(),
                 values: case.solved.solution.values.clone(),
@@ -80,18 +85,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     output.line(&format!("{}: {}", problem.title, problem.describe()));
     let mut report =
         Report::new(format!("{}: what changes the optimal policy", problem.title)).subtitle(problem.describe());
-    for (heading, text, cases) in [
-        (
-            "The discount",
-            "A small discount sees only what is near; a large one goes far for a reward.",
-            &gammas,
-        ),
-        (
-            "The cost of forbidden cells",
-            "When entering costs little, the way through them pays.",
-            &rewards,
-        ),
-    ] {
+    for Group { heading, text, cases } in &groups {
         if cases.is_empty() {
             continue;
         }
@@ -101,7 +95,7 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
             "greatest value",
             "states whose optimal actions changed",
         ]);
-        let mut section = Section::new(heading).text(text);
+        let mut section = Section::new(heading.as_str()).text(text);
         for (case, changed) in cases.iter().zip(changes(cases)) {
             let values = &case.solved.solution.values;
             let actions = |state| case.solved.optimal_actions(state);
@@ -148,41 +142,54 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     })
 }
 
-fn cases_of_discount(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Vec<Case>, CommandError> {
+fn by_discount(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Group, CommandError> {
     let solve = |gamma: f64| {
         let name = format!("gamma = {gamma}");
         let solved = with_model!(&problem.model, model => solve_model(model, gamma, options, &name, output))?;
         Ok(Case { name, solved })
     };
-    problem
-        .recipe
-        .sweep
-        .gammas
-        .iter()
-        .map(|gamma| solve(gamma.get()))
-        .collect()
+    let gammas = problem.recipe.sweep.gammas.iter();
+    Ok(Group {
+        heading: "The discount".into(),
+        text: "A small discount sees only what is near; a large one goes far for a reward.",
+        cases: gammas
+            .map(|gamma| solve(gamma.get()))
+            .collect::<Result<_, CommandError>>()?,
+    })
 }
 
-fn cases_of_reward(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Vec<Case>, CommandError> {
+/// A group for each kind of reward that the recipe names values for.
+fn by_reward(problem: &Problem, options: &SolveOptions, output: &Output) -> Result<Vec<Group>, CommandError> {
     let ModelRecipe::Grid(spec) = &problem.recipe.model else {
         return Ok(Vec::new());
     };
-    let solve = |forbidden: f64| {
-        let name = format!("forbidden = {forbidden}");
+    let solve = |key: &str, reward: f64| {
+        let name = format!("{key} = {reward}");
         let mut spec: GridWorldSpec = spec.clone();
-        spec.rewards.forbidden = forbidden;
+        let rewards = &mut spec.rewards;
+        *match key {
+            "boundary" => &mut rewards.boundary,
+            "forbidden" => &mut rewards.forbidden,
+            "target" => &mut rewards.target,
+            _ => &mut rewards.step,
+        } = reward;
         let grid = GridWorld::new(&spec).map_err(|error| reject(&error))?;
         Ok(Case {
             solved: solve_model(&grid, problem.gamma, options, &name, output)?,
             name,
         })
     };
-    problem
-        .recipe
-        .sweep
-        .forbidden
-        .iter()
-        .map(|forbidden| solve(forbidden.get()))
+    let named = problem.recipe.sweep.rewards();
+    let named = named.into_iter().filter(|(_, rewards)| !rewards.is_empty());
+    named
+        .map(|(key, rewards)| {
+            let cases = rewards.iter().map(|reward| solve(key, reward.get()));
+            Ok(Group {
+                heading: format!("The reward `{key}`"),
+                text: "All other rewards stay as they are in the recipe.",
+                cases: cases.collect::<Result<_, CommandError>>()?,
+            })
+        })
         .collect()
 }
 
