@@ -41,20 +41,7 @@ struct Cli {
 
 /// The options that every command takes.
 #[derive(Debug, Args)]
-pub(crate) struct Options {
-    /// Set one value of the recipe, such as `solve.gamma=0.95`; may be given again
-    #[arg(long = "set", value_name = "KEY=VALUE", global = true, help_heading = "Run options")]
-    pub(crate) overrides: Vec<Override>,
-
-    /// Start the random numbers from this seed; the same seed gives the same bytes
-    #[arg(long, value_name = "N", global = true, help_heading = "Run options")]
-    #[arg(allow_negative_numbers = true, value_parser = RangedI64ValueParser::<u64>::new().range(0..))]
-    pub(crate) seed: Option<u64>,
-
-    /// Write the run into this folder
-    #[arg(long, value_name = "DIR", global = true, help_heading = "Run options")]
-    pub(crate) out: Option<PathBuf>,
-
+struct Options {
     /// Use this many threads; 0 stands for all cores
     #[arg(long, value_name = "N", global = true, help_heading = "Run options", default_value_t = 0, value_parser = value_parser!(u16).range(..=1024))]
     threads: u16,
@@ -68,18 +55,44 @@ pub(crate) struct Options {
     quiet: bool,
 }
 
+/// The options of a command that runs a recipe.
+#[derive(Debug, Args)]
+pub(crate) struct RunOptions {
+    /// Set one value of the recipe, such as `solve.tolerance=1e-9`; may be given again
+    #[arg(long = "set", value_name = "KEY=VALUE", help_heading = "Run options")]
+    pub(crate) overrides: Vec<Override>,
+
+    /// Start the random numbers from this seed; the same seed gives the same bytes
+    #[arg(long, value_name = "N", help_heading = "Run options")]
+    #[arg(allow_negative_numbers = true, value_parser = RangedI64ValueParser::<u64>::new().range(0..))]
+    pub(crate) seed: Option<u64>,
+
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+}
+
+/// Where a run goes.
+#[derive(Debug, Args)]
+pub(crate) struct Folder {
+    /// Write the run into this folder, which must not hold one yet
+    #[arg(long, value_name = "DIR", help_heading = "Run options")]
+    pub(crate) out: Option<PathBuf>,
+}
+
 // Domains come first, in the order of the twelve systems. A domain's arguments and its `run` live in its own module.
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Play every system that works, on small tasks, and write one report
     #[command(after_help = examples! {
-        "etude tour                        a minute on two cores"
+        "etude tour                        some seconds on two cores"
         "etude tour --only state-values    one system alone"
     })]
     Tour {
         /// Play only these systems, separated by commas
         #[arg(long, value_name = "SYSTEM", value_delimiter = ',')]
         only: Vec<tour::System>,
+        #[command(flatten)]
+        folder: Folder,
     },
 
     /// Plan exactly on finite Markov decision processes: state values and optimal policies
@@ -139,8 +152,8 @@ fn execute(cli: &Cli) -> Result<(), CommandError> {
         .failed_run(|| "cannot start the worker threads".into())?;
 
     match &cli.command {
-        Command::Tour { only } => tour::run(only, options, &output)?,
-        Command::Mdp(verb) => mdp::run(verb, options, &output)?,
+        Command::Tour { only, folder } => tour::run(only, folder, &output)?,
+        Command::Mdp(verb) => mdp::run(verb, &output)?,
         Command::Doctor => doctor::run(&output),
         Command::Completions { shell } => completions::run::<Cli>(*shell, &output),
     }

@@ -1,6 +1,7 @@
 //! Progress bars on standard error, for people who watch a terminal.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle};
 
@@ -15,14 +16,35 @@ pub struct Progress(ProgressBar);
 impl Progress {
     /// A bar with a `label` that counts to `total`.
     pub fn bar(output: &Output, label: impl Into<Cow<'static, str>>, total: u64) -> Self {
+        let style = ProgressStyle::with_template("{prefix} {bar:32} {pos}/{len}  {elapsed}  {wide_msg}");
+        Self::new(
+            output,
+            Some(total),
+            style.unwrap_or_else(|_| ProgressStyle::default_bar()),
+            label,
+        )
+    }
+
+    /// A sign of life beside a `label`, for work that cannot tell how far it has come.
+    pub fn spinner(output: &Output, label: impl Into<Cow<'static, str>>) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {prefix}  {elapsed}");
+        let spinner = Self::new(
+            output,
+            None,
+            style.unwrap_or_else(|_| ProgressStyle::default_spinner()),
+            label,
+        );
+        spinner.0.enable_steady_tick(Duration::from_millis(100));
+        spinner
+    }
+
+    fn new(output: &Output, total: Option<u64>, style: ProgressStyle, label: impl Into<Cow<'static, str>>) -> Self {
         let target = if output.draws_progress() {
             ProgressDrawTarget::stderr()
         } else {
             ProgressDrawTarget::hidden()
         };
-        let style = ProgressStyle::with_template("{prefix} {bar:32} {pos}/{len}  {elapsed}  {wide_msg}")
-            .unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = ProgressBar::with_draw_target(Some(total), target);
+        let bar = ProgressBar::with_draw_target(total, target);
         Self(
             bar.with_style(style)
                 .with_prefix(label)

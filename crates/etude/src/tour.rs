@@ -1,14 +1,15 @@
 //! `etude tour`: every system that works, on small tasks, in one report. Everything in it is computed there and then.
 
 use clap::ValueEnum;
+use serde::Serialize;
 
-use crate::cli::Options;
+use crate::cli::Folder;
 use crate::error::CommandError;
 use crate::interrupt;
 use crate::mdp;
 use crate::output::Output;
 use crate::report::{Report, Section};
-use crate::run_report::Run;
+use crate::run_report::{Finished, Run};
 
 /// A system that the tour plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -25,11 +26,37 @@ pub(crate) struct Stop {
     pub(crate) sections: Vec<Section>,
     /// A figure for the top of the report: label, value, note.
     pub(crate) card: [String; 3],
-    /// The recipe it ran.
-    pub(crate) recipe: String,
+    /// What it computed, problem by problem, for `--json`.
+    pub(crate) results: Vec<serde_json::Value>,
+    /// What the run's observers hear.
+    pub(crate) curves: Vec<Curve>,
+}
+
+/// A scalar as it went from step to step.
+pub(crate) struct Curve {
+    pub(crate) name: String,
+    pub(crate) points: Vec<(u64, f64)>,
+}
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json {
+    systems: Vec<JsonSystem>,
+}
+
+#[derive(Serialize)]
+struct JsonSystem {
+    system: String,
+    problems: Vec<serde_json::Value>,
 }
 
 impl System {
+    /// The name on the command line.
+    fn name(self) -> String {
+        self.to_possible_value()
+            .map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+
     fn title(self) -> &'static str {
         match self {
             Self::StateValues => "1. State values: how good is a policy?",
@@ -46,26 +73,48 @@ impl System {
 }
 
 /// Plays the systems `only`, or all of them.
-pub(crate) fn run(only: &[System], options: &Options, output: &Output) -> Result<(), CommandError> {
+pub(crate) fn run(only: &[System], folder: &Folder, output: &Output) -> Result<(), CommandError> {
     interrupt::install()?;
-    let run = Run::start(options, output);
+    let run = Run::start(folder, output)?;
     let chosen = System::value_variants()
         .iter()
         .filter(|system| only.is_empty() || only.contains(system));
     let mut report = Report::new("étude: the tour")
         .subtitle("Every system that works today, on small tasks. All figures were computed by this run.");
-    let mut recipes = String::new();
+    let mut json = Json { systems: Vec::new() };
+    let mut curves = Vec::new();
     for system in chosen {
         output.line(&format!("\n{}\n", system.title()));
-        let Stop {
-            sections,
-            card: [label, value, note],
-            recipe,
-        } = system.play(output)?;
-        report = sections
+        let stop = system.play(output)?;
+        let [label, value, note] = stop.card;
+        report = stop
+            .sections
             .into_iter()
             .fold(report.card(label, value, note), Report::section);
-        recipes.extend(["# ", system.title(), "\n\n", &recipe, "\n"]);
+        json.systems.push(JsonSystem {
+            system: system.name(),
+            problems: stop.results,
+        });
+        curves.extend(stop.curves);
     }
-    run.finish("tour", &recipes, report, |_| ())
+    output.result_json(&json);
+    let names: Vec<String> = json
+        .systems
+        .iter()
+        .map(|played| format!("\"{}\"", played.system))
+        .collect();
+    let finished = Finished {
+        command: "tour",
+        name: "",
+        config: &format!("only = [{}]\n", names.join(", ")),
+        seed: None,
+        report,
+    };
+    run.finish(finished, |observer| {
+        for curve in &curves {
+            for &(step, value) in &curve.points {
+                observer.scalar(&curve.name, step, value);
+            }
+        }
+    })
 }

@@ -40,6 +40,11 @@ fn help() {
     insta::assert_snapshot!("help", transcript(&["--help"]));
     insta::assert_snapshot!("help_doctor", transcript(&["doctor", "--help"]));
     insta::assert_snapshot!("help_completions", transcript(&["completions", "--help"]));
+    insta::assert_snapshot!("help_tour", transcript(&["tour", "--help"]));
+    insta::assert_snapshot!("help_mdp", transcript(&["mdp", "--help"]));
+    for verb in ["solve", "evaluate", "compare", "sweep", "simulate"] {
+        insta::assert_snapshot!(format!("help_mdp_{verb}"), transcript(&["mdp", verb, "--help"]));
+    }
 }
 
 #[test]
@@ -57,14 +62,16 @@ fn version() {
 
 #[test]
 fn wrong_usage() {
-    let cases: [&[&str]; 9] = [
+    let cases: [&[&str]; 11] = [
         &["doctr"],
-        &["doctor", "--sed", "3"],
-        &["doctor", "--set", "solve.gamma"],
-        &["doctor", "--set", "=3"],
-        &["doctor", "--set", "solve..gamma=3"],
-        &["doctor", "--seed", "-1"],
-        &["doctor", "--seed", "99999999999999999999"],
+        &["mdp", "solve", "grid.toml", "--sed", "3"],
+        &["mdp", "solve", "grid.toml", "--set", "gamma"],
+        &["mdp", "solve", "grid.toml", "--set", "=3"],
+        &["mdp", "solve", "grid.toml", "--set", "solve..method=3"],
+        &["mdp", "solve", "grid.toml", "--seed", "-1"],
+        &["mdp", "solve", "grid.toml", "--seed", "99999999999999999999"],
+        &["doctor", "--seed", "3"],
+        &["tour", "--set", "gamma=0.5"],
         &["doctor", "--threads", "2000"],
         &["completions", "tcsh"],
     ];
@@ -149,7 +156,7 @@ fn a_full_disk_is_reported() {
 
 #[test]
 fn nothing_is_coloured_where_nobody_looks() {
-    for arguments in [&["--help"][..], &["doctor"], &["doctor", "--set", "a"], &["doctr"]] {
+    for arguments in [&["--help"][..], &["doctor"], &["doctor", "--threads", "a"], &["doctr"]] {
         let output = run(arguments);
         assert!(
             !output.stdout.contains(&b'\x1b') && !output.stderr.contains(&b'\x1b'),

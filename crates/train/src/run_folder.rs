@@ -38,6 +38,24 @@ impl RunFolder {
         Ok(Self(path))
     }
 
+    /// Whether a run could be written to `path`, so far as can be told beforehand. Leaves nothing behind.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::RunExists`] if the folder already has a `config.toml`, [`TrainError::Io`] if nothing can be
+    /// written to the folder, or to the nearest one above it that exists.
+    pub fn check(path: &Path) -> Result<(), TrainError> {
+        if path.join(CONFIG).exists() {
+            return Err(TrainError::RunExists { path: path.to_owned() });
+        }
+        let above = path.ancestors().find(|above| above.exists());
+        let folder = above.unwrap_or(Path::new("."));
+        // A file without a name, which is gone once it is closed.
+        tempfile::tempfile_in(folder)
+            .map(drop)
+            .map_err(TrainError::io("write to", folder))
+    }
+
     /// Makes the first of `base/stem`, `base/stem-2`, `base/stem-3`, ... that does not exist yet. Programs which ask
     /// at the same time get different folders.
     ///
@@ -181,6 +199,29 @@ mod tests {
             .expect_err("the folder is taken")
             .to_string();
         assert!(message.contains("--out") && message.contains("remove"), "{message}");
+        Ok(())
+    }
+
+    #[test]
+    fn a_folder_is_checked_without_a_trace() -> Result<(), Box<dyn Error>> {
+        let scratch = tempfile::tempdir()?;
+        RunFolder::check(scratch.path())?;
+        RunFolder::check(&scratch.path().join("deep/run"))?;
+        assert!(names_in(scratch.path())?.is_empty());
+
+        let file = scratch.path().join("file");
+        File::create(&file)?;
+        for path in [file.join("run"), file] {
+            assert!(
+                matches!(RunFolder::check(&path), Err(TrainError::Io { .. })),
+                "{path:?}"
+            );
+        }
+        RunFolder::create(scratch.path())?.write_config("seed = 1\n")?;
+        assert!(matches!(
+            RunFolder::check(scratch.path()),
+            Err(TrainError::RunExists { .. })
+        ));
         Ok(())
     }
 

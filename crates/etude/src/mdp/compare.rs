@@ -1,16 +1,16 @@
 //! `etude mdp compare`: several methods on one problem.
 
-use etude_mdp::MdpError;
 use etude_mdp::optimal::{Method, SolveOptions};
 use serde::Serialize;
 
 use super::problem::Problem;
-use super::solve::{Solved, residuals, solve_problem};
-use super::{reject, view};
+use super::solve::{Solved, by_iteration, solve_problem};
+use super::view;
 use crate::error::CommandError;
 use crate::output::Output;
+use crate::report::number::magnitude;
 use crate::report::{Plot, Report, Section, Table};
-use crate::run_report::Run;
+use crate::run_report::{Finished, Run};
 use crate::terminal;
 
 /// The accuracy of the solution that the others are measured against.
@@ -34,18 +34,15 @@ struct JsonMethod<'a> {
     /// The sup-norm distance to the reference solution.
     error: f64,
     contraction: Option<f64>,
+    /// The Bellman residual, iteration by iteration.
     history: &'a [f64],
+    /// Bounds on the error, iteration by iteration; null where none is known.
+    errors: &'a [f64],
 }
 
 pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let compare = &problem.recipe.compare;
     let tolerance = compare.tolerance.get();
-    let methods: Vec<Method> = compare
-        .methods
-        .iter()
-        .map(|name| name.parse())
-        .collect::<Result<_, MdpError>>()
-        .map_err(|error| reject(&error))?;
     let options = |method, tolerance| SolveOptions {
         method,
         tolerance,
@@ -58,9 +55,10 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         output,
     )
     .or_else(|_| solve_problem(problem, &options(Method::Auto, tolerance), "reference", output))?;
-    let solved = methods
-        .into_iter()
-        .map(|method| solve_problem(problem, &options(method, tolerance), method.name(), output))
+    let solved = compare
+        .methods
+        .iter()
+        .map(|method| solve_problem(problem, &options(method.0, tolerance), method.0.name(), output))
         .collect::<Result<Vec<Solved>, _>>()?;
 
     let error = |solved: &Solved| distance(&solved.solution.values, &reference.solution.values);
@@ -79,13 +77,14 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
                 error: error(solved),
                 contraction: solved.solution.contraction(),
                 history: &solved.solution.history,
+                errors: &solved.errors,
             })
             .collect(),
     });
     if output.is_json() && !run.writes() {
         return Ok(());
     }
-    let table = table(&solved, error).caption(format!("all to a guaranteed error of {tolerance:e}"));
+    let table = table(&solved, error).caption(format!("All to a guaranteed error of {tolerance:e}"));
     output.line(&format!(
         "{}: {}, discount {}",
         problem.title,
@@ -93,18 +92,22 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
         problem.gamma
     ));
     output.line(terminal::table(&table).trim_end());
+    let names: Vec<String> = solved.iter().map(|solved| solved.solution.method.to_string()).collect();
+    let curves: Vec<_> = names
+        .iter()
+        .zip(&solved)
+        .map(|(name, solved)| (name.as_str(), view::digits(&solved.errors)))
+        .collect();
+    output.line("\nThe error by iteration, from its first digit to its last:");
+    output.line(&view::facts(&curves));
 
     let actions = |state| reference.optimal_actions(state);
-    let mut answer = Section::new("The answer they agree on");
-    if let Some(map) = view::value_map(problem, "Optimal values", &reference.solution.values, &actions) {
-        answer = answer.item(&map);
-    }
-    answer = answer.item(&view::value_table(
-        problem,
-        &reference.solution.values,
-        &reference.action_values,
-        &actions,
-    ));
+    let values = &reference.solution.values;
+    let map = view::value_map(problem, "Optimal values and all optimal actions", values, &actions);
+    let values = view::value_table(problem, values, &reference.action_values, &actions);
+    view::show(output, map.as_ref(), &values);
+    let answer = Section::new("The answer they agree on");
+    let answer = map.iter().fold(answer, Section::item).item(&values);
     let report = Report::new(format!("{}: methods compared", problem.title))
         .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
         .section(
@@ -117,19 +120,24 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
                 .item(&plot(&solved)),
         )
         .section(answer);
-    run.finish(
-        &format!("mdp-compare-{}", problem.stem),
-        &problem.config,
+    let finished = Finished {
+        command: "mdp compare",
+        name: &problem.stem,
+        config: &problem.config,
+        seed: None,
         report,
-        |observer| {
-            for solved in &solved {
-                let name = format!("{}/residual", solved.solution.method);
-                for (step, residual) in (1..).zip(&solved.solution.history) {
-                    observer.scalar(&name, step, *residual);
+    };
+    run.finish(finished, |observer| {
+        for solved in &solved {
+            let method = &solved.solution.method;
+            for (quantity, history) in [("residual", &solved.solution.history), ("error", &solved.errors)] {
+                let name = format!("{method}/{quantity}");
+                for (step, value) in (1..).zip(history).filter(|(_, value)| value.is_finite()) {
+                    observer.scalar(&name, step, *value);
                 }
             }
-        },
-    )
+        }
+    })
 }
 
 /// One row a method.
@@ -150,8 +158,8 @@ pub(crate) fn table(solved: &[Solved], error: impl Fn(&Solved) -> f64) -> Table 
             solution.iterations.to_string(),
             solution.sweeps.to_string(),
             format!("{:.5}", solution.seconds),
-            format!("{:.1e}", error(solved)),
-            format!("{:.1e}", solution.bound),
+            magnitude(error(solved)),
+            magnitude(solution.bound),
             solution
                 .contraction()
                 .map_or_else(|| "-".into(), |factor| format!("{factor:.4}")),
@@ -160,13 +168,16 @@ pub(crate) fn table(solved: &[Solved], error: impl Fn(&Solved) -> f64) -> Table 
     table
 }
 
-/// Residual against iteration, one curve a method.
+/// The bound on the error against iteration, one curve a method.
 pub(crate) fn plot(solved: &[Solved]) -> Plot {
-    residuals(
-        solved
-            .iter()
-            .map(|solved| (solved.solution.method.to_string(), &solved.solution.history[..])),
-    )
+    let plot = Plot::new(
+        "Bound on the error in any state by iteration, where a method knows one",
+        "iteration",
+        "error at most",
+    );
+    solved.iter().fold(plot.log_y(), |plot, solved| {
+        plot.series(solved.solution.method.to_string(), by_iteration(&solved.errors))
+    })
 }
 
 /// The sup norm of the difference.

@@ -1,25 +1,21 @@
 //! `etude mdp evaluate`: the values of a given policy.
 
-use std::ops::ControlFlow;
-use std::path::Path;
-
-use etude_mdp::optimal::SolveOptions;
 use etude_mdp::policy_evaluation::{
-    Evaluation, EvaluationMethod, EvaluationOptions, MonteCarloOptions, StateEstimate, evaluate, monte_carlo,
+    Evaluation, EvaluationOptions, MonteCarloOptions, StateEstimate, evaluate, monte_carlo,
 };
-use etude_mdp::{ActionValues, Iteration, MdpError, Policy};
+use etude_mdp::{ActionValues, Policy};
 use serde::Serialize;
 
 use super::problem::{Problem, with_model};
-use super::solve::{residuals, solve_problem};
+use super::solve::{residuals, time};
+use super::watch::{check, watch};
 use super::{reject, view};
-use crate::cli::Options;
 use crate::error::CommandError;
-use crate::interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::report::number::magnitude;
 use crate::report::{GridMap, Report, Section, Table};
-use crate::run_report::Run;
+use crate::run_report::{Finished, Run};
 use crate::terminal;
 
 /// States of which a Monte-Carlo estimate is made, spread evenly over all.
@@ -44,54 +40,22 @@ struct Json<'a> {
     monte_carlo: &'a [StateEstimate],
 }
 
-/// The policy that a recipe or flag names.
-pub(super) fn policy(problem: &Problem, name: &str, output: &Output) -> Result<Policy, CommandError> {
-    with_model!(&problem.model, model => match name {
-        "uniform" => Ok(Policy::uniform(model)),
-        "optimal" => {
-            let solved = solve_problem(problem, &SolveOptions::default(), "finding the optimal policy", output)?;
-            Policy::deterministic(model, solved.solution.policy).map_err(|error| reject(&error))
-        }
-        file => {
-            let path = [Path::new(file).to_path_buf(), problem.path(file)].into_iter().find(|path| path.exists());
-            let path = path.ok_or_else(|| {
-                CommandError::bad_input(format!("cannot find the policy `{file}`"))
-                    .because("it is neither `uniform`, nor `optimal`, nor a file")
-            })?;
-            Policy::read(model, &path).map_err(|error| {
-                CommandError::bad_input(format!("cannot use the policy {}", path.display())).caused_by(&error)
-            })
-        }
-    })
-}
-
-pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
+pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let recipe = &problem.recipe.evaluate;
-    let method: EvaluationMethod = recipe.method.parse().map_err(|error: MdpError| reject(&error))?;
-    let policy = policy(problem, &recipe.policy, output)?;
+    let policy = recipe.policy.policy(problem, output)?;
     let evaluation_options = EvaluationOptions {
-        method,
+        method: recipe.method.0,
         tolerance: recipe.tolerance.get(),
         max_iterations: recipe.max_iterations.get(),
     };
     let bar = Progress::bar(output, "evaluating", 100);
-    let mut on_iteration = |iteration: Iteration| {
-        bar.set(
-            0,
-            format!("iteration {}, residual {:.1e}", iteration.index, iteration.residual),
-        );
-        if interrupt::interrupted() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
-    };
+    let mut on_iteration = watch(bar, evaluation_options.tolerance, problem.gamma);
     let evaluation = with_model!(&problem.model, model => {
         evaluate(model, &policy, problem.gamma, &evaluation_options, &mut on_iteration)
     })
     .map_err(|error| reject(&error))?;
-    bar.finish();
-    let estimates = cross_check(problem, &policy, &evaluation, options.seed.unwrap_or(0))?;
+    drop(on_iteration);
+    let estimates = cross_check(problem, &policy, &evaluation, output)?;
 
     output.result_json(&Json {
         method: evaluation.method.name(),
@@ -113,16 +77,19 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
         policy.for_each(state, |action, _| taken.push(action as u32));
         taken
     };
-    let caption = format!("Values of the policy `{}`", recipe.policy);
+    let caption = format!("Values of the policy “{}”", recipe.policy.name());
     let map = view::value_map(problem, &caption, &evaluation.values, &actions);
     let table = view::value_table(problem, &evaluation.values, &evaluation.action_values, &actions);
     output.line(&format!(
-        "{}: {}, policy `{}`",
+        "{}: {}, policy “{}”",
         problem.title,
         problem.describe(),
-        recipe.policy
+        recipe.policy.name()
     ));
     view::show(output, map.as_ref(), &table);
+    if map.is_none() {
+        output.line(&format!("values  {}\n", view::bars(&evaluation.values)));
+    }
     let facts = [
         (
             "method",
@@ -134,7 +101,7 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
             "error",
             format!("at most {:.3e} in any state, guaranteed", evaluation.bound),
         ),
-        ("time", format!("{:.4} s", evaluation.seconds)),
+        ("time", time(evaluation.seconds)),
     ];
     output.line(view::facts(&facts).trim_end());
     let checks = check_table(&evaluation, &estimates);
@@ -149,16 +116,18 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
         &table,
         (!estimates.is_empty()).then_some(&checks),
     );
-    run.finish(
-        &format!("mdp-evaluate-{}", problem.stem),
-        &problem.config,
+    let finished = Finished {
+        command: "mdp evaluate",
+        name: &problem.stem,
+        config: &problem.config,
+        seed: (!estimates.is_empty()).then(|| problem.seed()),
         report,
-        |observer| {
-            for (iteration, residual) in &evaluation.history {
-                observer.scalar("evaluate/residual", *iteration as u64, *residual);
-            }
-        },
-    )
+    };
+    run.finish(finished, |observer| {
+        for (iteration, residual) in &evaluation.history {
+            observer.scalar("evaluate/residual", *iteration as u64, *residual);
+        }
+    })
 }
 
 /// The report of an evaluation; `checks` compares it with simulated episodes.
@@ -169,14 +138,21 @@ fn report(
     table: &Table,
     checks: Option<&Table>,
 ) -> Report {
-    let mut values = Section::new("State values");
-    if let Some(map) = map {
-        values = values.item(map);
-    }
+    let values = Section::new("State values");
+    let values = match map {
+        Some(map) => values.item(map),
+        None => values.item(&view::histogram(
+            "Share of states by value",
+            "value",
+            "share",
+            &evaluation.values,
+        )),
+    };
     let history: Vec<f64> = evaluation.history.iter().map(|(_, residual)| *residual).collect();
     let mut report = Report::new(format!(
-        "{}: values of the policy `{}`",
-        problem.title, problem.recipe.evaluate.policy
+        "{}: values of the policy “{}”",
+        problem.title,
+        problem.recipe.evaluate.policy.name()
     ))
     .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
     .card("Method", evaluation.method.name(), "")
@@ -186,7 +162,7 @@ fn report(
         "in any state, rounding included",
     )
     .card("Iterations", evaluation.iterations.to_string(), "")
-    .card("Time", format!("{:.3} s", evaluation.seconds), "evaluating only")
+    .card("Time", time(evaluation.seconds), "evaluating only")
     .section(values.item(table));
     if let Some(checks) = checks {
         report = report.section(
@@ -202,7 +178,7 @@ fn report(
                 evaluation.method.name(),
                 evaluation.reason
             ))
-            .item(&residuals([(evaluation.method.name().to_owned(), &history[..])])),
+            .item(&residuals(evaluation.method.name(), &history)),
     )
 }
 
@@ -211,7 +187,7 @@ fn cross_check(
     problem: &Problem,
     policy: &Policy,
     evaluation: &Evaluation,
-    seed: u64,
+    output: &Output,
 ) -> Result<Vec<StateEstimate>, CommandError> {
     let episodes = problem.recipe.evaluate.episodes.get();
     if episodes == 0 {
@@ -223,31 +199,35 @@ fn cross_check(
         .fold(0.0, |greatest: f64, value| greatest.max(value.abs()));
     let states = evaluation.values.len();
     let mut estimates = Vec::new();
-    for state in (0..states).step_by(states.div_ceil(CHECKED_STATES)) {
+    let checked = (0..states).step_by(states.div_ceil(CHECKED_STATES));
+    let bar = Progress::bar(output, "cross-check by simulation", checked.len() as u64);
+    for state in checked {
+        check()?;
         let options = MonteCarloOptions {
             start: Some(state),
             episodes,
             truncation_bias: TRUNCATION * greatest.max(f64::MIN_POSITIVE),
-            seed,
+            seed: problem.seed(),
         };
         let monte_carlo = with_model!(&problem.model, model => monte_carlo(model, policy, problem.gamma, &options))
             .map_err(|error| reject(&error))?;
         estimates.extend(monte_carlo.estimates);
+        bar.set(estimates.len() as u64, "");
     }
+    bar.finish();
     Ok(estimates)
 }
 
 fn check_table(evaluation: &Evaluation, estimates: &[StateEstimate]) -> Table {
     let mut table = Table::new(["state", "value", "mean return", "95 % from", "to"]);
+    let reach = estimates
+        .iter()
+        .fold(0.0, |reach: f64, estimate| reach.max(estimate.mean.abs()));
     for estimate in estimates {
         let [low, high] = estimate.interval;
-        table = table.row([
-            estimate.state.to_string(),
-            format!("{:.6}", evaluation.values[estimate.state]),
-            format!("{:.6}", estimate.mean),
-            format!("{low:.6}"),
-            format!("{high:.6}"),
-        ]);
+        let numbers = [evaluation.values[estimate.state], estimate.mean, low, high];
+        let numbers = numbers.map(|number| view::precise(number, reach));
+        table = table.row([estimate.state.to_string()].into_iter().chain(numbers));
     }
     table
 }
@@ -259,8 +239,8 @@ pub(super) fn evaluation_table(evaluations: &[Evaluation]) -> Table {
         table = table.row([
             evaluation.method.name().to_owned(),
             evaluation.iterations.to_string(),
-            format!("{:.1e}", evaluation.residual),
-            format!("{:.1e}", evaluation.bound),
+            magnitude(evaluation.residual),
+            magnitude(evaluation.bound),
             format!("{:.5}", evaluation.seconds),
         ]);
     }

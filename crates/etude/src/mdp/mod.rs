@@ -1,7 +1,10 @@
 //! `etude mdp`: exact planning on finite Markov decision processes.
 
+mod backward_induction;
 mod compare;
 mod evaluate;
+mod method;
+mod policy;
 mod problem;
 mod recipe;
 mod simulate;
@@ -9,13 +12,14 @@ mod solve;
 mod sweep;
 pub(crate) mod tour;
 mod view;
+mod watch;
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use etude_mdp::MdpError;
 
-use crate::cli::{Options, examples};
+use crate::cli::{RunOptions, examples};
 use crate::error::CommandError;
 use crate::interrupt;
 use crate::output::Output;
@@ -41,13 +45,13 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "NAME")]
         method: Option<String>,
         /// The greatest error that may remain in any state; guaranteed
-        #[arg(long, value_name = "E")]
+        #[arg(long, value_name = "E", allow_negative_numbers = true)]
         tolerance: Option<String>,
         /// Give up after so many iterations
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
         max_iterations: Option<String>,
         /// Plan for so many steps to go instead of for ever
-        #[arg(long, value_name = "STEPS")]
+        #[arg(long, value_name = "STEPS", allow_negative_numbers = true)]
         horizon: Option<String>,
     },
 
@@ -66,10 +70,10 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "NAME")]
         method: Option<String>,
         /// The greatest error that may remain in any state; guaranteed
-        #[arg(long, value_name = "E")]
+        #[arg(long, value_name = "E", allow_negative_numbers = true)]
         tolerance: Option<String>,
         /// Episodes of the Monte-Carlo cross-check from each state shown; 0 leaves it out
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
         episodes: Option<String>,
     },
 
@@ -82,7 +86,7 @@ pub(crate) enum Verb {
         #[command(flatten)]
         input: Input,
         /// The greatest error that may remain in any state; guaranteed
-        #[arg(long, value_name = "E")]
+        #[arg(long, value_name = "E", allow_negative_numbers = true)]
         tolerance: Option<String>,
     },
 
@@ -108,13 +112,13 @@ pub(crate) enum Verb {
         #[arg(long, value_name = "POLICY")]
         policy: Option<String>,
         /// How many episodes
-        #[arg(long, value_name = "N")]
+        #[arg(long, value_name = "N", allow_negative_numbers = true)]
         episodes: Option<String>,
         /// The most steps of an episode
-        #[arg(long, value_name = "STEPS")]
+        #[arg(long, value_name = "STEPS", allow_negative_numbers = true)]
         horizon: Option<String>,
         /// The state in which every episode starts
-        #[arg(long, value_name = "STATE")]
+        #[arg(long, value_name = "STATE", allow_negative_numbers = true)]
         start: Option<String>,
     },
 }
@@ -129,74 +133,96 @@ pub(crate) struct Input {
     #[arg(long, value_name = "FILE")]
     rewards: Option<PathBuf>,
     /// The discount, from 0 to 1
-    #[arg(long, value_name = "G")]
+    #[arg(long, value_name = "G", allow_negative_numbers = true)]
     gamma: Option<String>,
+    #[command(flatten)]
+    options: RunOptions,
 }
 
 /// Runs one verb.
-pub(crate) fn run(verb: &Verb, options: &Options, output: &Output) -> Result<(), CommandError> {
-    interrupt::install()?;
-    let run = Run::start(options, output);
-    let load = |input: &Input, flags: &[(&str, &str, &Option<String>)]| {
-        let gamma = ("--gamma", "gamma", &input.gamma);
+pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
+    let run = Run::start(&verb.input().options.folder, output)?;
+    let problem = verb.load(output)?;
+    if !matches!(verb, Verb::Simulate { .. }) {
+        // Not while a model is read or episodes are played, which ask nobody whether to go on: there Ctrl-C ends the
+        // command at once. Nothing has been written yet.
+        interrupt::install()?;
+    }
+    match verb {
+        Verb::Solve { .. } => solve::run(&problem, run, output),
+        Verb::Evaluate { .. } => evaluate::run(&problem, run, output),
+        Verb::Compare { .. } => compare::run(&problem, run, output),
+        Verb::Sweep { .. } => sweep::run(&problem, run, output),
+        Verb::Simulate { .. } => simulate::run(&problem, run, output),
+    }
+}
+
+impl Verb {
+    fn input(&self) -> &Input {
+        match self {
+            Self::Solve { input, .. }
+            | Self::Evaluate { input, .. }
+            | Self::Compare { input, .. }
+            | Self::Sweep { input }
+            | Self::Simulate { input, .. } => input,
+        }
+    }
+
+    /// Reads the problem, with the flags on top. A flag is nothing but a short name for `--set KEY=VALUE`.
+    fn load(&self, output: &Output) -> Result<Problem, CommandError> {
+        let input = self.input();
+        let seed = input.options.seed.map(|seed| seed.to_string());
+        let flags = self.flags();
         let flags = flags
             .iter()
-            .chain([&gamma])
+            .chain([&("--gamma", "gamma", &input.gamma), &("--seed", "seed", &seed)])
             .filter_map(|(flag, key, value)| Some(Override::from_flag(flag, key, value.as_ref()?.as_str())))
             .collect();
-        Problem::load(&input.path, input.rewards.as_deref(), flags, &options.overrides)
-    };
-    match verb {
-        Verb::Solve {
-            input,
-            method,
-            tolerance,
-            max_iterations,
-            horizon,
-        } => {
-            let flags = [
+        let rewards = input.rewards.as_deref();
+        Problem::load(&input.path, rewards, flags, &input.options.overrides, output)
+    }
+
+    /// The flags of this verb, the keys that they stand for, and their values.
+    fn flags(&self) -> Vec<(&'static str, &'static str, &Option<String>)> {
+        match self {
+            Self::Solve {
+                input: _,
+                method,
+                tolerance,
+                max_iterations,
+                horizon,
+            } => vec![
                 ("--method", "solve.method", method),
                 ("--tolerance", "solve.tolerance", tolerance),
                 ("--max-iterations", "solve.max_iterations", max_iterations),
                 ("--horizon", "solve.horizon", horizon),
-            ];
-            solve::run(&load(input, &flags)?, run, output)
-        }
-        Verb::Evaluate {
-            input,
-            policy,
-            method,
-            tolerance,
-            episodes,
-        } => {
-            let flags = [
+            ],
+            Self::Evaluate {
+                input: _,
+                policy,
+                method,
+                tolerance,
+                episodes,
+            } => vec![
                 ("--policy", "evaluate.policy", policy),
                 ("--method", "evaluate.method", method),
                 ("--tolerance", "evaluate.tolerance", tolerance),
                 ("--episodes", "evaluate.episodes", episodes),
-            ];
-            evaluate::run(&load(input, &flags)?, options, run, output)
-        }
-        Verb::Compare { input, tolerance } => compare::run(
-            &load(input, &[("--tolerance", "compare.tolerance", tolerance)])?,
-            run,
-            output,
-        ),
-        Verb::Sweep { input } => sweep::run(&load(input, &[])?, run, output),
-        Verb::Simulate {
-            input,
-            policy,
-            episodes,
-            horizon,
-            start,
-        } => {
-            let flags = [
+            ],
+            Self::Compare { input: _, tolerance } => vec![("--tolerance", "compare.tolerance", tolerance)],
+            Self::Sweep { input: _ } => Vec::new(),
+            Self::Simulate {
+                input: _,
+                policy,
+                episodes,
+                horizon,
+                start,
+            } => vec![
                 ("--policy", "simulate.policy", policy),
                 ("--episodes", "simulate.episodes", episodes),
                 ("--horizon", "simulate.horizon", horizon),
                 ("--start", "simulate.start", start),
-            ];
-            simulate::run(&load(input, &flags)?, options, run, output)
+            ],
         }
     }
 }

@@ -3,8 +3,12 @@
 use std::path::PathBuf;
 
 use etude_mdp::GridWorldSpec;
+use etude_mdp::optimal::Method;
+use etude_mdp::policy_evaluation::EvaluationMethod;
 use serde::Deserialize;
 
+use super::method::{Evaluator, Solver};
+use super::policy::PolicyRecipe;
 use crate::recipe::range::{Discount, Finite, Positive, Whole};
 
 /// A finite MDP, its discount, and what each verb of `etude mdp` does with it.
@@ -15,6 +19,8 @@ pub(super) struct Recipe {
     pub(super) title: Option<String>,
     /// The discount gamma.
     pub(super) gamma: Discount,
+    /// Where the random numbers of a simulation start; 0 where it is left out.
+    pub(super) seed: Option<Whole<0>>,
     pub(super) model: ModelRecipe,
     #[serde(default)]
     pub(super) draw: Draw,
@@ -63,7 +69,7 @@ pub(super) struct Draw {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Solve {
-    pub(super) method: String,
+    pub(super) method: Solver,
     pub(super) tolerance: Positive,
     pub(super) max_iterations: Whole<1>,
     /// Solve for so many steps to go instead of for ever.
@@ -73,7 +79,7 @@ pub(super) struct Solve {
 impl Default for Solve {
     fn default() -> Self {
         Self {
-            method: "auto".into(),
+            method: Solver(Method::Auto),
             tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
             horizon: None,
@@ -85,9 +91,8 @@ impl Default for Solve {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Evaluate {
-    /// `uniform`, `optimal`, or a policy file, relative to the recipe's folder.
-    pub(super) policy: String,
-    pub(super) method: String,
+    pub(super) policy: PolicyRecipe,
+    pub(super) method: Evaluator,
     pub(super) tolerance: Positive,
     pub(super) max_iterations: Whole<1>,
     /// Episodes for the Monte-Carlo estimate of the values of a few states; 0 leaves it out.
@@ -97,11 +102,12 @@ pub(super) struct Evaluate {
 impl Default for Evaluate {
     fn default() -> Self {
         Self {
-            policy: "uniform".into(),
-            method: "auto".into(),
+            policy: PolicyRecipe::Named("uniform".into()),
+            method: Evaluator(EvaluationMethod::Auto),
             tolerance: Positive::constant(1e-6),
             max_iterations: Whole::constant(1_000_000),
-            episodes: Whole::constant(1_000),
+            // Enough to catch a mistake, and on a large model no longer than the evaluation itself.
+            episodes: Whole::constant(100),
         }
     }
 }
@@ -110,21 +116,21 @@ impl Default for Evaluate {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Compare {
-    pub(super) methods: Vec<String>,
+    pub(super) methods: Vec<Solver>,
     pub(super) tolerance: Positive,
 }
 
 impl Default for Compare {
     fn default() -> Self {
         let methods = [
-            "value-iteration",
-            "gauss-seidel",
-            "truncated-policy-iteration:5",
-            "policy-iteration",
-            "krylov-policy-iteration",
+            Method::ValueIteration,
+            Method::GaussSeidel,
+            Method::TruncatedPolicyIteration { sweeps: 5 },
+            Method::PolicyIteration,
+            Method::KrylovPolicyIteration,
         ];
         Self {
-            methods: methods.map(String::from).to_vec(),
+            methods: methods.map(Solver).to_vec(),
             tolerance: Positive::constant(1e-6),
         }
     }
@@ -136,8 +142,14 @@ impl Default for Compare {
 pub(super) struct Sweep {
     /// Discounts to solve for.
     pub(super) gammas: Vec<Discount>,
-    /// Rewards for entering a forbidden cell of a grid world to solve for.
+    /// Rewards of a grid world for running into its edge, to solve for while the others stay as they are.
+    pub(super) boundary: Vec<Finite>,
+    /// Likewise for entering a forbidden cell.
     pub(super) forbidden: Vec<Finite>,
+    /// Likewise for entering a target.
+    pub(super) target: Vec<Finite>,
+    /// Likewise for entering any other cell.
+    pub(super) step: Vec<Finite>,
     /// Affine maps [a, b] of the rewards, r -> a r + b with a > 0, under which optimal policies stay the same.
     pub(super) affine: Vec<(Positive, Finite)>,
 }
@@ -146,7 +158,10 @@ impl Default for Sweep {
     fn default() -> Self {
         Self {
             gammas: [0.0, 0.5, 0.9, 0.99].map(Discount::constant).to_vec(),
+            boundary: Vec::new(),
             forbidden: Vec::new(),
+            target: Vec::new(),
+            step: Vec::new(),
             affine: vec![
                 (Positive::constant(2.0), Finite::constant(1.0)),
                 (Positive::constant(0.1), Finite::constant(-3.0)),
@@ -155,12 +170,23 @@ impl Default for Sweep {
     }
 }
 
+impl Sweep {
+    /// The lists of rewards by their keys, which are those of a grid world's rewards.
+    pub(super) fn rewards(&self) -> [(&'static str, &[Finite]); 4] {
+        [
+            ("boundary", &self.boundary),
+            ("forbidden", &self.forbidden),
+            ("target", &self.target),
+            ("step", &self.step),
+        ]
+    }
+}
+
 /// `etude mdp simulate`
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Simulate {
-    /// `optimal`, `uniform`, or a policy file, relative to the recipe's folder.
-    pub(super) policy: String,
+    pub(super) policy: PolicyRecipe,
     pub(super) episodes: Whole<1, 100_000_000>,
     /// The most steps of an episode.
     pub(super) horizon: Whole<1, 100_000_000>,
@@ -171,7 +197,7 @@ pub(super) struct Simulate {
 impl Default for Simulate {
     fn default() -> Self {
         Self {
-            policy: "optimal".into(),
+            policy: PolicyRecipe::Named("optimal".into()),
             episodes: Whole::constant(1_000),
             horizon: Whole::constant(1_000),
             start: None,

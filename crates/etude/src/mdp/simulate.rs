@@ -1,26 +1,23 @@
 //! `etude mdp simulate`: episodes under a policy.
 
-use etude_mdp::simulate::Trajectory;
+use etude_mdp::simulate::{Step, Trajectory};
 use etude_mdp::{Simulation, SimulationOptions, simulate};
 use serde::Serialize;
 
 use super::problem::{AnyModel, Problem, with_model};
-use super::{evaluate, reject, view};
-use crate::cli::Options;
+use super::{reject, view};
 use crate::error::CommandError;
 use crate::output::Output;
-use crate::report::{Plot, Report, Section, Table};
-use crate::run_report::Run;
+use crate::progress::Progress;
+use crate::report::{Report, Section, Table, number};
+use crate::run_report::{Finished, Run};
 use crate::terminal;
 
 /// Episodes that are shown step by step.
 const SHOWN: usize = 5;
 
-/// Steps of an episode that are shown.
-const SHOWN_STEPS: usize = 30;
-
-/// Bars of the histogram of returns.
-const BINS: usize = 40;
+/// Steps of an episode that are shown, equal ones in a row counted once.
+const SHOWN_STEPS: usize = 8;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -34,23 +31,26 @@ struct Json<'a> {
     simulation: &'a Simulation,
 }
 
-pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
+pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     let recipe = &problem.recipe.simulate;
     let start = match (&recipe.start, &problem.model) {
         (Some(start), _) => Some(start.get()),
         (None, AnyModel::Grid(grid)) => grid.start(),
         (None, AnyModel::Stored(_)) => None,
     };
-    let policy = evaluate::policy(problem, &recipe.policy, output)?;
+    let policy = recipe.policy.policy(problem, output)?;
     let simulation_options = SimulationOptions {
         start,
         episodes: recipe.episodes.get(),
         horizon: recipe.horizon.get(),
         trajectories: SHOWN,
-        seed: options.seed.unwrap_or(0),
+        seed: problem.seed(),
     };
+    let label = format!("playing {} episodes", simulation_options.episodes);
+    let playing = Progress::spinner(output, label);
     let simulation = with_model!(&problem.model, model => simulate(model, &policy, problem.gamma, &simulation_options))
         .map_err(|error| reject(&error))?;
+    playing.finish();
     let SimulationOptions {
         episodes,
         horizon,
@@ -59,7 +59,7 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
     } = simulation_options;
     output.result_json(&Json {
         gamma: problem.gamma,
-        policy: &recipe.policy,
+        policy: recipe.policy.name(),
         episodes,
         horizon,
         seed,
@@ -73,10 +73,10 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
         .interval
         .map_or_else(|| "-".into(), |[low, high]| format!("[{low:.6}, {high:.6}]"));
     output.line(&format!(
-        "{}: {}, policy `{}`",
+        "{}: {}, policy “{}”",
         problem.title,
         problem.describe(),
-        recipe.policy
+        recipe.policy.name()
     ));
     let table = episode_table(problem, &simulation.trajectories);
     output.line(terminal::table(&table).trim_end());
@@ -90,66 +90,97 @@ pub(super) fn run(problem: &Problem, options: &Options, run: Run<'_>, output: &O
         ),
         ("mean return", format!("{:.6}", simulation.mean)),
         ("95 % interval", interval.clone()),
+        ("returns", view::bars(&simulation.returns)),
     ];
     output.line(view::facts(&facts).trim_end());
     let report = Report::new(format!(
-        "{}: episodes under the policy `{}`",
-        problem.title, recipe.policy
+        "{}: episodes under the policy “{}”",
+        problem.title,
+        recipe.policy.name()
     ))
     .subtitle(format!("{}, discount {}", problem.describe(), problem.gamma))
-    .card("Mean return", format!("{:.4}", simulation.mean), interval)
+    .card(
+        "Mean return",
+        number::short(simulation.mean),
+        format!("95 % interval {interval}"),
+    )
     .card(
         "Episodes",
         episodes.to_string(),
         format!("{} cut off after {horizon} steps", simulation.truncated),
     )
-    .section(Section::new("Returns").item(&histogram(&simulation.returns)))
+    .section(Section::new("Returns").item(&view::histogram(
+        "Share of episodes by discounted return",
+        "return",
+        "share",
+        &simulation.returns,
+    )))
     .section(Section::new("The first episodes").item(&table));
-    run.finish(
-        &format!("mdp-simulate-{}", problem.stem),
-        &problem.config,
+    let finished = Finished {
+        command: "mdp simulate",
+        name: &problem.stem,
+        config: &problem.config,
+        seed: Some(seed),
         report,
-        |observer| {
-            observer.histogram("simulate/return", 0, &simulation.returns);
-            observer.scalar("simulate/mean_return", 0, simulation.mean);
-        },
-    )
+    };
+    run.finish(finished, |observer| {
+        observer.histogram("simulate/return", 0, &simulation.returns);
+        observer.scalar("simulate/mean_return", 0, simulation.mean);
+    })
 }
 
 fn episode_table(problem: &Problem, trajectories: &[Trajectory]) -> Table {
     let mut table = Table::new(["episode", "return", "steps", "path"]);
     for (episode, trajectory) in trajectories.iter().enumerate() {
-        let mut path: Vec<String> = trajectory
-            .steps
-            .iter()
-            .take(SHOWN_STEPS)
-            .map(|step| format!("{} {}", step.state, problem.action_name(step.action)))
-            .collect();
-        if trajectory.steps.len() > SHOWN_STEPS {
-            path.push("...".into());
-        } else if trajectory.steps.last().is_some_and(|step| step.ended) {
-            path.push("end".into());
-        }
+        let path = path(&trajectory.steps, |step| {
+            format!("{} {}", step.state, problem.action_name(step.action))
+        });
         let discounted = format!("{:.6}", trajectory.discounted_return);
         table = table.row([
             episode.to_string(),
             discounted,
             trajectory.steps.len().to_string(),
-            path.join(", "),
+            path,
         ]);
     }
     table
 }
 
-/// The distribution of the returns, as a curve over equal bins.
-fn histogram(returns: &[f64]) -> Plot {
-    let low = returns.iter().copied().fold(f64::INFINITY, f64::min);
-    let high = returns.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let width = ((high - low) / BINS as f64).max(f64::MIN_POSITIVE);
-    let mut counts = [0.0; BINS];
-    for value in returns {
-        counts[(((value - low) / width) as usize).min(BINS - 1)] += 1.0;
+/// The first steps in words, those that repeat the one before counted: `3 down, 4 stay (198 times)`.
+fn path(steps: &[Step], name: impl Fn(&Step) -> String) -> String {
+    let mut runs = steps.chunk_by(|a, b| (a.state, a.action) == (b.state, b.action));
+    let shown = runs.by_ref().take(SHOWN_STEPS).map(|run| match run.len() {
+        1 => name(&run[0]),
+        times => format!("{} ({times} times)", name(&run[0])),
+    });
+    let mut words: Vec<String> = shown.collect();
+    if runs.next().is_some() {
+        words.push("...".into());
+    } else if steps.last().is_some_and(|step| step.ended) {
+        words.push("end".into());
     }
-    let points = (0..BINS).map(|bin| (low + (bin as f64 + 0.5) * width, counts[bin] / returns.len() as f64));
-    Plot::new("Share of episodes by discounted return", "return", "share").series("episodes", points)
+    words.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_counts_what_repeats_and_ends() {
+        let step = |state: u32, ended: bool| Step {
+            state,
+            action: 1,
+            reward: 0.0,
+            next: None,
+            ended,
+        };
+        let name = |step: &Step| step.state.to_string();
+        let repeated: Vec<Step> = [3, 4, 4, 4].map(|state| step(state, false)).to_vec();
+        assert_eq!(path(&repeated, name), "3, 4 (3 times)");
+        assert_eq!(path(&[step(3, false), step(4, true)], name), "3, 4, end");
+        let long: Vec<Step> = (0..20).map(|state| step(state, state == 19)).collect();
+        assert_eq!(path(&long, name), "0, 1, 2, 3, 4, 5, 6, 7, ...");
+        assert_eq!(path(&[], name), "");
+    }
 }

@@ -1,20 +1,19 @@
 //! `etude mdp solve`: optimal values and policies.
 
-use std::ops::ControlFlow;
+use std::time::Duration;
 
-use etude_mdp::optimal::{FiniteHorizon, Solution, SolveOptions, finite_horizon, solve};
-use etude_mdp::{ActionValues, Iteration, MdpError, Model};
+use etude_mdp::optimal::{Method, Solution, SolveOptions, solve};
+use etude_mdp::{ActionValues, Iteration, Model};
 use serde::Serialize;
 
 use super::problem::{Problem, with_model};
-use super::{reject, view};
+use super::watch::watch;
+use super::{backward_induction, reject, view};
 use crate::error::CommandError;
-use crate::interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
-use crate::report::{Plot, Report, Section};
-use crate::run_report::Run;
-use crate::terminal;
+use crate::report::{Plot, Report, Section, duration};
+use crate::run_report::{Finished, Run};
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -40,6 +39,8 @@ struct Json<'a> {
 pub(super) struct Solved {
     pub(super) solution: Solution,
     pub(super) action_values: ActionValues,
+    /// Bounds on the sup-norm error of the values, iteration by iteration; infinite where none is known.
+    pub(super) errors: Vec<f64>,
 }
 
 impl Solved {
@@ -67,43 +68,49 @@ pub(super) fn solve_model<M: Model>(
     output: &Output,
 ) -> Result<Solved, CommandError> {
     let bar = Progress::bar(output, label.to_owned(), 100);
-    let mut first = None;
+    let mut watched = watch(bar, options.tolerance, gamma);
+    let mut errors: Vec<f64> = Vec::new();
     let mut on_iteration = |iteration: Iteration| {
-        let first = *first.get_or_insert(iteration.residual.max(f64::MIN_POSITIVE));
-        let target = options.tolerance * (1.0 - gamma).max(f64::EPSILON);
-        let done = (first / iteration.residual.max(f64::MIN_POSITIVE)).ln() / (first / target).ln().max(1.0);
-        let message = format!("iteration {}, residual {:.1e}", iteration.index, iteration.residual);
-        bar.set((100.0 * done).clamp(0.0, 100.0) as u64, message);
-        if interrupt::interrupted() {
-            ControlFlow::Break(())
-        } else {
-            ControlFlow::Continue(())
-        }
+        let before = errors.last().copied().unwrap_or(f64::INFINITY);
+        errors.push(error_bound(options.method, gamma, iteration, before));
+        watched(iteration)
     };
     let solution = solve(model, gamma, options, &mut on_iteration).map_err(|error| reject(&error))?;
+    drop(watched);
     let action_values = solution.action_values(model);
     Ok(Solved {
         solution,
         action_values,
+        errors,
     })
 }
 
+/// What is known of the error before an iteration, whose predecessor knew the bound `before`. Gauss-Seidel, whose sweeps
+/// are no Bellman backups, gives no bound before its end; but its sweep contracts by gamma as well, so that the change
+/// that it makes bounds the error likewise, and no error is greater than the one before.
+fn error_bound(method: Method, gamma: f64, iteration: Iteration, before: f64) -> f64 {
+    if method == Method::GaussSeidel && iteration.bound.is_infinite() && gamma < 1.0 {
+        before.min(iteration.residual / (1.0 - gamma))
+    } else {
+        iteration.bound
+    }
+}
+
 /// The options that the recipe's `[solve]` asks for.
-pub(super) fn options(problem: &Problem) -> Result<SolveOptions, CommandError> {
+pub(super) fn options(problem: &Problem) -> SolveOptions {
     let solve = &problem.recipe.solve;
-    let method = solve.method.parse().map_err(|error: MdpError| reject(&error))?;
-    Ok(SolveOptions {
-        method,
+    SolveOptions {
+        method: solve.method.0,
         tolerance: solve.tolerance.get(),
         max_iterations: solve.max_iterations.get(),
-    })
+    }
 }
 
 pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
     if let Some(horizon) = problem.recipe.solve.horizon {
-        return run_finite_horizon(problem, horizon.get(), run, output);
+        return backward_induction::run(problem, horizon.get(), run, output);
     }
-    let solved = solve_problem(problem, &options(problem)?, "solving", output)?;
+    let solved = solve_problem(problem, &options(problem), "solving", output)?;
     let solution = &solved.solution;
     let labels = |state: usize, actions: Vec<u32>| -> Vec<u32> {
         with_model!(&problem.model, model => actions.into_iter().map(|a| model.action_label(state, a as usize)).collect())
@@ -144,13 +151,25 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     let table = view::value_table(problem, &solution.values, &solved.action_values, &actions);
     output.line(&format!("{}: {}", problem.title, problem.describe()));
     view::show(output, map.as_ref(), &table);
-    output.line(view::facts(&facts(solution)).trim_end());
-
-    let mut values = Section::new("Optimal values and policy")
-        .text("Every action within the guaranteed bound of the best is drawn, so ties show as several arrows.");
-    if let Some(map) = &map {
-        values = values.item(map);
+    if map.is_none() {
+        output.line(&format!("values  {}\n", view::bars(&solution.values)));
     }
+    output.line(view::facts(&facts(&solved)).trim_end());
+
+    let mut values = Section::new("Optimal values and policy");
+    values = match &map {
+        Some(map) => values
+            .text("Every action within the guaranteed bound of the best is drawn, so ties show as several arrows.")
+            .item(map),
+        None => values
+            .text("Every action within the guaranteed bound of the best is named, so ties show as several actions.")
+            .item(&view::histogram(
+                "Share of states by optimal value",
+                "value",
+                "share",
+                &solution.values,
+            )),
+    };
     let report = Report::new(format!("{}: optimal policy", problem.title)).subtitle(format!(
         "{}, discount {}",
         problem.describe(),
@@ -159,21 +178,24 @@ pub(super) fn run(problem: &Problem, run: Run<'_>, output: &Output) -> Result<()
     let report = cards(report, solution).section(values.item(&table)).section(
         Section::new("Convergence")
             .text(format!("Method: {}, because {}.", solution.method, solution.reason))
-            .item(&residuals([(solution.method.to_string(), &solution.history[..])])),
+            .item(&convergence(&solved)),
     );
-    run.finish(
-        &format!("mdp-solve-{}", problem.stem),
-        &problem.config,
+    let finished = Finished {
+        command: "mdp solve",
+        name: &problem.stem,
+        config: &problem.config,
+        seed: None,
         report,
-        |observer| {
-            for (step, residual) in (1..).zip(&solution.history) {
-                observer.scalar("solve/residual", step, *residual);
-            }
-        },
-    )
+    };
+    run.finish(finished, |observer| {
+        for (step, residual) in (1..).zip(&solution.history) {
+            observer.scalar("solve/residual", step, *residual);
+        }
+    })
 }
 
-fn facts(solution: &Solution) -> Vec<(&'static str, String)> {
+fn facts(solved: &Solved) -> Vec<(&'static str, String)> {
+    let solution = &solved.solution;
     vec![
         ("method", format!("{} ({})", solution.method, solution.reason)),
         (
@@ -185,18 +207,14 @@ fn facts(solution: &Solution) -> Vec<(&'static str, String)> {
             "error",
             format!("at most {:.3e} in any state, guaranteed", solution.bound),
         ),
-        ("time", format!("{:.4} s", solution.seconds)),
-        ("residuals", terminal::sparkline(&logarithms(&solution.history), 60)),
+        ("time", time(solution.seconds)),
+        ("by iteration", view::digits(&solved.errors)),
     ]
 }
 
-/// The logarithms of positive residuals, for a sparkline.
-fn logarithms(history: &[f64]) -> Vec<f64> {
-    history
-        .iter()
-        .filter(|&&residual| residual > 0.0)
-        .map(|residual| residual.log10())
-        .collect()
+/// Wall time in the unit that suits it.
+pub(super) fn time(seconds: f64) -> String {
+    duration(Duration::from_secs_f64(seconds.max(0.0)))
 }
 
 /// The figures at the top of a report.
@@ -213,84 +231,26 @@ pub(super) fn cards(report: Report, solution: &Solution) -> Report {
             solution.iterations.to_string(),
             format!("{} sweeps", solution.sweeps),
         )
-        .card("Time", format!("{:.3} s", solution.seconds), "solving only")
+        .card("Time", time(solution.seconds), "solving only")
+}
+
+/// Residuals and bounds on the error against iterations, on a logarithmic axis.
+fn convergence(solved: &Solved) -> Plot {
+    Plot::new("Bellman residual and bound on the error by iteration", "iteration", "")
+        .log_y()
+        .series("residual", by_iteration(&solved.solution.history))
+        .series("error at most", by_iteration(&solved.errors))
 }
 
 /// Residuals against iterations, on a logarithmic axis.
-pub(super) fn residuals<'a>(histories: impl IntoIterator<Item = (String, &'a [f64])>) -> Plot {
-    let plot = Plot::new("Bellman residual by iteration", "iteration", "residual").log_y();
-    histories.into_iter().fold(plot, |plot, (name, history)| {
-        plot.series(
-            name,
-            (1..)
-                .zip(history)
-                .filter(|(_, r)| **r > 0.0)
-                .map(|(i, r)| (f64::from(i), *r)),
-        )
-    })
+pub(super) fn residuals(name: &str, history: &[f64]) -> Plot {
+    Plot::new("Bellman residual by iteration", "iteration", "residual")
+        .log_y()
+        .series(name, by_iteration(history))
 }
 
-/// What `--json` prints for a finite horizon: stage by stage, by steps to go.
-#[derive(Serialize)]
-struct FiniteJson<'a> {
-    method: &'static str,
-    gamma: f64,
-    horizon: usize,
-    values: &'a [Vec<f64>],
-    policies: Vec<Vec<Option<u32>>>,
-}
-
-fn run_finite_horizon(problem: &Problem, horizon: usize, run: Run<'_>, output: &Output) -> Result<(), CommandError> {
-    let FiniteHorizon { values, policies } = with_model!(&problem.model, model => {
-        finite_horizon(model, problem.gamma, horizon, &vec![0.0; model.states()])
-    })
-    .map_err(|error| reject(&error))?;
-    let label = |state: usize, action: u32| with_model!(&problem.model, model => (model.actions(state) > 0).then(|| model.action_label(state, action as usize)));
-    output.result_json(&FiniteJson {
-        method: "backward-induction",
-        gamma: problem.gamma,
-        horizon,
-        values: &values,
-        policies: policies
-            .iter()
-            .map(|policy| {
-                policy
-                    .iter()
-                    .enumerate()
-                    .map(|(state, &action)| label(state, action))
-                    .collect()
-            })
-            .collect(),
-    });
-    if output.is_json() && !run.writes() {
-        return Ok(());
-    }
-    let mut section = Section::new("Values by steps to go");
-    let mut shown: Vec<usize> = [1, 2, 3, 5, 10, 20, 50, horizon]
-        .into_iter()
-        .filter(|&t| t <= horizon)
-        .collect();
-    shown.sort_unstable();
-    shown.dedup();
-    for steps in shown {
-        let caption = format!("{steps} steps to go");
-        let policy = |state: usize| vec![policies[steps - 1][state]];
-        if let Some(map) = view::value_map(problem, &caption, &values[steps], &policy) {
-            view::show(output, Some(&map), &crate::report::Table::new(["state"]));
-            section = section.item(&map);
-        } else {
-            let q = with_model!(&problem.model, model => ActionValues::from_values(model, problem.gamma, &values[steps - 1]));
-            let table = view::value_table(problem, &values[steps], &q, &policy).caption(caption);
-            view::show(output, None, &table);
-            section = section.item(&table);
-        }
-    }
-    let report = Report::new(format!("{}: finite horizon", problem.title))
-        .subtitle(format!(
-            "{}, discount {}, {horizon} steps, by backward induction",
-            problem.describe(),
-            problem.gamma
-        ))
-        .section(section);
-    run.finish(&format!("mdp-solve-{}", problem.stem), &problem.config, report, |_| ())
+/// Positive finite numbers against iterations: the others have no place on a logarithmic axis.
+pub(super) fn by_iteration(history: &[f64]) -> impl Iterator<Item = (f64, f64)> {
+    let points = (1..).map(f64::from).zip(history.iter().copied());
+    points.filter(|(_, value)| *value > 0.0 && value.is_finite())
 }

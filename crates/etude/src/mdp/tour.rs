@@ -4,16 +4,18 @@ use etude_mdp::optimal::{Method, SolveOptions};
 use etude_mdp::policy_evaluation::{EvaluationMethod, EvaluationOptions, evaluate};
 use etude_mdp::{Policy, silent};
 
+use serde_json::json;
+
 use super::compare::{distance, plot, table};
 use super::evaluate::evaluation_table;
 use super::problem::{Problem, with_model};
-use super::solve::{Solved, solve_problem};
+use super::solve::{Solved, solve_problem, time};
 use super::{reject, view};
 use crate::error::CommandError;
 use crate::output::Output;
-use crate::report::{Section, Table};
+use crate::report::{Code, Section, Table};
 use crate::terminal;
-use crate::tour::Stop;
+use crate::tour::{Curve, Stop};
 
 const GRID: &str = include_str!("../../../../recipes/mdp/grid-5x5.toml");
 const LAKE: &str = include_str!("../../../../recipes/mdp/frozenlake-8x8.toml");
@@ -50,21 +52,47 @@ pub(crate) fn state_values(output: &Output) -> Result<Stop, CommandError> {
     if let Some(map) = &map {
         section = section.item(map);
     }
+    section = section.item(&table).item(&folded_recipe(&problem));
+    let methods = evaluations.iter().map(|evaluation| {
+        json!({
+            "method": evaluation.method.name(),
+            "iterations": evaluation.iterations,
+            "residual": evaluation.residual,
+            "bound": evaluation.bound,
+            "seconds": evaluation.seconds,
+        })
+    });
     Ok(Stop {
-        sections: vec![section.item(&table)],
+        sections: vec![section],
         card: [
             "State values".into(),
             format!("{:.0e}", exact.bound),
             "guaranteed error of the uniform policy's values".into(),
         ],
-        recipe: problem.config,
+        results: vec![json!({
+            "problem": problem.title,
+            "policy": "uniform",
+            "values": exact.values,
+            "methods": methods.collect::<Vec<_>>(),
+        })],
+        curves: evaluations
+            .iter()
+            .map(|evaluation| Curve {
+                name: format!("{}/uniform/{}/residual", problem.title, evaluation.method.name()),
+                points: evaluation
+                    .history
+                    .iter()
+                    .map(|&(step, residual)| (step as u64, residual))
+                    .collect(),
+            })
+            .collect(),
     })
 }
 
 /// System 2: the book's grid, Frozen Lake and a maze, solved and compared.
 pub(crate) fn optimal_policies(output: &Output) -> Result<Stop, CommandError> {
     let mut sections = Vec::new();
-    let mut recipes = String::new();
+    let (mut results, mut curves) = (Vec::new(), Vec::new());
     let mut worst: f64 = 0.0;
     for (recipe, file, text) in [
         (
@@ -91,8 +119,10 @@ pub(crate) fn optimal_policies(output: &Output) -> Result<Stop, CommandError> {
         output.line(&format!("{}: {}", problem.title, text));
         view::show(output, map.as_ref(), &Table::new(["state"]));
         output.line(&format!(
-            "{} to within {:.1e} of the optimum in every state, in {:.4} s\n",
-            solved.solution.method, solved.solution.bound, solved.solution.seconds
+            "{} to within {:.1e} of the optimum in every state, in {}\n",
+            solved.solution.method,
+            solved.solution.bound,
+            time(solved.solution.seconds)
         ));
         worst = worst.max(solved.solution.bound);
         let mut section = Section::new(problem.title.clone()).text(text);
@@ -105,8 +135,31 @@ pub(crate) fn optimal_policies(output: &Output) -> Result<Stop, CommandError> {
         });
         output.line(terminal::table(&table).trim_end());
         output.line("");
-        sections.push(section.item(&table).item(&plot(&methods)));
-        recipes.push_str(&problem.config);
+        let comparison = methods.iter().map(|solved| {
+            json!({
+                "method": solved.solution.method.to_string(),
+                "iterations": solved.solution.iterations,
+                "sweeps": solved.solution.sweeps,
+                "bound": solved.solution.bound,
+                "seconds": solved.solution.seconds,
+            })
+        });
+        results.push(json!({
+            "problem": problem.title,
+            "values": solved.solution.values,
+            "bound": solved.solution.bound,
+            "methods": comparison.collect::<Vec<_>>(),
+        }));
+        curves.extend(methods.iter().map(|solved| Curve {
+            name: format!("{}/{}/residual", problem.title, solved.solution.method),
+            points: (1..).zip(solved.solution.history.iter().copied()).collect(),
+        }));
+        sections.push(
+            section
+                .item(&table)
+                .item(&plot(&methods))
+                .item(&folded_recipe(&problem)),
+        );
     }
     Ok(Stop {
         sections,
@@ -115,8 +168,14 @@ pub(crate) fn optimal_policies(output: &Output) -> Result<Stop, CommandError> {
             format!("{worst:.0e}"),
             "guaranteed error of the optimal values".into(),
         ],
-        recipe: recipes,
+        results,
+        curves,
     })
+}
+
+/// The problem's recipe, folded away.
+fn folded_recipe(problem: &Problem) -> Code {
+    Code::toml(problem.config.as_str()).folded("The recipe of this problem")
 }
 
 /// The problem by every method.

@@ -80,6 +80,19 @@ impl Document {
         })
     }
 
+    /// Puts `text` at `field`.
+    pub(super) fn rewrite(&mut self, field: &str, text: &str) -> Result<(), CommandError> {
+        let keys: Vec<String> = field.split('.').map(str::to_owned).collect();
+        let node = Node {
+            value: Value::Text(text.to_owned()),
+            origin: self.root.origin,
+        };
+        match &mut self.root.value {
+            Value::Table(table) => table.set(&keys, node).map_err(|problem| self.refuse(&problem)),
+            _ => Ok(()),
+        }
+    }
+
     /// The report of `problem`, with the file and line or the flag that it comes from.
     fn refuse(&self, problem: &Problem) -> CommandError {
         let flag = match problem.origin() {

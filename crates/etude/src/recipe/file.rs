@@ -5,7 +5,7 @@ use std::io::{self, Read as _};
 use std::path::Path;
 
 use crate::error::CommandError;
-use crate::recipe::words::nearest;
+use crate::recipe::nearest;
 
 /// No recipe comes near it; a model file given by mistake does.
 const LARGEST: u64 = 4 << 20;
@@ -14,12 +14,16 @@ const LARGEST: u64 = 4 << 20;
 pub(super) fn read(path: &Path) -> Result<String, CommandError> {
     let refuse = || CommandError::bad_input(format!("cannot read the recipe {}", path.display()));
     let unreadable = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => refuse().because("there is no such file").hint(where_to_look(path)),
+        io::ErrorKind::NotFound => {
+            refuse()
+                .because("there is no such file")
+                .hint(where_to_look(path, &["toml"], "recipe"))
+        }
         _ => refuse().caused_by(&error),
     };
 
     if fs::metadata(path).map_err(unreadable)?.is_dir() {
-        let hint = where_to_look(&path.join("recipe.toml"));
+        let hint = where_to_look(&path.join("recipe.toml"), &["toml"], "recipe");
         return Err(refuse().because("it is a folder; a recipe is a TOML file").hint(hint));
     }
     let mut bytes = Vec::new();
@@ -42,8 +46,8 @@ pub(super) fn read(path: &Path) -> Result<String, CommandError> {
     })
 }
 
-/// Names the file beside `path` that the user may have meant.
-fn where_to_look(path: &Path) -> String {
+/// Names the file beside `path` that the user may have meant: one of a `kind` that is known by its `endings`.
+pub(crate) fn where_to_look(path: &Path, endings: &[&str], kind: &str) -> String {
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
@@ -53,7 +57,11 @@ fn where_to_look(path: &Path) -> String {
     };
     let mut names: Vec<String> = entries
         .flatten()
-        .filter(|entry| entry.path().extension().is_some_and(|extension| extension == "toml"))
+        .filter(|entry| {
+            let path = entry.path();
+            path.extension()
+                .is_some_and(|found| endings.iter().any(|ending| found == *ending))
+        })
         .filter_map(|entry| entry.file_name().into_string().ok())
         .collect();
     names.sort();
@@ -63,8 +71,8 @@ fn where_to_look(path: &Path) -> String {
         .unwrap_or_default();
     match (nearest(&wanted, &names), names.as_slice()) {
         (Some(name), _) => format!("did you mean {}?", folder.join(name).display()),
-        (None, []) => format!("there is no recipe in {}", folder.display()),
-        (None, names) => format!("the recipes in {} are {}", folder.display(), some_of(names)),
+        (None, []) => format!("there is no {kind} in {}", folder.display()),
+        (None, names) => format!("the {kind}s in {} are {}", folder.display(), some_of(names)),
     }
 }
 

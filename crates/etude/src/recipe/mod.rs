@@ -43,7 +43,9 @@ use serde::de::DeserializeOwned;
 
 use crate::error::CommandError;
 use document::Document;
+pub(crate) use file::where_to_look;
 pub use overrides::{Override, OverrideError};
+pub(crate) use words::nearest;
 
 /// A recipe that was read, with its overrides.
 #[derive(Debug)]
@@ -66,6 +68,17 @@ impl<T> Loaded<T> {
     /// Where the field was not written, the error names the table that it belongs to.
     pub fn reject(&self, field: &str, reason: impl Display) -> CommandError {
         self.document.reject(field, &reason.to_string())
+    }
+
+    /// Puts `text` in place of the value at `field` in [`resolved`](Self::resolved), such as an absolute path where the
+    /// user wrote a relative one.
+    ///
+    /// # Errors
+    /// The recipe has something other than a table on the way to the field.
+    pub(crate) fn rewrite(&mut self, field: &str, text: &str) -> Result<(), CommandError> {
+        self.document.rewrite(field, text)?;
+        self.resolved = self.document.to_toml()?;
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use serde::de::{Expected, Unexpected};
 
 /// The one of `known` that a misspelt `found` most likely means.
-pub(super) fn nearest<'a, S: AsRef<str>>(found: &str, known: &'a [S]) -> Option<&'a str> {
+pub(crate) fn nearest<'a, S: AsRef<str>>(found: &str, known: &'a [S]) -> Option<&'a str> {
     /// Below it, two words look alike by chance.
     const ALIKE: f64 = 0.8;
     /// Nobody misspells a word of this length, and the comparison takes its square.

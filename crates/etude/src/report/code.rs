@@ -6,19 +6,37 @@ use maud::{Markup, Render, html};
 #[derive(Clone, Debug)]
 pub struct Code {
     source: String,
+    /// What stands for the listing while it is folded away.
+    summary: Option<String>,
 }
 
 impl Code {
     /// A listing of TOML text, shown as it is.
     pub fn toml(source: impl Into<String>) -> Self {
-        Self { source: source.into() }
+        Self {
+            source: source.into(),
+            summary: None,
+        }
+    }
+
+    /// Folds the listing away behind `summary`, until a reader asks for it.
+    pub fn folded(mut self, summary: impl Into<String>) -> Self {
+        self.summary = Some(summary.into());
+        self
     }
 }
 
 impl Render for Code {
     fn render(&self) -> Markup {
-        html! {
+        let listing = html! {
             pre tabindex="0" { code { @for line in self.source.trim_end().lines() { (coloured(line)) "\n" } } }
+        };
+        html! {
+            @if let Some(summary) = &self.summary {
+                details { summary { (summary) } (listing) }
+            } @else {
+                (listing)
+            }
         }
     }
 }
@@ -66,5 +84,7 @@ mod tests {
         assert!(page.contains(r#"<span class="table-name">[grid]</span>"#));
         assert!(page.contains(r#"<span class="key">size </span>= 5 <span class="comment"># rows</span>"#));
         assert!(page.contains("&quot;a # b&quot;\n"));
+        let folded = Code::toml("a = 1").folded("<recipe>").render().into_string();
+        assert!(folded.starts_with("<details><summary>&lt;recipe&gt;</summary><pre"));
     }
 }

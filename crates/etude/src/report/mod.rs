@@ -242,7 +242,7 @@ fn figure(kind: &str, caption: &str, content: &Markup) -> Markup {
 }
 
 /// A duration in the unit that suits it.
-fn duration(time: Duration) -> String {
+pub(crate) fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();
     match seconds {
         ..1e-3 => format!("{:.0} µs", seconds * 1e6),

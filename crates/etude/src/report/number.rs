@@ -51,17 +51,42 @@ pub(crate) fn with_decimals(value: f64, decimals: Option<usize>) -> String {
     }
 }
 
+/// An error or a residual: `0`, `1.2e-7`.
+pub(crate) fn magnitude(value: f64) -> String {
+    if value == 0.0 {
+        "0".to_owned()
+    } else {
+        format!("{value:.1e}")
+    }
+}
+
+/// A count with its digits in groups of three: `1,500,000`.
+pub(crate) fn grouped(count: usize) -> String {
+    let digits = count.to_string();
+    let mut text = String::new();
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// The same text with a true minus sign, as wide as a plus, for the page.
 pub(crate) fn typeset(text: &str) -> String {
     text.replace('-', "\u{2212}")
 }
 
-/// Whether a table cell reads as a quantity: a number first, perhaps with a sign of comparison before and a unit after.
+/// Whether a table cell reads as a quantity: a number, perhaps with a sign of comparison before and a unit after.
 pub(crate) fn is_quantity(cell: &str) -> bool {
-    let word = cell
+    let mut words = cell
         .split_whitespace()
-        .find(|word| !matches!(*word, "<" | "≤" | ">" | "≥" | "≈" | "±"));
-    let Some(word) = word else { return false };
+        .filter(|word| !matches!(*word, "<" | "≤" | ">" | "≥" | "≈" | "±"));
+    let Some(word) = words.next() else { return false };
+    if words.count() > 1 {
+        return false;
+    }
     let digits = word
         .trim_start_matches(['<', '≤', '>', '≥', '≈', '~', '±'])
         .trim_end_matches(['%', '×', 'x'])
@@ -123,6 +148,17 @@ mod tests {
     }
 
     #[test]
+    fn counts_are_grouped_and_magnitudes_short() {
+        for (count, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (1_500_000, "1,500,000")] {
+            assert_eq!(grouped(count), text);
+        }
+        assert_eq!(
+            (magnitude(0.0).as_str(), magnitude(1.25e-15).as_str()),
+            ("0", "1.2e-15")
+        );
+    }
+
+    #[test]
     fn what_rounds_to_zero_has_no_sign() {
         assert_eq!(with_decimals(-0.001, Some(2)), "0.00");
         assert_eq!(with_decimals(-0.01, Some(2)), "-0.01");
@@ -135,7 +171,7 @@ mod tests {
         ] {
             assert!(is_quantity(cell), "{cell}");
         }
-        for cell in ["", "value iteration", "4x4", "v1.2", "-"] {
+        for cell in ["", "value iteration", "4x4", "v1.2", "-", "9 down, 14 left"] {
             assert!(!is_quantity(cell), "{cell}");
         }
     }

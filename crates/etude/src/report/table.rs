@@ -4,7 +4,7 @@ use maud::{Markup, Render, html};
 
 use super::{figure, number};
 
-/// A table of text cells; a column whose filled cells all begin with a number is set flush right.
+/// A table of text cells; a column whose filled cells are all quantities is set flush right.
 ///
 /// ```
 /// use etude::report::Table;
@@ -13,7 +13,7 @@ use super::{figure, number};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Table {
-    caption: String,
+    pub(crate) caption: String,
     pub(crate) header: Vec<String>,
     pub(crate) rows: Vec<Vec<String>>,
 }
@@ -28,7 +28,7 @@ impl Table {
         }
     }
 
-    /// Sets the text below the table.
+    /// Sets the text that goes with the table: below it on the page, above it in the terminal.
     pub fn caption(mut self, caption: impl Into<String>) -> Self {
         self.caption = caption.into();
         self

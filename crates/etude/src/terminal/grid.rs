@@ -11,6 +11,8 @@ use super::glyph;
 
 /// The most rows of cells drawn with their numbers.
 const NUMBERED_ROWS: usize = 12;
+/// The room that a sign and five arrows take.
+const NARROWEST: usize = 5;
 /// The most rows of cells drawn with one glyph each.
 const GLYPH_ROWS: usize = 40;
 
@@ -57,6 +59,10 @@ impl<'a> Painter<'a> {
         let (min, max) = self.map.range()?;
         let rule = usize::from(self.plain());
         let room = (width.saturating_sub(rule) / self.map.columns).saturating_sub(rule);
+        // Asked first, because a long corridor has very many numbers, and tiny ones take long to write out.
+        if room <= NARROWEST {
+            return None;
+        }
         let most = number::shared_decimals(min.abs().max(max.abs()));
         let decimals = most.map_or(vec![None], |most| (0..=most).rev().map(Some).collect());
         decimals.into_iter().find_map(|decimals| {
@@ -71,7 +77,7 @@ impl<'a> Painter<'a> {
                 .map(|label| label.chars().count())
                 .max()
                 .unwrap_or(0)
-                .max(5);
+                .max(NARROWEST);
             (longest < room).then(|| (labels, room.min(longest + 3)))
         })
     }

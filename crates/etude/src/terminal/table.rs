@@ -2,7 +2,7 @@
 
 use crate::report::Table;
 
-/// A table as aligned text: numbers flush right, a rule below the header, two spaces between columns, a newline after
+/// A table as aligned text: its caption, where it has one, and the rows, numbers flush right, a rule below the header, two spaces between columns, a newline after
 /// each row.
 ///
 /// Widths count characters, which suits Latin text, digits and the usual signs.
@@ -25,7 +25,12 @@ pub fn table(table: &Table) -> String {
         padded.collect::<Vec<_>>().join("  ").trim_end().to_owned() + "\n"
     };
     let rule: Vec<String> = widths.iter().map(|width| "─".repeat(*width)).collect();
-    [line(&table.header), line(&rule)]
+    let caption = if table.caption.is_empty() {
+        String::new()
+    } else {
+        format!("{}\n", table.caption)
+    };
+    [caption, line(&table.header), line(&rule)]
         .into_iter()
         .chain(table.rows.iter().map(|row| line(row)))
         .collect()
@@ -41,8 +46,10 @@ mod tests {
         let methods = Table::new(["méthode", "sweeps", "time", "why"])
             .row(["value iteration", "133", "1.2 ms", "small"])
             .row(["policy iteration", "8", "12.5 ms", ""])
-            .row(["closed form", "—", "0.4 ms", "γ near 1"]);
+            .row(["closed form", "—", "0.4 ms", "γ near 1"])
+            .caption("All methods");
         assert_snapshot!(table(&methods), @r"
+        All methods
         méthode           sweeps     time  why
         ────────────────  ──────  ───────  ────────
         value iteration      133   1.2 ms  small
