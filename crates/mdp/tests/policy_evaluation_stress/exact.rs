@@ -2,7 +2,7 @@
 
 use std::ops::{Add, Mul, Neg};
 
-use etude_mdp::{Mdp, Model, Policy};
+use etude_mdp::{Model, Policy};
 
 /// An unevaluated sum of two numbers, about 32 digits (Dekker, 1971).
 #[derive(Clone, Copy)]
@@ -59,7 +59,7 @@ impl Neg for Double {
 
 /// v_pi, rounded to 64 bits: Gaussian elimination on the dense matrix, refined by residuals in twice the precision.
 /// None where the matrix is too near to a singular one for that.
-pub(crate) fn values(model: &Mdp, policy: &Policy, discount: f64) -> Option<Vec<f64>> {
+pub(crate) fn values(model: &impl Model, policy: &Policy, discount: f64) -> Option<Vec<f64>> {
     let factors = Factors::new(matrix(model, policy, discount));
     let mut values = vec![Double::from(0.0); model.states()];
     for _ in 0..60 {
@@ -80,7 +80,7 @@ pub(crate) fn values(model: &Mdp, policy: &Policy, discount: f64) -> Option<Vec<
 }
 
 /// I - gamma P_pi, row by row.
-fn matrix(model: &Mdp, policy: &Policy, discount: f64) -> Vec<Vec<f64>> {
+fn matrix(model: &impl Model, policy: &Policy, discount: f64) -> Vec<Vec<f64>> {
     let states = model.states();
     let row = |state: usize| {
         let mut row = vec![0.0; states];
@@ -98,7 +98,7 @@ fn matrix(model: &Mdp, policy: &Policy, discount: f64) -> Vec<Vec<f64>> {
 }
 
 /// T_pi v - v.
-fn residual(model: &Mdp, policy: &Policy, discount: f64, values: &[Double]) -> Vec<f64> {
+fn residual(model: &impl Model, policy: &Policy, discount: f64, values: &[Double]) -> Vec<f64> {
     let of_state = |state: usize| {
         let mut sum = -values[state];
         policy.for_each(state, |action, chance| {

@@ -7,7 +7,7 @@ mod exact;
 mod problems;
 
 use etude_mdp::policy_evaluation::{EvaluationMethod, EvaluationOptions, evaluate};
-use etude_mdp::{MdpError, silent};
+use etude_mdp::{AffineRewards, MdpError, Model, silent};
 use problems::{Problem, Shape};
 use proptest::prelude::*;
 
@@ -57,6 +57,16 @@ fn check(problem: Problem, discount: f64, digits: i32) {
     let scale = exact
         .iter()
         .fold(problem.rewards, |scale, value| value.abs().max(scale));
+    let steps = if discount < 1.0 {
+        1.0 / (1.0 - discount)
+    } else {
+        let Some(steps) = exact::values(&AffineRewards::new(&model, 0.0, 1.0), &policy, discount) else {
+            return;
+        };
+        steps.into_iter().fold(1.0, f64::max)
+    };
+    let operations = (model.max_successors() + 10) as f64;
+    let rounding = 6.0 * operations * f64::EPSILON * scale * steps;
     let tolerance = scale * 10.0_f64.powi(-digits);
     for method in EvaluationMethod::ALL {
         let options = EvaluationOptions {
@@ -75,23 +85,18 @@ fn check(problem: Problem, discount: f64, digits: i32) {
                 );
             }
             Err(error) => assert!(
-                is_forced(&error, method, &problem, discount, scale),
+                is_forced(&error, method, &problem, discount, rounding),
                 "{method}, {tolerance:e} asked for: {error}"
             ),
         }
     }
 }
 
-/// Whether no other answer could be expected.
-fn is_forced(error: &MdpError, method: EvaluationMethod, problem: &Problem, discount: f64, scale: f64) -> bool {
+/// Whether no other answer could be expected, where rounding must not cost more than `most_rounding`.
+fn is_forced(error: &MdpError, method: EvaluationMethod, problem: &Problem, discount: f64, most_rounding: f64) -> bool {
     let sweeps = [EvaluationMethod::Iterative, EvaluationMethod::GaussSeidel].contains(&method);
     match *error {
-        // The longest episode without discount is shorter than that of a walk, and than one million steps.
-        MdpError::BelowRounding { rounding, .. } => {
-            let steps = if discount < 1.0 { 1.0 / (1.0 - discount) } else { 3e6 };
-            let operations = if problem.shape == Shape::Dense { 300.0 } else { 30.0 };
-            rounding <= 6.0 * operations * f64::EPSILON * scale * steps
-        }
+        MdpError::BelowRounding { rounding, .. } => rounding <= most_rounding,
         MdpError::NotConverged { iterations, .. } => sweeps && discount >= 0.999 && iterations == MAX_ITERATIONS,
         MdpError::EndlessPolicy { .. } => discount >= 1.0 && problem.ends == 0.0,
         _ => false,
