@@ -165,7 +165,7 @@ impl MdpBuilder {
         self.terminal.sort_unstable();
 
         let runs = std::mem::take(&mut self.transitions.runs);
-        let mut rows = Rows::new(self.states, &runs, self.transitions, &self.draws);
+        let mut rows = Rows::new(&runs, self.transitions, &self.draws);
         let mut runs = &runs[..];
         for state in 0..self.states as u32 {
             let of_state;
@@ -334,6 +334,7 @@ mod tests {
             (error_of(0, |_| {}), "the model has no states"),
             (error_of(usize::MAX, |_| {}), "18446744073709551615 states are too many"),
             (error_of(2, |_| {}), "state 1 has no actions"),
+            (error_of(4_000_000_000, |_| {}), "state 1 has no actions"), // at once, whatever the claim
             (
                 error_of(1, |b| state_1(b, 1.0, 0.0)),
                 "state 1 is out of range; the model has states 0 to 0",

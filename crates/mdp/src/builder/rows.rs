@@ -25,9 +25,8 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(states: usize, runs: &'a [Run], transitions: Transitions, draws: &'a [Draw]) -> Self {
+    pub(super) fn new(runs: &'a [Run], transitions: Transitions, draws: &'a [Draw]) -> Self {
         let mut mdp = Mdp {
-            state_rows: Vec::with_capacity(states + 1),
             row_starts: Vec::with_capacity(runs.len() + 1),
             reward: Vec::with_capacity(runs.len()),
             next: transitions.next,

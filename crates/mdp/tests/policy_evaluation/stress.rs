@@ -3,13 +3,12 @@
 //! An answer must lie within its own bound. An error must be one that the problem forces: a tolerance that rounding
 //! forbids, or too few iterations for a method whose error shrinks by no more than gamma a sweep.
 
-mod exact;
-mod problems;
-
 use etude_mdp::policy_evaluation::{EvaluationMethod, EvaluationOptions, evaluate};
 use etude_mdp::{AffineRewards, MdpError, Model, silent};
-use problems::{Problem, Shape};
 use proptest::prelude::*;
+
+use crate::exact;
+use crate::problems::{Problem, Shape};
 
 fn any_shape() -> impl Strategy<Value = Shape> {
     prop_oneof![
