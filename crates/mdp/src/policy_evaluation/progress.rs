@@ -15,6 +15,9 @@ const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;
 /// rounded, and the model, by which the answer is certified, may differ.
 const MARGIN: f64 = 0.9;
 
+/// Rounding that takes so little of the tolerance is of no concern.
+const NO_ROUNDING: f64 = 0.1;
+
 /// A bound of which rounding is this much, and that no longer shrinks, is as good as rounding lets it be.
 const SHARE_OF_ROUNDING: f64 = 0.2;
 
@@ -48,7 +51,13 @@ impl<'a> Progress<'a> {
         options: &'a EvaluationOptions,
         on_iteration: OnIteration<'a>,
     ) -> Result<Self, MdpError> {
-        let horizon = Horizon::new(chain, discount);
+        let mut horizon = Horizon::new(chain, discount);
+        let rounding = Rounding::new(model, policy);
+        // With gamma near 1 the sum of its powers is long, and values may be far from as large as it allows.
+        let most_rounding = rounding.of(rounding.rewards * horizon.longest()) * horizon.longest();
+        if discount < 1.0 && chain.can_end && most_rounding > NO_ROUNDING * options.tolerance {
+            horizon.tighten(chain, discount);
+        }
         if horizon.longest().is_infinite() {
             return Err(if discount >= 1.0 {
                 MdpError::UnboundedEpisode
@@ -65,7 +74,7 @@ impl<'a> Progress<'a> {
             options,
             discount,
             horizon,
-            rounding: Rounding::new(model, policy),
+            rounding,
             can_end: chain.can_end,
             on_iteration,
             smallest: (f64::INFINITY, 0),

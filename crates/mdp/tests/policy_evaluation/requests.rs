@@ -113,3 +113,22 @@ fn what_solve_prints_can_be_evaluated() {
     let policy = Policy::parse(&model, Path::new("solution.json"), json.to_string().as_bytes()).unwrap();
     assert_eq!(policy, Policy::deterministic(&model, labels[..25].to_vec()).unwrap());
 }
+
+/// Episodes that end soon keep rounding small, however near to 1 the discount is.
+#[test]
+fn a_discount_near_1_costs_no_digits_where_episodes_end() {
+    let model = walk(10);
+    for discount in [0.999_999, 1.0 - 1e-12] {
+        for method in EvaluationMethod::ALL {
+            let evaluation = evaluate(
+                &model,
+                &Policy::uniform(&model),
+                discount,
+                &options(method, 1e-9),
+                &mut silent,
+            )
+            .unwrap();
+            assert!((evaluation.values[0] + 110.0).abs() <= 0.1, "{method}");
+        }
+    }
+}

@@ -4,7 +4,9 @@
 //! forbids, or too few iterations for a method whose error shrinks by no more than gamma a sweep.
 
 use etude_mdp::policy_evaluation::{EvaluationMethod, EvaluationOptions, evaluate};
-use etude_mdp::{AffineRewards, MdpError, Model, silent};
+use etude_mdp::{
+    AffineRewards, MdpError, Model, check_discount, check_proper, longest_episode, longest_episode_under, silent,
+};
 use proptest::prelude::*;
 
 use crate::exact;
@@ -130,5 +132,25 @@ fn parts_that_are_hardly_ever_left() {
             seed,
         };
         check(problem, discount, digits);
+    }
+}
+
+proptest! {
+    /// What stands for 1 / (1 - gamma) without discount.
+    #[test]
+    fn the_longest_episode_is_bounded_from_above(problem in any_problem()) {
+        let (model, policy) = problem.build();
+        let Some(steps) = exact::values(&AffineRewards::new(&model, 0.0, 1.0), &policy, 1.0) else {
+            return Ok(());
+        };
+        let steps = steps.into_iter().fold(0.0, f64::max);
+        if check_proper(&model, &policy).is_ok() {
+            let bound = longest_episode_under(&model, &policy).unwrap();
+            prop_assert!(bound >= steps && bound <= 1.01 * steps, "{} {}", bound, steps);
+        }
+        if check_discount(&model, 1.0).is_ok() {
+            let bound = longest_episode(&model).unwrap();
+            prop_assert!(bound >= steps, "{} {}", bound, steps);
+        }
     }
 }
