@@ -41,19 +41,19 @@ pub(crate) fn solve(system: &System<'_>, values: &mut [f64], monitor: Monitor<'_
     let mut before = values.to_vec();
     // Recurrences, until they fail.
     loop {
-        let residual = system.residual(values, &mut krylov.r);
+        let mut residual = system.residual(values, &mut krylov.r);
         if monitor(iteration, residual)? {
             return Ok(());
         }
         let failed = residual.norm() > GAIN * norm;
-        if failed && residual.norm() > norm {
+        if residual.norm() > norm {
             values.copy_from_slice(&before);
-            system.residual(values, &mut krylov.r);
+            residual = system.residual(values, &mut krylov.r);
         }
+        norm = residual.norm();
         if failed {
             break;
         }
-        norm = residual.norm();
         before.copy_from_slice(values);
         iteration = krylov.cycle(values, iteration, monitor)?;
     }
@@ -61,22 +61,26 @@ pub(crate) fn solve(system: &System<'_>, values: &mut [f64], monitor: Monitor<'_
     // Minimal residuals, and sweeps where they fail.
     let mut sweeps = FIRST_SWEEPS;
     loop {
-        let start = krylov.true_residual_norm();
-        iteration += gmres::cycle(system, &factors, values, &krylov.r);
-        if monitor(iteration, system.residual(values, &mut krylov.r))? {
+        let start = norm;
+        iteration += 1 + gmres::cycle(system, &factors, values, &krylov.r);
+        let residual = system.residual(values, &mut krylov.r);
+        if monitor(iteration, residual)? {
             return Ok(());
         }
-        if krylov.true_residual_norm() <= GAIN * start {
+        norm = residual.norm();
+        if norm <= GAIN * start {
             continue;
         }
         for _ in 0..sweeps {
             krylov.sweep(values);
             iteration += 1;
-            if monitor(iteration, system.residual(values, &mut krylov.r))? {
+            let residual = system.residual(values, &mut krylov.r);
+            if monitor(iteration, residual)? {
                 return Ok(());
             }
+            norm = residual.norm();
         }
-        if sweeps >= MOST_SWEEPS && krylov.true_residual_norm() > GAIN * start {
+        if sweeps >= MOST_SWEEPS && norm > GAIN * start {
             return Ok(());
         }
         sweeps *= 2;
@@ -125,11 +129,6 @@ impl<'a> Krylov<'a> {
     fn sweep(&mut self, x: &mut [f64]) {
         self.factors.solve(&self.r, &mut self.preconditioned);
         combine(x, &self.preconditioned, &self.r, |x, step, _| x + step);
-    }
-
-    /// The Euclidean norm of what `r` holds.
-    fn true_residual_norm(&self) -> f64 {
-        dot(&self.r, &self.r).sqrt()
     }
 
     /// From the true residual in `r`, iterates until the recurrences' own residual contents the monitor, or they cannot

@@ -1,6 +1,6 @@
 //! One cycle of GMRES (Saad and Schultz, 1986), preconditioned from the right by an incomplete factorisation.
 
-use super::blocks::{combine, dot};
+use super::blocks::{combine, dot, norm};
 use super::chain::System;
 use super::incomplete_lu::IncompleteLu;
 
@@ -20,7 +20,7 @@ const SMALLEST_RATIO: f64 = 1e-10;
 pub(super) fn cycle(system: &System<'_>, factors: &IncompleteLu<'_>, x: &mut [f64], residual: &[f64]) -> usize {
     let states = x.len();
     let most = MOST_VECTORS.min(states).min(MOST_ENTRIES / states).max(8);
-    let start = dot(residual, residual).sqrt();
+    let start = norm(residual);
     if !(start > 0.0 && start.is_finite()) {
         return 0;
     }
@@ -37,7 +37,7 @@ pub(super) fn cycle(system: &System<'_>, factors: &IncompleteLu<'_>, x: &mut [f6
             combine(&mut next, vector, vector, |next, vector, _| next - along * vector);
             column.push(along);
         }
-        let length = dot(&next, &next).sqrt();
+        let length = norm(&next);
         column.push(length);
         if !length.is_finite() {
             break;

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use etude_mdp::policy_evaluation::{EvaluationMethod, EvaluationOptions, evaluate};
-use etude_mdp::{Iteration, MdpError, Policy, silent};
+use etude_mdp::{AffineRewards, Iteration, MdpError, Policy, silent};
 
 use crate::common::{book, options, walk};
 
@@ -130,5 +130,26 @@ fn a_discount_near_1_costs_no_digits_where_episodes_end() {
             .unwrap();
             assert!((evaluation.values[0] + 110.0).abs() <= 0.1, "{method}");
         }
+    }
+}
+
+/// Values that overflow are no values; those that just fit are.
+#[test]
+fn rewards_as_large_as_numbers_get() {
+    let model = walk(10);
+    let policy = Policy::uniform(&model);
+    for method in EvaluationMethod::ALL {
+        let fits = AffineRewards::new(&model, 1e300, 0.0);
+        let evaluation = evaluate(&fits, &policy, 1.0, &options(method, 1e290), &mut silent).unwrap();
+        assert!((evaluation.values[0] / 110e300 + 1.0).abs() <= 1e-9, "{method}");
+        let overflows = AffineRewards::new(&model, 1e307, 0.0);
+        let result = evaluate(&overflows, &policy, 1.0, &options(method, 1e290), &mut silent);
+        assert!(
+            matches!(
+                result,
+                Err(MdpError::NotConverged { .. } | MdpError::BelowRounding { .. } | MdpError::Stalled { .. })
+            ),
+            "{method}: {result:?}"
+        );
     }
 }

@@ -29,7 +29,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 fn any_problem() -> impl Strategy<Value = Problem> {
     let states = prop_oneof![1_usize..8, 1_usize..60, 1_usize..200];
     let ends = prop_oneof![Just(0.0), Just(0.3), Just(1e-3), Just(1e-6)];
-    let rewards = prop_oneof![Just(1.0), Just(1e12), Just(1e-12)];
+    let rewards = prop::sample::select(vec![1.0, 1e12, 1e-12, 1e200, 1e-200]);
     (any_shape(), states, ends, rewards, any::<bool>(), any::<u64>()).prop_map(
         |(shape, states, ends, rewards, sparse, seed)| Problem {
             shape,
