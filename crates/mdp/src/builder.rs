@@ -5,8 +5,10 @@ use crate::mdp::Mdp;
 use crate::model::TERMINAL;
 
 mod rows;
+mod transitions;
 
 use rows::Rows;
+use transitions::{Run, Transitions};
 
 /// How far from one the probabilities of a state and action may sum. Within it they are scaled to sum to one: decimal
 /// rounding in a file is no modelling error, and the guaranteed bounds need the exact sum.
@@ -37,19 +39,10 @@ pub enum Next {
 #[derive(Debug)]
 pub struct MdpBuilder {
     states: usize,
-    transitions: Vec<Transition>,
+    transitions: Transitions,
     draws: Vec<Draw>,
     terminal: Vec<u32>,
     first_error: Option<MdpError>,
-}
-
-#[derive(Debug, Clone, Copy)]
-struct Transition {
-    state: u32,
-    action: u32,
-    next: u32,
-    probability: f64,
-    reward: f64,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -72,7 +65,7 @@ impl MdpBuilder {
     pub(crate) fn of_unknown_size() -> Self {
         Self {
             states: TERMINAL as usize,
-            transitions: Vec::new(),
+            transitions: Transitions::default(),
             draws: Vec::new(),
             terminal: Vec::new(),
             first_error: None,
@@ -88,12 +81,15 @@ impl MdpBuilder {
             let what = "states";
             Err(MdpError::TooLarge { what, count: states })
         } else {
-            let outside = |t: &&Transition| t.next != TERMINAL && t.next as usize >= states;
-            self.transitions.iter().find(outside).map_or(Ok(()), |t| {
+            let Transitions { runs, next, .. } = &self.transitions;
+            let outside = |next: u32| next != TERMINAL && next as usize >= states;
+            let first_outside =
+                |run: &Run| Some((*run, run.places().map(|place| next[place]).find(|&next| outside(next))?));
+            runs.iter().find_map(first_outside).map_or(Ok(()), |(run, next)| {
                 Err(MdpError::NextState {
-                    state: t.state as usize,
-                    action: t.action,
-                    next: t.next as usize,
+                    state: run.state as usize,
+                    action: run.action,
+                    next: next as usize,
                     states,
                 })
             })
@@ -112,13 +108,7 @@ impl MdpBuilder {
             .and_then(|()| check_probability(state, action, successor, probability))
             .and_then(|()| check_reward(state, action, reward));
         if self.check(checked) {
-            self.transitions.push(Transition {
-                state: state as u32,
-                action,
-                next,
-                probability,
-                reward,
-            });
+            self.transitions.push(state as u32, action, next, probability, reward);
         }
         self
     }
@@ -170,32 +160,27 @@ impl MdpBuilder {
         if let Some(error) = self.first_error {
             return Err(error);
         }
-        self.transitions.sort_by_key(|t| (t.state, t.action, t.next));
+        self.transitions.sort();
         self.draws.sort_by_key(|draw| (draw.state, draw.action));
         self.terminal.sort_unstable();
 
-        let mut rows = Rows::new(&self.draws);
-        let mut transitions = &self.transitions[..];
+        let runs = std::mem::take(&mut self.transitions.runs);
+        let mut rows = Rows::new(&runs, self.transitions, &self.draws);
+        let mut runs = &runs[..];
         for state in 0..self.states as u32 {
             let of_state;
-            (of_state, transitions) = transitions.split_at(transitions.iter().take_while(|t| t.state == state).count());
+            (of_state, runs) = runs.split_at(runs.iter().take_while(|run| run.state == state).count());
             let terminal = self.terminal.binary_search(&state).is_ok();
             match (of_state.first(), terminal) {
                 (None, false) => return Err(MdpError::NoActions { state: state as usize }),
-                (Some(t), true) => {
+                (Some(run), true) => {
                     return Err(MdpError::TerminalWithActions {
                         state: state as usize,
-                        action: t.action,
+                        action: run.action,
                     });
                 }
-                _ => {}
+                _ => rows.push_state(state, of_state)?,
             }
-            let stays_for_nothing = |t: &Transition| t.next == state && t.reward == 0.0 || t.probability == 0.0;
-            let absorbing = of_state.iter().all(stays_for_nothing) && !rows.has_draws(state);
-            for row in of_state.chunk_by(|a, b| a.action == b.action) {
-                rows.push(row, absorbing)?;
-            }
-            rows.end_state();
         }
         rows.finish()
     }
@@ -349,6 +334,7 @@ mod tests {
             (error_of(0, |_| {}), "the model has no states"),
             (error_of(usize::MAX, |_| {}), "18446744073709551615 states are too many"),
             (error_of(2, |_| {}), "state 1 has no actions"),
+            (error_of(4_000_000_000, |_| {}), "state 1 has no actions"), // at once, whatever the claim
             (
                 error_of(1, |b| state_1(b, 1.0, 0.0)),
                 "state 1 is out of range; the model has states 0 to 0",

@@ -185,14 +185,28 @@ pub enum MdpError {
         /// The bound asked for.
         tolerance: f64,
     },
+    /// A method that no longer gets closer, short of the guaranteed bound.
+    #[error(
+        "{method} gets no closer after {iterations} iterations: the guaranteed bound is {bound:e}, and {tolerance:e} was asked for; use another method or a larger tolerance"
+    )]
+    Stalled {
+        /// The method.
+        method: &'static str,
+        /// Iterations done.
+        iterations: usize,
+        /// The bound reached.
+        bound: f64,
+        /// The bound asked for.
+        tolerance: f64,
+    },
     /// The tolerance lies below what rounding in 64-bit arithmetic allows for this model.
     #[error(
-        "the tolerance {tolerance:e} cannot be guaranteed in 64-bit arithmetic: rounding alone leaves {rounding:e} for values of this size and discount; ask for more"
+        "the tolerance {tolerance:e} cannot be guaranteed in 64-bit arithmetic: rounding leaves {rounding:e} for values of this size and discount; use a larger tolerance"
     )]
     BelowRounding {
         /// The bound asked for.
         tolerance: f64,
-        /// The part of the bound that is rounding.
+        /// The bound that rounding leaves.
         rounding: f64,
     },
     /// The caller asked to stop.

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 
 use etude_mdp::{Mdp, MdpBuilder, Model, Next, TERMINAL, read};
@@ -149,7 +150,41 @@ fn to_csv(lines: &[Line]) -> String {
     text
 }
 
+/// What [`dense`] should give, added up line by line.
+fn added_up(states: usize, lines: &[Line]) -> Vec<Vec<Vec<f64>>> {
+    let of_action = |lines: &[Line]| {
+        let mut row = vec![0.0; states + 2];
+        for &(_, _, next, probability, reward) in lines {
+            row[0] += probability * reward;
+            row[1 + next.unwrap_or(states)] += probability;
+        }
+        row
+    };
+    let of_state = |lines: &[Line]| lines.chunk_by(|a, b| a.1 == b.1).map(of_action).collect();
+    lines.chunk_by(|a, b| a.0 == b.0).map(of_state).collect()
+}
+
 proptest! {
+    #[test]
+    fn lines_in_any_order_make_the_model((states, lines) in models(), seed: u64) {
+        let expected = added_up(states, &lines);
+        let mut shuffled = lines;
+        shuffled.sort_by_cached_key(|line| {
+            let mut hasher = DefaultHasher::new();
+            (seed, line.0, line.1, line.2, line.3.to_bits(), line.4.to_bits()).hash(&mut hasher);
+            hasher.finish()
+        });
+        let mut builder = MdpBuilder::new(states);
+        for (state, action, next, probability, reward) in shuffled {
+            builder.transition(state, action, next.map_or(Next::End, Next::State), probability, reward);
+        }
+        let found = dense(&builder.build().unwrap());
+        for (found, expected) in found.iter().flatten().flatten().zip(expected.iter().flatten().flatten()) {
+            prop_assert!((found - expected).abs() <= 1e-12 * expected.abs().max(1.0), "{} {}", found, expected);
+        }
+        prop_assert_eq!(found.concat().len(), expected.concat().len());
+    }
+
     #[test]
     fn written_models_read_back((states, lines) in models()) {
         let mut builder = MdpBuilder::new(states);

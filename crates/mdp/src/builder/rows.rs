@@ -1,17 +1,23 @@
-//! The arrays of a model, filled row by row in order.
+//! From sorted transitions to the arrays of a model, in place.
 
-use super::{Draw, Transition, check_reward, normalise};
+use super::transitions::{Run, Transitions};
+use super::{Draw, check_reward, normalise};
 use crate::error::MdpError;
 use crate::mdp::Mdp;
 use crate::model::TERMINAL;
 use crate::rewards::RewardSamples;
 
-/// The arrays of an [`Mdp`] under construction.
+/// The arrays of an [`Mdp`] under construction. Its transitions are those of the builder: what a row keeps of them moves
+/// up to those of the row before.
 pub(super) struct Rows<'a> {
     mdp: Mdp,
-    labels: Vec<u32>,
-    samples: RewardSamples,
+    /// r(s, a, s') of each transition.
+    of_transition: Vec<f64>,
+    /// How many transitions the rows so far have kept.
+    kept: usize,
+    runs: &'a [Run],
     draws: &'a [Draw],
+    samples: RewardSamples,
     /// Whether labels are 0, 1, 2, ... in every state so far.
     labels_are_indices: bool,
     /// Whether r(s, a) has been the whole reward so far.
@@ -19,48 +25,75 @@ pub(super) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
-    pub(super) fn new(draws: &'a [Draw]) -> Self {
-        let mdp = Mdp {
-            state_rows: vec![0],
-            row_starts: vec![0],
+    pub(super) fn new(runs: &'a [Run], transitions: Transitions, draws: &'a [Draw]) -> Self {
+        let mut mdp = Mdp {
+            row_starts: Vec::with_capacity(runs.len() + 1),
+            reward: Vec::with_capacity(runs.len()),
+            next: transitions.next,
+            probability: transitions.probability,
             ..Mdp::default()
         };
-        let samples = RewardSamples {
-            starts: vec![0],
-            ..RewardSamples::default()
-        };
-        let rewards_are_certain = draws.is_empty();
+        mdp.state_rows.push(0);
+        mdp.row_starts.push(0);
         Self {
             mdp,
-            labels: Vec::new(),
-            samples,
+            of_transition: transitions.reward,
+            kept: 0,
+            runs,
             draws,
+            samples: RewardSamples {
+                starts: vec![0],
+                ..RewardSamples::default()
+            },
             labels_are_indices: true,
-            rewards_are_certain,
+            rewards_are_certain: draws.is_empty(),
         }
     }
 
-    pub(super) fn has_draws(&self, state: u32) -> bool {
-        self.draws.first().is_some_and(|draw| draw.state == state)
+    /// Appends a state with the runs of its actions.
+    pub(super) fn push_state(&mut self, state: u32, runs: &[Run]) -> Result<(), MdpError> {
+        let stays_for_nothing = |place: usize| {
+            self.mdp.next[place] == state && self.of_transition[place] == 0.0 || self.mdp.probability[place] == 0.0
+        };
+        let has_draws = self.draws.first().is_some_and(|draw| draw.state == state);
+        let absorbing = !has_draws && runs.iter().all(|run| run.places().all(stays_for_nothing));
+        for (index, run) in (0..).zip(runs) {
+            self.labels_are_indices &= run.action == index;
+            self.push_row(run, absorbing)?;
+        }
+        self.mdp.state_rows.push(self.mdp.reward.len() as u32);
+        Ok(())
     }
 
     #[expect(
         clippy::float_cmp,
         reason = "rewards are one where they are the same number, not where they are near"
     )]
-    pub(super) fn push(&mut self, row: &[Transition], absorbing: bool) -> Result<(), MdpError> {
-        let Transition { state, action, .. } = row[0];
-        let begin = self.mdp.next.len();
-        for same in row.chunk_by(|a, b| a.next == b.next && a.reward == b.reward) {
-            let probability: f64 = same.iter().map(|t| t.probability).sum();
-            if probability > 0.0 {
-                self.mdp.next.push(if absorbing { TERMINAL } else { same[0].next });
-                self.mdp.probability.push(probability);
-                self.samples.of_transition.push(same[0].reward);
+    fn push_row(&mut self, run: &Run, absorbing: bool) -> Result<(), MdpError> {
+        let (begin, mut end) = (self.kept, self.kept);
+        let (next, probability) = (&mut self.mdp.next, &mut self.mdp.probability);
+        for place in run.places() {
+            if probability[place] == 0.0 {
+                continue;
+            }
+            let last = end.wrapping_sub(1);
+            let same =
+                end > begin && next[last] == next[place] && self.of_transition[last] == self.of_transition[place];
+            if same {
+                probability[last] += probability[place];
+            } else {
+                next[end] = next[place];
+                probability[end] = probability[place];
+                self.of_transition[end] = self.of_transition[place];
+                end += 1;
             }
         }
-        let (probability, rewards) = (&mut self.mdp.probability[begin..], &self.samples.of_transition[begin..]);
-        normalise(state as usize, action, probability)?;
+        self.kept = end;
+        if absorbing {
+            next[begin..end].fill(TERMINAL);
+        }
+        let (probability, rewards) = (&mut probability[begin..end], &self.of_transition[begin..end]);
+        normalise(run.state as usize, run.action, probability)?;
         let first_reward = rewards.first().copied().unwrap_or(0.0);
         let one_reward = rewards.iter().all(|&reward| reward == first_reward);
         self.rewards_are_certain &= one_reward;
@@ -69,44 +102,29 @@ impl<'a> Rows<'a> {
         } else {
             probability.iter().zip(rewards).map(|(p, r)| p * r).sum()
         };
-        let reward = mean + self.push_draws(state, action)?;
-        check_reward(state as usize, action, reward)?;
-        self.labels_are_indices &=
-            action as usize == self.mdp.reward.len() - *self.mdp.state_rows.last().unwrap_or(&0) as usize;
-        self.labels.push(action);
+        let reward = mean + self.push_draws(run)?;
+        check_reward(run.state as usize, run.action, reward)?;
         self.mdp.reward.push(reward);
-        self.mdp.row_starts.push(self.mdp.next.len() as u32);
+        self.mdp.row_starts.push(end as u32);
         Ok(())
     }
 
     /// Stores p(r | s, a) of a row and returns its mean.
-    fn push_draws(&mut self, state: u32, action: u32) -> Result<f64, MdpError> {
-        let begin = self.samples.reward.len();
+    fn push_draws(&mut self, run: &Run) -> Result<f64, MdpError> {
+        let is_of_row = |draw: &&Draw| (draw.state, draw.action) == (run.state, run.action);
         let of_row;
-        let count = self
-            .draws
-            .iter()
-            .take_while(|draw| (draw.state, draw.action) == (state, action))
-            .count();
-        (of_row, self.draws) = self.draws.split_at(count);
-        self.samples.reward.extend(of_row.iter().map(|draw| draw.reward));
-        self.samples
-            .probability
-            .extend(of_row.iter().map(|draw| draw.probability));
-        self.samples.starts.push(self.samples.reward.len() as u32);
-        let probability = &mut self.samples.probability[begin..];
+        (of_row, self.draws) = self.draws.split_at(self.draws.iter().take_while(is_of_row).count());
+        let samples = &mut self.samples;
+        let begin = samples.reward.len();
+        samples.reward.extend(of_row.iter().map(|draw| draw.reward));
+        samples.probability.extend(of_row.iter().map(|draw| draw.probability));
+        samples.starts.push(samples.reward.len() as u32);
+        let probability = &mut samples.probability[begin..];
         if !of_row.is_empty() {
-            normalise(state as usize, action, probability)?;
+            normalise(run.state as usize, run.action, probability)?;
         }
-        Ok(probability
-            .iter()
-            .zip(&self.samples.reward[begin..])
-            .map(|(p, r)| p * r)
-            .sum())
-    }
-
-    pub(super) fn end_state(&mut self) {
-        self.mdp.state_rows.push(self.mdp.reward.len() as u32);
+        let outcomes = probability.iter().zip(&samples.reward[begin..]);
+        Ok(outcomes.map(|(p, r)| p * r).sum())
     }
 
     pub(super) fn finish(self) -> Result<Mdp, MdpError> {
@@ -116,10 +134,20 @@ impl<'a> Rows<'a> {
                 action: draw.action,
             });
         }
-        Ok(Mdp {
-            labels: (!self.labels_are_indices).then_some(self.labels),
-            samples: (!self.rewards_are_certain).then_some(self.samples),
-            ..self.mdp
-        })
+        let Self {
+            mut mdp,
+            mut of_transition,
+            samples,
+            ..
+        } = self;
+        mdp.next.truncate(self.kept);
+        mdp.probability.truncate(self.kept);
+        of_transition.truncate(self.kept);
+        mdp.labels = (!self.labels_are_indices).then(|| self.runs.iter().map(|run| run.action).collect());
+        mdp.samples = (!self.rewards_are_certain).then_some(RewardSamples {
+            of_transition,
+            ..samples
+        });
+        Ok(mdp)
     }
 }

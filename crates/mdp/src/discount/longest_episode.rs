@@ -37,7 +37,7 @@ pub fn longest_episode(model: &impl Model) -> Result<f64, MdpError> {
         }
         let policy = Policy::deterministic(model, lingering)?;
         let residual;
-        (steps, residual) = expected_steps(&Chain::new(model, &policy)?);
+        (steps, residual) = expected_steps(&Chain::new(model, &policy)?, 1.0);
         if residual.norm() > 1.0 - CLOSE_ENOUGH {
             break;
         }
@@ -53,7 +53,7 @@ pub fn longest_episode(model: &impl Model) -> Result<f64, MdpError> {
 /// As [`longest_episode`], and [`MdpError::Policy`] where the policy is not one of the model.
 pub fn longest_episode_under(model: &impl Model, policy: &Policy) -> Result<f64, MdpError> {
     policy.check_fits(model)?;
-    finite(horizon::longest_episode(&Chain::new(model, policy)?))
+    finite(horizon::longest_episode(&Chain::new(model, policy)?, 1.0))
 }
 
 fn finite(bound: f64) -> Result<f64, MdpError> {

@@ -53,9 +53,14 @@ impl Policy {
 }
 
 fn format_error(path: &Path, error: &serde_json::Error) -> MdpError {
+    let empty = error.is_eof() && (error.line(), error.column()) == (1, 0);
     MdpError::Format {
         path: path.to_owned(),
-        detail: error.to_string(),
+        detail: if empty {
+            "the file is empty".to_owned()
+        } else {
+            error.to_string()
+        },
     }
 }
 
@@ -251,7 +256,8 @@ mod tests {
     #[test]
     fn errors_name_file_state_value_and_expectation() {
         for (json, expected) in [
-            ("", "EOF while parsing a value"),
+            ("", "the file is empty"),
+            ("[", "EOF while parsing a list"),
             ("3", "expected a list with one entry a state"),
             ("{}", r#"the object has no key "policy""#),
             (

@@ -29,6 +29,17 @@ fn dot_block(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + rest
 }
 
+/// The Euclidean norm, also where its square overflows or vanishes.
+pub(crate) fn norm(a: &[f64]) -> f64 {
+    let square = dot(a, a);
+    let scale = largest(a);
+    if square.is_normal() || scale == 0.0 {
+        return square.sqrt();
+    }
+    let scaled: Vec<f64> = a.iter().map(|entry| entry / scale).collect();
+    scale * dot(&scaled, &scaled).sqrt()
+}
+
 /// y_i = f(y_i, a_i, b_i).
 pub(crate) fn combine(y: &mut [f64], a: &[f64], b: &[f64], f: impl Fn(f64, f64, f64) -> f64 + Sync) {
     let block = |((y, a), b): ((&mut [f64], &[f64]), &[f64])| {
@@ -53,6 +64,15 @@ pub(crate) fn largest(values: &[f64]) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn norms_neither_overflow_nor_vanish() {
+        for scale in [1.0, 1e300, 1e-300] {
+            let found = norm(&[3.0 * scale, 0.0, -4.0 * scale]) / scale;
+            assert!((found - 5.0).abs() <= 1e-14, "{found}");
+        }
+        assert!(norm(&[0.0; 3]) == 0.0 && norm(&[f64::INFINITY, 1.0]).is_nan());
+    }
 
     #[test]
     fn sums_and_combinations_span_blocks() {

@@ -7,7 +7,10 @@ use faer::{Conj, MatMut};
 use super::chain::{Monitor, System};
 use crate::error::MdpError;
 
-/// Solves and, should the monitor ask for more, refines: what remains is solved for in its turn.
+/// Refinements without gain after which there is no more to be had.
+const PATIENCE: usize = 3;
+
+/// Solves and, should the monitor ask for more, refines: what remains is solved for in its turn, as long as it helps.
 ///
 /// # Errors
 /// [`MdpError::Factorisation`] where the factors do not fit in memory.
@@ -18,15 +21,23 @@ pub(crate) fn solve(system: &System<'_>, values: &mut [f64], monitor: Monitor<'_
         .map_err(MdpError::Factorisation)?;
     let mut correction = vec![0.0; states];
     system.residual(values, &mut correction);
-    for iteration in 1.. {
+    let (mut smallest, mut since) = (f64::INFINITY, 0);
+    let mut iteration = 0;
+    while since < PATIENCE {
         let column = MatMut::from_column_major_slice_mut(&mut correction, states, 1);
         lu.solve_in_place_with_conj(Conj::No, column);
         values
             .iter_mut()
             .zip(&correction)
             .for_each(|(value, correction)| *value += correction);
-        if monitor(iteration, system.residual(values, &mut correction))? {
+        let residual = system.residual(values, &mut correction);
+        iteration += 1;
+        if monitor(iteration, residual)? {
             break;
+        }
+        since += 1;
+        if residual.norm() < smallest {
+            (smallest, since) = (residual.norm(), 0);
         }
     }
     Ok(())

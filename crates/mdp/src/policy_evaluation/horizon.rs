@@ -22,17 +22,24 @@ impl Horizon {
         if discount >= 1.0 {
             return Self {
                 shortest: 1.0,
-                longest: longest_episode(chain),
+                longest: longest_episode(chain, discount),
             };
         }
         let (least, most) = chain.row_sums();
         // The last bits are for the rounding of these quotients.
         let longest = (1.0 + 4.0 * f64::EPSILON) / (1.0 - discount * most);
+        let shortest = (1.0 - 4.0 * f64::EPSILON) / (1.0 - discount * least);
+        // Where discount is within rounding of 1, row sums give no bounds.
         Self {
-            shortest: (1.0 - 4.0 * f64::EPSILON) / (1.0 - discount * least),
-            // Where discount is within rounding of 1, no bound can be given.
+            shortest: if shortest > 0.0 { shortest } else { 1.0 },
             longest: if longest > 0.0 { longest } else { f64::INFINITY },
         }
+    }
+
+    /// Takes into account that episodes end, which row sums do not where they end from a few states only. It takes about
+    /// as long as to evaluate the policy.
+    pub(super) fn tighten(&mut self, chain: &Chain, discount: f64) {
+        self.longest = self.longest.min(longest_episode(chain, discount));
     }
 
     /// The upper bound: the factor from ||T v - v|| to a bound on ||v_pi - v||.
@@ -48,12 +55,13 @@ impl Horizon {
     }
 }
 
-/// An upper bound on the expected number of steps to the end, from any state; infinite where none was found.
+/// An upper bound on the expected discounted number of steps to the end, from any state; infinite where none was found.
 ///
-/// The steps w solve w = 1 + P w. Any w >= 0 with w >= c + P w, c > 0, gives the bound max w / c: w / c is then at
-/// least 1 + P (w / c), and so at least every partial sum of the P^k 1. So w is computed roughly, and c is measured.
-pub(crate) fn longest_episode(chain: &Chain) -> f64 {
-    let (steps, residual) = expected_steps(chain);
+/// The steps w solve w = 1 + gamma P w. Any w >= 0 with w >= c + gamma P w, c > 0, gives the bound max w / c: w / c is then
+/// at least 1 + gamma P (w / c), and so at least every partial sum of the (gamma P)^k 1. So w is computed roughly, and c is
+/// measured.
+pub(crate) fn longest_episode(chain: &Chain, discount: f64) -> f64 {
+    let (steps, residual) = expected_steps(chain, discount);
     let longest_row = chain.starts.windows(2).map(|bounds| bounds[1] - bounds[0]).max();
     let terms = longest_row.unwrap_or(0) as usize;
     bound_from(&steps, 1.0 - residual.high, terms)
@@ -71,15 +79,15 @@ pub(crate) fn bound_from(steps: &[f64], slack: f64, terms: usize) -> f64 {
     }
 }
 
-/// The solution of w = 1 + P w to a residual of a thousandth where that is possible, and the residual it has.
-pub(crate) fn expected_steps(chain: &Chain) -> (Vec<f64>, Residual) {
+/// The solution of w = 1 + gamma P w to a residual of a thousandth where that is possible, and the residual it has.
+pub(crate) fn expected_steps(chain: &Chain, discount: f64) -> (Vec<f64>, Residual) {
     const RESIDUAL: f64 = 1e-3;
     const MAX_ITERATIONS: usize = 10_000;
     let (chain, order) = chain.in_sweep_order();
     let ones = vec![1.0; chain.states()];
     let system = System {
         chain: &chain,
-        discount: 1.0,
+        discount,
         right: &ones,
     };
     let mut steps = vec![0.0; chain.states()];
@@ -119,9 +127,23 @@ mod tests {
     #[test]
     fn the_longest_episode_is_bounded_closely_from_above() {
         for states in [1, 10, 2 * SMALL] {
-            let bound = longest_episode(&corridor(states));
+            let bound = longest_episode(&corridor(states), 1.0);
             let exact = 2.0 * states as f64;
             assert!(bound >= exact && bound <= 1.01 * exact, "{bound} for {exact}");
+        }
+    }
+
+    #[test]
+    fn with_hardly_a_discount_the_end_bounds_the_steps() {
+        for states in [10, 2 * SMALL] {
+            for discount in [0.999_999, 1.0 - f64::EPSILON / 2.0] {
+                let corridor = corridor(states);
+                let mut horizon = Horizon::new(&corridor, discount);
+                assert!(horizon.longest() > 0.9e6);
+                horizon.tighten(&corridor, discount);
+                let without_discount = 2.0 * states as f64;
+                assert!((0.99 * without_discount..=1.01 * without_discount).contains(&horizon.longest()));
+            }
         }
     }
 
@@ -132,7 +154,7 @@ mod tests {
         builder.transition(1, 0, Next::State(0), 1.0, 1.0);
         let model = builder.build().unwrap();
         let chain = Chain::new(&model, &Policy::uniform(&model)).unwrap();
-        assert!(longest_episode(&chain).is_infinite());
+        assert!(longest_episode(&chain, 1.0).is_infinite());
     }
 
     #[test]

@@ -13,7 +13,8 @@
 //! - in closed form, v = (I - gamma P_pi)^-1 r_pi, by a sparse LU factorisation;
 //! - by iteration, v_{k+1} = r_pi + gamma P_pi v_k (Jacobi), whose error shrinks at least by gamma a sweep;
 //! - by Gauss-Seidel, the same in place, states in an order that follows the policy;
-//! - by BiCGSTAB, a Krylov method, preconditioned by an incomplete factorisation in that order.
+//! - by BiCGSTAB, a Krylov method, preconditioned by an incomplete factorisation in that order; GMRES stands in where its
+//!   short recurrences fail.
 //!
 //! Whatever the method, the answer is checked in the end against the Bellman equation itself, and carries its residual
 //! and a guaranteed bound on its error. [`monte_carlo()`] estimates the same values from the definition of the return.
@@ -23,6 +24,7 @@ mod blocks;
 pub(crate) mod chain;
 mod closed_form;
 mod gauss_seidel;
+mod gmres;
 pub(crate) mod horizon;
 mod incomplete_lu;
 mod iterative;
@@ -102,6 +104,7 @@ pub struct Evaluation {
 /// - [`MdpError::EndlessPolicy`], [`MdpError::UnboundedEpisode`]: the discount is 1 and the policy does not end, or
 ///   takes so long that no bound can be given.
 /// - [`MdpError::NotConverged`]: `max_iterations` came first.
+/// - [`MdpError::Stalled`]: the method gets no closer, short of the tolerance.
 /// - [`MdpError::BelowRounding`]: the tolerance cannot be guaranteed in 64-bit arithmetic.
 /// - [`MdpError::Factorisation`], [`MdpError::TooLarge`]: the problem is too large for the method.
 /// - [`MdpError::Interrupted`]: `on_iteration` said so.

@@ -15,6 +15,15 @@ const UNIT_ROUNDOFF: f64 = f64::EPSILON / 2.0;
 /// rounded, and the model, by which the answer is certified, may differ.
 const MARGIN: f64 = 0.9;
 
+/// Rounding that takes so little of the tolerance is of no concern.
+const NO_ROUNDING: f64 = 0.1;
+
+/// A bound of which rounding is this much, and that no longer shrinks, is as good as rounding lets it be.
+const SHARE_OF_ROUNDING: f64 = 0.2;
+
+/// Residuals without a smaller one among them after which a method that stands at rounding is stuck.
+const PATIENCE: usize = 64;
+
 /// Watches a method from residual to residual, and certifies its answer.
 pub(crate) struct Progress<'a> {
     method: EvaluationMethod,
@@ -24,6 +33,8 @@ pub(crate) struct Progress<'a> {
     rounding: Rounding,
     can_end: bool,
     on_iteration: OnIteration<'a>,
+    /// The smallest truncation so far, and how many residuals ago it was.
+    smallest: (f64, usize),
     pub(crate) iterations: usize,
     pub(crate) history: Vec<(usize, f64)>,
 }
@@ -40,7 +51,13 @@ impl<'a> Progress<'a> {
         options: &'a EvaluationOptions,
         on_iteration: OnIteration<'a>,
     ) -> Result<Self, MdpError> {
-        let horizon = Horizon::new(chain, discount);
+        let mut horizon = Horizon::new(chain, discount);
+        let rounding = Rounding::new(model, policy);
+        // With gamma near 1 the sum of its powers is long, and values may be far from as large as it allows.
+        let most_rounding = rounding.of(rounding.rewards * horizon.longest()) * horizon.longest();
+        if discount < 1.0 && chain.can_end && most_rounding > NO_ROUNDING * options.tolerance {
+            horizon.tighten(chain, discount);
+        }
         if horizon.longest().is_infinite() {
             return Err(if discount >= 1.0 {
                 MdpError::UnboundedEpisode
@@ -57,9 +74,10 @@ impl<'a> Progress<'a> {
             options,
             discount,
             horizon,
-            rounding: Rounding::new(model, policy),
+            rounding,
             can_end: chain.can_end,
             on_iteration,
+            smallest: (f64::INFINITY, 0),
             iterations: 0,
             history: Vec::new(),
         })
@@ -87,11 +105,13 @@ impl<'a> Progress<'a> {
             Err(MdpError::Interrupted(iteration))
         } else if bound <= MARGIN * self.options.tolerance {
             Ok(true)
-        } else if truncation <= 0.5 * rounding {
-            Err(MdpError::BelowRounding {
-                tolerance: self.options.tolerance,
-                rounding,
-            })
+        } else if self.is_rounding(truncation, rounding) {
+            // Within the margin of the tolerance, the model decides.
+            if bound <= self.options.tolerance {
+                Ok(true)
+            } else {
+                Err(self.below_rounding(bound))
+            }
         } else if iteration >= self.options.max_iterations || residual.norm().is_infinite() {
             // From an overflow no method recovers.
             Err(self.not_converged(bound))
@@ -123,8 +143,36 @@ impl<'a> Progress<'a> {
         let bound = high.max(-low);
         if bound <= self.options.tolerance {
             Ok((residual.norm(), bound))
+        } else if self.rounding.of(residual.scale) * self.horizon.longest() >= SHARE_OF_ROUNDING * bound {
+            Err(self.below_rounding(bound))
+        } else if self.iterations < self.options.max_iterations && bound.is_finite() {
+            Err(MdpError::Stalled {
+                method: self.method.name(),
+                iterations: self.iterations,
+                bound,
+                tolerance: self.options.tolerance,
+            })
         } else {
             Err(self.not_converged(bound))
+        }
+    }
+
+    /// Whether what keeps the bound from the tolerance is rounding: sweeping on would change nothing, or nearly so.
+    fn is_rounding(&mut self, truncation: f64, rounding: f64) -> bool {
+        if truncation < self.smallest.0 {
+            self.smallest = (truncation, 0);
+        } else {
+            self.smallest.1 += 1;
+        }
+        let stuck = self.smallest.1 >= PATIENCE && truncation * SHARE_OF_ROUNDING <= rounding;
+        let hopeless = rounding > self.options.tolerance && truncation <= 2.0 * rounding;
+        stuck || hopeless || truncation <= 0.5 * rounding
+    }
+
+    fn below_rounding(&self, rounding: f64) -> MdpError {
+        MdpError::BelowRounding {
+            tolerance: self.options.tolerance,
+            rounding,
         }
     }
 

@@ -95,7 +95,7 @@ impl Rewards {
         }
         match (matrix.rows(), columns) {
             (r, c) if (r, c) == (states, actions) => Ok(Self::OfRow(matrix.dense())),
-            (r, c) if (r, c) == (rows, states) => Ok(Self::OfTransition(transitions.look_up(&matrix))),
+            (r, c) if (r, c) == (rows, states) => Ok(Self::OfTransition(transitions.look_up(matrix))),
             (r, c) => Err(archive.fault(format!(
                 "the matrix has shape ({r}, {c}); expected ({states}, {actions}) for r(s, a) or ({rows}, {states}) for \
                  r(s, a, s')"
@@ -104,62 +104,73 @@ impl Rewards {
     }
 }
 
-/// Checks every row and moves the arrays into a model, without a second copy of them.
+/// Checks every row and makes a model of the arrays, in place: two copies of them would be the peak of memory.
 fn assemble(matrix: Csr, rewards: Rewards) -> Result<Mdp, MdpError> {
-    let (states, rows) = (matrix.columns, matrix.rows());
+    let (states, actions) = (matrix.columns, matrix.rows() / matrix.columns);
+    let (mut reward, of_transition) = match rewards {
+        Rewards::OfRow(reward) => (reward, None),
+        Rewards::OfTransition(reward) => (vec![0.0; matrix.rows()], Some(reward)),
+    };
     let mut mdp = Mdp {
         state_rows: Vec::with_capacity(states + 1),
-        row_starts: Vec::with_capacity(rows + 1),
-        reward: Vec::with_capacity(rows),
+        labels: labels(&matrix, actions),
+        row_starts: matrix.starts,
         next: matrix.indices,
         probability: matrix.data,
         ..Mdp::default()
     };
     mdp.state_rows.push(0);
-    mdp.row_starts.push(0);
-    let mut labels = Vec::new();
-    let mut labels_are_indices = true;
-    let mut bounds = matrix.starts.windows(2).zip(0..);
+    // Rows without entries are dropped, and those kept move up.
+    let mut kept = 0;
     for state in 0..states {
-        let first_row = mdp.reward.len();
-        for (action, (bounds, row)) in (0..).zip(bounds.by_ref().take(rows / states)) {
-            let range = bounds[0] as usize..bounds[1] as usize;
+        let first = kept;
+        for (action, row) in (0..).zip(state * actions..(state + 1) * actions) {
+            let range = mdp.row_starts[row] as usize..mdp.row_starts[row + 1] as usize;
             if range.is_empty() {
                 continue;
             }
             let (next, probability) = (&mdp.next[range.clone()], &mut mdp.probability[range.clone()]);
             check_row(state, action, next, probability, states)?;
-            let reward = match &rewards {
-                Rewards::OfRow(reward) => reward[row],
-                Rewards::OfTransition(reward) => probability.iter().zip(&reward[range]).map(|(p, r)| p * r).sum(),
+            reward[kept] = match &of_transition {
+                None => reward[row],
+                Some(reward) => probability.iter().zip(&reward[range]).map(|(p, r)| p * r).sum(),
             };
-            check_reward(state, action, reward)?;
-            labels_are_indices &= action as usize == mdp.reward.len() - first_row;
-            labels.push(action);
-            mdp.reward.push(reward);
-            mdp.row_starts.push(bounds[1]);
+            check_reward(state, action, reward[kept])?;
+            kept += 1;
+            mdp.row_starts[kept] = mdp.row_starts[row + 1];
         }
-        if mdp.reward.len() == first_row {
+        if kept == first {
             return Err(MdpError::NoActions { state });
         }
         // As in `MdpBuilder::build`: a state that can only stay, for nothing, is terminal in all but name.
-        let transitions = mdp.row_starts[first_row] as usize..mdp.row_starts[mdp.reward.len()] as usize;
+        let transitions = mdp.row_starts[first] as usize..mdp.row_starts[kept] as usize;
         let successors = &mut mdp.next[transitions];
         let stays = successors.iter().all(|&next| next as usize == state);
-        if stays && mdp.reward[first_row..].iter().all(|&reward| reward == 0.0) {
+        if stays && reward[first..kept].iter().all(|&reward| reward == 0.0) {
             successors.fill(TERMINAL);
         }
-        mdp.state_rows.push(mdp.reward.len() as u32);
+        mdp.state_rows.push(kept as u32);
     }
-    mdp.labels = (!labels_are_indices).then_some(labels);
-    if let Rewards::OfTransition(of_transition) = rewards {
-        mdp.samples = Some(RewardSamples {
-            of_transition,
-            starts: vec![0; mdp.reward.len() + 1],
-            ..RewardSamples::default()
-        });
-    }
+    mdp.row_starts.truncate(kept + 1);
+    reward.truncate(kept);
+    mdp.reward = reward;
+    mdp.samples = of_transition.map(|of_transition| RewardSamples {
+        of_transition,
+        starts: vec![0; kept + 1],
+        ..RewardSamples::default()
+    });
     Ok(mdp)
+}
+
+/// The action of each row that has entries, where they are not simply 0, 1, 2, ... in every state.
+fn labels(matrix: &Csr, actions: usize) -> Option<Vec<u32>> {
+    let has_entries = |row: &usize| !matrix.row(*row).is_empty();
+    // A gap is a row with entries after one without, of the same state.
+    let gap = |row: usize| !row.is_multiple_of(actions) && has_entries(&row) && !has_entries(&(row - 1));
+    let rows = 0..matrix.rows();
+    rows.clone()
+        .any(gap)
+        .then(|| rows.filter(has_entries).map(|row| (row % actions) as u32).collect())
 }
 
 /// Checks p(. | s, a) and scales it so that it sums to one exactly.

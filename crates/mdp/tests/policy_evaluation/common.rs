@@ -1,7 +1,7 @@
 //! What the tests of policy evaluation share.
 
 use etude_mdp::policy_evaluation::{Evaluation, EvaluationMethod, EvaluationOptions, evaluate};
-use etude_mdp::{Mdp, MdpBuilder, Model, Next, Policy, silent};
+use etude_mdp::{GridWorld, GridWorldSpec, Mdp, MdpBuilder, Model, Next, Policy, silent};
 
 /// A method and a tolerance.
 pub(crate) fn options(method: EvaluationMethod, tolerance: f64) -> EvaluationOptions {
@@ -44,4 +44,18 @@ pub(crate) fn walk(states: usize) -> Mdp {
         builder.transition(state, 0, right, 0.5, -1.0);
     }
     builder.build().unwrap()
+}
+
+/// The book's grid worlds: `x` earns -1 and `T` earns 1 to enter or stay in, and moves off the grid bounce and earn -1.
+pub(crate) fn grid(map: &[&str]) -> GridWorld {
+    GridWorld::new(&GridWorldSpec {
+        map: map.iter().map(ToString::to_string).collect(),
+        ..GridWorldSpec::default()
+    })
+    .unwrap()
+}
+
+/// The grid of five by five cells.
+pub(crate) fn book() -> GridWorld {
+    grid(&[".....", ".xx..", "..x..", ".xTx.", ".x..."])
 }

@@ -1,13 +1,12 @@
 //! Policy evaluation on random models, against a dense solution and against itself, and on hard chains.
 
-mod common;
-
-use common::{by_every_method, distance, options, walk};
 use etude_mdp::policy_evaluation::{Evaluation, EvaluationMethod, MonteCarloOptions, evaluate, monte_carlo};
 use etude_mdp::{Mdp, MdpBuilder, Model, Next, Policy, SimulationOptions, silent, simulate};
 use proptest::prelude::*;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+
+use crate::common::{by_every_method, distance, options, walk};
 
 /// A model with up to 4 actions and 4 successors, and rewards of size up to 1; each transition ends the episode with
 /// probability `ends`.
