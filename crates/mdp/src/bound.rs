@@ -94,17 +94,49 @@ impl ErrorBound {
 
     /// What rounding may add to the error, however small the residual.
     pub(crate) fn rounding(&self, residual: Residual) -> f64 {
-        self.backup_rounding * residual.scale * self.horizon
+        self.residual_rounding(residual) * self.horizon
+    }
+
+    /// By how much a residual may be off through rounding.
+    pub(crate) fn residual_rounding(&self, residual: Residual) -> f64 {
+        self.backup_rounding * residual.scale
+    }
+
+    /// What rounding adds at least, whatever values come next: v* is no smaller than v less its error.
+    pub(crate) fn unavoidable_rounding(&self, residual: Residual) -> f64 {
+        let (low, high) = self.interval(residual);
+        let scale = residual.scale - low.abs().max(high.abs()) - residual.sup();
+        self.rounding(Residual {
+            scale: scale.max(0.0),
+            ..residual
+        })
+    }
+
+    /// Whether a residual is no greater than its own rounding, where what all states share does not count if nothing ends.
+    pub(crate) fn is_rounding(&self, residual: Residual) -> bool {
+        let size = if self.has_terminal || self.discount >= 1.0 {
+            residual.sup()
+        } else {
+            residual.high - residual.low
+        };
+        size <= self.residual_rounding(residual)
     }
 
     /// The constant to add to w that centres the interval, and the bound on |v* - w| after that. The constant is zero
     /// where the episode can end: there the values are anchored.
     pub(crate) fn centred(&self, residual: Residual) -> (f64, f64) {
         let (low, high) = self.interval(residual);
-        if self.has_terminal {
-            (0.0, low.abs().max(high.abs()) + self.rounding(residual))
+        let (shift, bound) = if self.has_terminal {
+            (0.0, low.abs().max(high.abs()))
         } else {
-            (f64::midpoint(low, high), (high - low) / 2.0 + self.rounding(residual))
+            (f64::midpoint(low, high), (high - low) / 2.0)
+        };
+        let bound = bound + self.rounding(residual);
+        // Where numbers overflow nothing is known.
+        if shift.is_finite() && bound.is_finite() {
+            (shift, bound)
+        } else {
+            (0.0, f64::INFINITY)
         }
     }
 

@@ -18,19 +18,22 @@ pub(crate) fn jacobi<M: Model>(
     backed_up: &mut [f64],
     greedy: &mut [u32],
 ) -> Residual {
+    let block = |first: usize, backed_up: &mut [f64], greedy: &mut [u32]| {
+        model.backup_block(first, discount, values, backed_up, greedy);
+        let mut residual = Residual::NONE;
+        for (before, after) in values[first..].iter().zip(&*backed_up) {
+            residual.join_state(*before, *after);
+        }
+        residual
+    };
+    if values.len() <= BLOCK {
+        return block(0, backed_up, greedy);
+    }
     backed_up
         .par_chunks_mut(BLOCK)
         .zip(greedy.par_chunks_mut(BLOCK))
         .enumerate()
-        .map(|(block, (backed_up, greedy))| {
-            let first = block * BLOCK;
-            model.backup_block(first, discount, values, backed_up, greedy);
-            let mut residual = Residual::NONE;
-            for (before, after) in values[first..].iter().zip(&*backed_up) {
-                residual.join_state(*before, *after);
-            }
-            residual
-        })
+        .map(|(index, (backed_up, greedy))| block(index * BLOCK, backed_up, greedy))
         .reduce(|| Residual::NONE, Residual::join)
 }
 
@@ -88,23 +91,27 @@ pub(crate) fn gauss_seidel<M: Model>(
         tasks.push((part.start, own_values, own_greedy));
         (values, greedy) = (rest, rest_greedy);
     }
+    let sweep_part = |(first, values, greedy): (usize, &mut [f64], &mut [u32])| {
+        let (mut greatest, mut switched) = (0.0_f64, 0);
+        for step in 0..values.len() {
+            let offset = if direction == Direction::Forward {
+                step
+            } else {
+                values.len() - 1 - step
+            };
+            let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
+            greatest = greatest.max((value - values[offset]).abs());
+            switched += usize::from(greedy[offset] != action);
+            (values[offset], greedy[offset]) = (value, action);
+        }
+        (greatest, switched)
+    };
+    if tasks.len() == 1 {
+        return tasks.pop().map(sweep_part).unwrap_or_default();
+    }
     tasks
         .into_par_iter()
-        .map(|(first, values, greedy)| {
-            let (mut greatest, mut switched) = (0.0_f64, 0);
-            for step in 0..values.len() {
-                let offset = if direction == Direction::Forward {
-                    step
-                } else {
-                    values.len() - 1 - step
-                };
-                let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
-                greatest = greatest.max((value - values[offset]).abs());
-                switched += usize::from(greedy[offset] != action);
-                (values[offset], greedy[offset]) = (value, action);
-            }
-            (greatest, switched)
-        })
+        .map(sweep_part)
         .reduce(|| (0.0, 0), |a, b| (a.0.max(b.0), a.1 + b.1))
 }
 

@@ -11,6 +11,10 @@
 //! - *Slow*: news has far to go. Gauss-Seidel sweeps of T in alternating directions carry it, BiCGSTAB finds d, and
 //!   only over the states that still move ([`super::awake`]).
 //!
+//! Neither converges for certain: a correction in 32 bits may do harm, and policies may follow one another in circles.
+//! Where the residual does not halve for a while, sweeps of value iteration take over for as long again, and twice as long
+//! each time; those do converge.
+//!
 //! When the residual is small, one Jacobi sweep gives the guaranteed bound and the answer. It alone decides the
 //! answer's accuracy: the corrections are in 32 bits and stop early.
 
@@ -53,6 +57,9 @@ const MAX_STEPS: usize = 20;
 /// A block of states sleeps while it moves by less than this fraction of the residual aimed at.
 const ASLEEP: f64 = 0.1;
 
+/// Iterations in which the residual has to halve.
+const PATIENCE: usize = 12;
+
 /// States of one partial sum; partial sums are added in order.
 const BLOCK: usize = 8192;
 
@@ -64,10 +71,18 @@ struct State {
 }
 
 pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
+    let start = initial_value(model, progress.discount);
+    match solve_from(model, start, progress) {
+        // Where the start is far greater than the values in the end, it costs digits that those would have had.
+        Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, progress),
+        result => result,
+    }
+}
+
+fn solve_from<M: Model>(model: &M, start: f64, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
     let states = model.states();
-    let values = initial_values(model, progress.discount);
     let mut state = State {
-        values,
+        values: vec![start; states],
         backed_up: vec![0.0; states],
         greedy: vec![0; states],
     };
@@ -93,9 +108,13 @@ fn fast<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
     let mut workspace = Workspace::default();
     let mut system: Option<PolicySystem> = None;
     let mut policy: Vec<u32> = Vec::new();
+    let mut patience = Patience::new();
     loop {
         let residual = state.sweep(model, progress);
         if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
+            return Ok(state.finish(residual, bound));
+        }
+        if let Some((residual, bound)) = state.iterate(model, patience.ends(residual.sup()), progress)? {
             return Ok(state.finish(residual, bound));
         }
         // T v - v, which the sweep has computed, is T_pi v - v for the greedy policy: only its chain may be new.
@@ -126,6 +145,7 @@ fn slow<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
     let mut system = None;
     let mut direction = Direction::Backward;
     let (mut max_steps, mut steps, mut before) = (MAX_STEPS, 0, f64::INFINITY);
+    let mut patience = Patience::new();
     loop {
         let State {
             values,
@@ -143,13 +163,22 @@ fn slow<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
         }
         awake.renumber();
         let (now, residual) = PolicySystem::new(model, discount, greedy, values, &awake, system.take());
-        if residual.sup().min(residual.high - residual.low) <= 10.0 * target || awake.count() == 0 {
+        let small = residual.sup().min(residual.high - residual.low) <= 10.0 * target;
+        if small || progress.is_rounding(residual) || awake.count() == 0 {
             let residual = state.sweep(model, progress);
             if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
                 return Ok(state.finish(residual, bound));
             }
         } else {
             progress.iterate(residual)?;
+        }
+        let sweeps = patience.ends(residual.sup());
+        if sweeps > 0 {
+            if let Some((residual, bound)) = state.iterate(model, sweeps, progress)? {
+                return Ok(state.finish(residual, bound));
+            }
+            system = Some(now);
+            continue;
         }
         if steps >= max_steps - 1 && residual.sup() > 0.5 * before {
             max_steps *= 2;
@@ -164,7 +193,55 @@ fn slow<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
     }
 }
 
+/// How long it is since the residual last halved.
+struct Patience {
+    best: f64,
+    since: usize,
+    sweeps: usize,
+}
+
+impl Patience {
+    fn new() -> Self {
+        Self {
+            best: f64::INFINITY,
+            since: 0,
+            sweeps: PATIENCE,
+        }
+    }
+
+    /// Notes the residual of an iteration. Returns how many sweeps of value iteration are due: none while it halves.
+    fn ends(&mut self, residual: f64) -> usize {
+        self.since += 1;
+        if residual <= 0.5 * self.best {
+            (self.best, self.since) = (residual, 0);
+        }
+        if self.since < PATIENCE {
+            return 0;
+        }
+        self.since = 0;
+        self.sweeps *= 2;
+        self.sweeps
+    }
+}
+
 impl State {
+    /// Value iteration: `sweeps` times v <- T v, or until the tolerance is guaranteed, with the residual and the bound.
+    fn iterate<M: Model>(
+        &mut self,
+        model: &M,
+        sweeps: usize,
+        progress: &mut Progress<'_>,
+    ) -> Result<Option<(Residual, f64)>, MdpError> {
+        for _ in 0..sweeps {
+            let residual = self.sweep(model, progress);
+            if let Some(bound) = progress.certify(residual, &mut self.backed_up)? {
+                return Ok(Some((residual, bound)));
+            }
+            std::mem::swap(&mut self.values, &mut self.backed_up);
+        }
+        Ok(None)
+    }
+
     /// T v and the policy greedy for v.
     fn sweep<M: Model>(&mut self, model: &M, progress: &mut Progress<'_>) -> Residual {
         progress.sweeps += 1;
@@ -200,21 +277,21 @@ impl State {
     }
 }
 
-/// The values that all states start from: those of earning the middle one of the best immediate rewards for ever. On a
-/// map where most cells earn the same, far from anything of interest they are the answer.
-fn initial_values<M: Model>(model: &M, discount: f64) -> Vec<f64> {
+/// The value that all states start from: that of earning the middle one of the best immediate rewards for ever. On a
+/// map where most cells earn the same, far from anything of interest it is the answer.
+fn initial_value<M: Model>(model: &M, discount: f64) -> f64 {
     let best_reward = |state| {
         (0..model.actions(state))
             .map(|a| model.reward(state, a))
             .reduce(f64::max)
     };
-    let mut values: Vec<f64> = (0..model.states()).filter_map(best_reward).collect();
-    let mut start = 0.0;
-    if !values.is_empty() && !model.has_terminal() {
-        let middle = values.len() / 2;
-        start = *values.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount);
+    if model.has_terminal() {
+        return 0.0;
     }
-    values.clear();
-    values.resize(model.states(), start);
-    values
+    let mut best: Vec<f64> = (0..model.states()).into_par_iter().filter_map(best_reward).collect();
+    if best.is_empty() {
+        return 0.0;
+    }
+    let middle = best.len() / 2;
+    *best.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount)
 }

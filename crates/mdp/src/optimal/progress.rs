@@ -51,6 +51,16 @@ impl<'a> Progress<'a> {
         self.bounds.residual_target(self.tolerance)
     }
 
+    /// Whether rounding alone may leave such a residual, so that iterating further gains nothing.
+    pub(super) fn is_rounding(&self, residual: Residual) -> bool {
+        self.bounds.is_rounding(residual)
+    }
+
+    /// A residual that rounding alone may leave.
+    pub(super) fn residual_rounding(&self, residual: Residual) -> f64 {
+        self.bounds.residual_rounding(residual)
+    }
+
     /// Counts an iteration whose residual does not speak for all states, or for another operator than T.
     pub(super) fn iterate(&mut self, residual: Residual) -> Result<(), MdpError> {
         self.count(residual, f64::INFINITY)
@@ -60,6 +70,15 @@ impl<'a> Progress<'a> {
     /// tolerance, moves `backed_up` to the middle of its bounds and returns the bound.
     pub(super) fn certify(&mut self, residual: Residual, backed_up: &mut [f64]) -> Result<Option<f64>, MdpError> {
         let (shift, bound) = self.bounds.centred(residual);
+        let tolerance = self.tolerance;
+        let mut rounding = self.bounds.unavoidable_rounding(residual);
+        // A residual no greater than its own rounding says all that it can.
+        if bound > tolerance && bound.is_finite() && self.is_rounding(residual) {
+            rounding = bound;
+        }
+        if rounding >= tolerance {
+            return Err(MdpError::BelowRounding { tolerance, rounding });
+        }
         self.count(residual, bound)?;
         if bound > self.tolerance {
             return Ok(None);
@@ -76,10 +95,6 @@ impl<'a> Progress<'a> {
         let tolerance = self.tolerance;
         self.iterations += 1;
         self.history.push(residual.sup());
-        let rounding = self.bounds.rounding(residual);
-        if rounding >= tolerance {
-            return Err(MdpError::BelowRounding { tolerance, rounding });
-        }
         let report = Iteration {
             index: self.iterations,
             residual: residual.sup(),

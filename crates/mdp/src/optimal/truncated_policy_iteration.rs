@@ -31,20 +31,22 @@ pub(super) fn solve<M: Model>(model: &M, sweeps: usize, progress: &mut Progress<
         }
         std::mem::swap(&mut values, &mut backed_up);
         for _ in 1..sweeps {
-            backed_up
-                .par_chunks_mut(BLOCK)
-                .enumerate()
-                .for_each(|(block, backed_up)| {
-                    for (state, value) in (block * BLOCK..).zip(backed_up) {
-                        let action = greedy[state] as usize;
-                        let terminal = action >= model.actions(state);
-                        *value = if terminal {
-                            0.0
-                        } else {
-                            model.action_value(state, action, discount, &values)
-                        };
-                    }
-                });
+            let block = |(index, backed_up): (usize, &mut [f64])| {
+                for (state, value) in (index * BLOCK..).zip(backed_up) {
+                    let action = greedy[state] as usize;
+                    let terminal = action >= model.actions(state);
+                    *value = if terminal {
+                        0.0
+                    } else {
+                        model.action_value(state, action, discount, &values)
+                    };
+                }
+            };
+            if values.len() <= BLOCK {
+                block((0, &mut backed_up));
+            } else {
+                backed_up.par_chunks_mut(BLOCK).enumerate().for_each(block);
+            }
             progress.sweeps += 1;
             std::mem::swap(&mut values, &mut backed_up);
         }

@@ -43,12 +43,15 @@ pub(super) fn gauss_seidel<M: Model>(model: &M, progress: &mut Progress<'_>) -> 
         progress.sweeps += 1;
         if change > target {
             let scale = values.iter().fold(0.0, |scale: f64, value| scale.max(value.abs()));
-            progress.iterate(Residual {
+            let residual = Residual {
                 low: -change,
                 high: change,
                 scale,
-            })?;
-            continue;
+            };
+            if !progress.is_rounding(residual) {
+                progress.iterate(residual)?;
+                continue;
+            }
         }
         let residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut greedy);
         progress.sweeps += 1;

@@ -1,4 +1,3 @@
-#![allow(dead_code, reason = "helpers of tests still to come")]
 //! What these tests share: every method at once, a dense reference solution, and the fixtures.
 
 use std::fs;

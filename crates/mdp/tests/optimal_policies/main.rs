@@ -4,5 +4,7 @@
 mod book;
 mod common;
 mod gymnasium;
+mod properties;
 mod published;
+mod requests;
 mod threads;
