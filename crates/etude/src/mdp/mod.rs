@@ -230,7 +230,7 @@ impl Verb {
 /// A solver's error as the user reads it: a run that could not finish failed, everything else is bad input.
 pub(crate) fn reject(error: &MdpError) -> CommandError {
     match error {
-        MdpError::NotConverged { .. } | MdpError::Factorisation(_) => {
+        MdpError::NotConverged { .. } | MdpError::Stalled { .. } | MdpError::Factorisation(_) => {
             CommandError::failed_run("the solver did not finish").caused_by(error)
         }
         MdpError::Interrupted(_) => CommandError::failed_run("stopped on request").caused_by(error),
