@@ -20,11 +20,7 @@ pub(crate) fn jacobi<M: Model>(
 ) -> Residual {
     let block = |first: usize, backed_up: &mut [f64], greedy: &mut [u32]| {
         model.backup_block(first, discount, values, backed_up, greedy);
-        let mut residual = Residual::NONE;
-        for (before, after) in values[first..].iter().zip(&*backed_up) {
-            residual.join_state(*before, *after);
-        }
-        residual
+        Residual::between(&values[first..first + backed_up.len()], backed_up)
     };
     if values.len() <= BLOCK {
         return block(0, backed_up, greedy);
