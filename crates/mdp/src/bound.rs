@@ -40,10 +40,6 @@ impl Residual {
 
     /// The residual over the states of two slices of one length. Several states go side by side, since one minimum after
     /// another would hold up a sweep.
-    #[expect(
-        clippy::needless_range_loop,
-        reason = "five arrays by one lane become vector instructions"
-    )]
     pub(crate) fn between(before: &[f64], after: &[f64]) -> Self {
         const LANES: usize = 8;
         let (mut low, mut high, mut scale) = ([f64::INFINITY; LANES], [f64::NEG_INFINITY; LANES], [0.0; LANES]);
@@ -59,8 +55,7 @@ impl Residual {
             }
         }
         let mut all = Self::NONE;
-        for lane in 0..LANES {
-            let (low, high, scale) = (low[lane], high[lane], scale[lane]);
+        for ((low, high), scale) in low.into_iter().zip(high).zip(scale) {
             all = all.join(Self { low, high, scale });
         }
         for (before, after) in rest {
