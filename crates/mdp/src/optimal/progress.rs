@@ -72,8 +72,9 @@ impl<'a> Progress<'a> {
         let (shift, bound) = self.bounds.centred(residual);
         let tolerance = self.tolerance;
         let mut rounding = self.bounds.unavoidable_rounding(residual);
-        // A residual no greater than its own rounding says all that it can.
-        if bound > tolerance && bound.is_finite() && self.is_rounding(residual) {
+        // A residual no greater than its own rounding says all that it can, unless all states share a large error: values
+        // without it are rounded less.
+        if bound > tolerance && shift.abs() <= bound && bound.is_finite() && self.is_rounding(residual) {
             rounding = bound;
         }
         if rounding >= tolerance {
