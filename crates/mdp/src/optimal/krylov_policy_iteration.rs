@@ -60,6 +60,9 @@ const ASLEEP: f64 = 0.1;
 /// Iterations in which the residual has to halve.
 const PATIENCE: usize = 12;
 
+/// A residual so many times the best diverges.
+const DIVERGES: f64 = 1e4;
+
 /// States of one partial sum; partial sums are added in order.
 const BLOCK: usize = 8192;
 
@@ -114,8 +117,12 @@ fn fast<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
         if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
             return Ok(state.finish(residual, bound));
         }
-        if let Some((residual, bound)) = state.iterate(model, patience.ends(residual.sup()), progress)? {
-            return Ok(state.finish(residual, bound));
+        let sweeps = patience.ends(residual.sup(), &mut state.values);
+        if sweeps > 0 {
+            if let Some((residual, bound)) = state.iterate(model, sweeps, progress)? {
+                return Ok(state.finish(residual, bound));
+            }
+            continue;
         }
         // T v - v, which the sweep has computed, is T_pi v - v for the greedy policy: only its chain may be new.
         let switched = state.greedy.iter().zip(&policy).filter(|(new, old)| new != old).count();
@@ -172,7 +179,7 @@ fn slow<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
         } else {
             progress.iterate(residual)?;
         }
-        let sweeps = patience.ends(residual.sup());
+        let sweeps = patience.ends(residual.sup(), &mut state.values);
         if sweeps > 0 {
             if let Some((residual, bound)) = state.iterate(model, sweeps, progress)? {
                 return Ok(state.finish(residual, bound));
@@ -209,10 +216,16 @@ impl Patience {
         }
     }
 
-    /// Notes the residual of an iteration. Returns how many sweeps of value iteration are due: none while it halves.
-    fn ends(&mut self, residual: f64) -> usize {
+    /// Notes the residual of an iteration. Returns how many sweeps of value iteration are due: none while it halves. Values
+    /// whose residual has grown out of hand begin again from zero.
+    fn ends(&mut self, residual: f64, values: &mut [f64]) -> usize {
         self.since += 1;
-        if residual <= 0.5 * self.best {
+        let diverges = residual.is_nan() || residual > DIVERGES * self.best;
+        if diverges {
+            values.fill(0.0);
+            self.since = PATIENCE;
+        }
+        if !diverges && residual <= 0.5 * self.best {
             (self.best, self.since) = (residual, 0);
         }
         if self.since < PATIENCE {

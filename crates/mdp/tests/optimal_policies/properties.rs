@@ -73,7 +73,7 @@ fn any_problem() -> impl Strategy<Value = (Mdp, f64)> {
 }
 
 fn any_discount() -> impl Strategy<Value = f64> {
-    prop_oneof![Just(0.0), Just(0.9), Just(0.99), 0.0..0.99]
+    prop_oneof![Just(0.0), Just(0.9), Just(0.99), Just(0.999), 0.0..0.99]
 }
 
 fn any_values() -> impl Strategy<Value = Vec<f64>> {
@@ -112,7 +112,7 @@ fn any_grid() -> impl Strategy<Value = GridWorldSpec> {
         })
 }
 
-/// How far the dense reference may be from v* itself: values are at most 10 / (1 - gamma) with gamma up to 0.99, or 500
+/// How far the dense reference may be from v* itself: values are at most 10 / (1 - gamma) with gamma up to 0.999, or 500
 /// where the episode ends with probability 0.02 at least.
 const REFERENCE_ERROR: f64 = 1e-9;
 
