@@ -28,6 +28,7 @@ mod builder;
 mod discount;
 mod error;
 mod estimate;
+mod flow_order;
 mod grid_world;
 mod iteration;
 mod mdp;

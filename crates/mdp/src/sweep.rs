@@ -8,7 +8,7 @@ use crate::bound::Residual;
 use crate::model::{Model, value_of};
 
 /// States that one task backs up. The division into blocks depends on the model alone.
-const BLOCK: usize = 4096;
+const BLOCK: usize = 1024;
 
 /// Jacobi: `backed_up` = T `values`, with `greedy` receiving the first maximising action of each state.
 pub(crate) fn jacobi<M: Model>(
@@ -115,7 +115,7 @@ pub(crate) fn gauss_seidel<M: Model>(
 /// the state's own new value stands on both sides, solved for it. Without this a state that can stay where it is
 /// would approach its value by a factor gamma a sweep.
 #[inline]
-fn backup_in_place<M: Model>(
+pub(crate) fn backup_in_place<M: Model>(
     model: &M,
     discount: f64,
     state: usize,

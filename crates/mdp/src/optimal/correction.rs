@@ -1,20 +1,29 @@
-//! Solving the system of one policy roughly: by a few Gauss-Seidel sweeps where its chain mixes fast, else by BiCGSTAB.
+//! Solving the system of one policy roughly: by Gauss-Seidel sweeps, and where those crawl by BiCGSTAB.
 
 use rayon::prelude::*;
 
-use super::incomplete_lu::IncompleteLu;
 use super::policy_system::PolicySystem;
 
 /// Entries of one partial sum. Partial sums are added in order, whatever the number of threads.
 const BLOCK: usize = 8192;
 
+/// Sweeps after which changes that have not shrunk to this fraction crawl.
+const CRAWLS: f32 = 0.5;
+
 /// Sweeps that take the place of BiCGSTAB where it fails.
 const FALLBACK_SWEEPS: usize = 10;
+
+/// A rate of convergence slow enough to be worth extrapolating.
+const DOMINANT: f64 = 0.8;
+
+/// The rate over two sweeps is steady where it differs from the one before by no more than this fraction of its distance
+/// from one. (Two sweeps, because a mode may change its sign, or run around a cycle of two states, from one to the next.)
+const STEADY: f64 = 0.3;
 
 /// The vectors of BiCGSTAB, kept from one solve to the next.
 #[derive(Default)]
 pub(super) struct Workspace {
-    factors: Vec<IncompleteLu>,
+    solution: Vec<f32>,
     residual: Vec<f32>,
     shadow: Vec<f32>,
     direction: Vec<f32>,
@@ -23,49 +32,76 @@ pub(super) struct Workspace {
     scratch: Vec<f32>,
 }
 
-/// `count` Gauss-Seidel sweeps over d = b + W d, from d = `start` everywhere.
-pub(super) fn gauss_seidel(system: &PolicySystem, d: &mut [f32], start: f32, count: usize, workspace: &mut Workspace) {
-    d.fill(start);
-    for _ in 0..count {
-        system.gauss_seidel(d, &mut workspace.scratch);
+/// At most `count` Gauss-Seidel sweeps over d = b + W d, until the changes have shrunk to `reduction` of the first. Returns
+/// how many were done and whether they crawled.
+///
+/// Where one mode of the error outlives all others, such as what is missing in all states alike, the changes soon shrink at
+/// a steady rate. Then the rest of that series is added at once (Lyusternik's acceleration).
+pub(super) fn sweeps(
+    system: &mut PolicySystem,
+    reduction: f32,
+    count: usize,
+    workspace: &mut Workspace,
+) -> (usize, bool) {
+    let (mut first, mut last) = (0.0, f32::INFINITY);
+    // The squares of the changes of the last four sweeps.
+    let mut squares = [0.0_f64; 4];
+    let mut sweep = 0;
+    while sweep < count {
+        let change = system.sweep();
+        last = change.sup;
+        if sweep == 0 {
+            first = last;
+        }
+        sweep += 1;
+        if last <= reduction * first {
+            return (sweep, false);
+        }
+        squares = [change.squares, squares[0], squares[1], squares[2]];
+        let rates = [squares[0] / squares[2], squares[1] / squares[3]].map(f64::sqrt);
+        let steady = (rates[0] - rates[1]).abs() < STEADY * (1.0 - rates[0]);
+        if steady && rates[0] > DOMINANT && sweep + 2 < count {
+            system.extrapolate(rates[0] as f32, &mut workspace.scratch);
+            sweep += 2;
+            squares = [0.0; 4];
+        }
     }
+    (sweep, last > CRAWLS * first)
 }
 
-/// BiCGSTAB (van der Vorst 1992) on (I - W) d = b, preconditioned from the right by incomplete LU factors of each part.
+/// BiCGSTAB (van der Vorst 1992) on (I - W) d = b, preconditioned from the right by a Gauss-Seidel sweep of each part.
 /// Starts from d = 0 and ends when the residual has shrunk to `reduction` of b, after `max_steps` matrix products, or on
 /// breakdown. Where the true residual is then no smaller than b, as may happen to BiCGSTAB, sweeps take its place: they
 /// always make it smaller. Returns how many products were done.
 pub(super) fn bicgstab(
-    system: &PolicySystem,
-    d: &mut [f32],
+    system: &mut PolicySystem,
     reduction: f32,
     max_steps: usize,
     workspace: &mut Workspace,
 ) -> usize {
-    let steps = unguarded_bicgstab(system, d, reduction, max_steps, workspace);
-    let residual = &mut workspace.residual;
-    system.apply(d, residual);
-    residual
-        .par_iter_mut()
-        .zip(&system.residual)
-        .for_each(|(r, b)| *r = b - *r);
-    let (left, size) = (sup(residual), sup(&system.residual));
-    if left < size && d.iter().all(|d| d.is_finite()) {
+    let steps = unguarded_bicgstab(system, reduction, max_steps, workspace);
+    let Workspace {
+        solution,
+        residual,
+        shadow,
+        ..
+    } = workspace;
+    system.apply(solution, residual);
+    system.copy_residual(shadow);
+    let size = sup(shadow);
+    residual.par_iter_mut().zip(shadow).for_each(|(r, b)| *r = *b - *r);
+    if sup(residual) < size && solution.iter().all(|d| d.is_finite()) {
+        system.set(solution);
         return steps + 1;
     }
-    gauss_seidel(system, d, 0.0, FALLBACK_SWEEPS, workspace);
-    steps + 1 + FALLBACK_SWEEPS
+    solution.fill(0.0);
+    system.set(solution);
+    steps + 1 + sweeps(system, 0.0, FALLBACK_SWEEPS, workspace).0
 }
 
-fn unguarded_bicgstab(
-    system: &PolicySystem,
-    d: &mut [f32],
-    reduction: f32,
-    max_steps: usize,
-    workspace: &mut Workspace,
-) -> usize {
+fn unguarded_bicgstab(system: &mut PolicySystem, reduction: f32, max_steps: usize, workspace: &mut Workspace) -> usize {
     let Workspace {
-        factors,
+        solution,
         residual,
         shadow,
         direction,
@@ -73,39 +109,41 @@ fn unguarded_bicgstab(
         preconditioned,
         scratch,
     } = workspace;
-    *factors = system.factorise(std::mem::take(factors));
-    for vector in [&mut *residual, shadow, direction, image, preconditioned, scratch] {
+    for vector in [
+        &mut *solution,
+        residual,
+        shadow,
+        direction,
+        image,
+        preconditioned,
+        scratch,
+    ] {
         vector.clear();
-        vector.resize(d.len(), 0.0);
+        vector.resize(system.len(), 0.0);
     }
-    let precondition = |from: &[f32], to: &mut [f32]| {
-        to.copy_from_slice(from);
-        system.solve_parts(factors, to);
-    };
-    d.fill(0.0);
-    residual.copy_from_slice(&system.residual);
+    system.copy_residual(residual);
     shadow.copy_from_slice(residual);
     direction.copy_from_slice(residual);
     let target = reduction * sup(residual);
     let mut rho = dot(shadow, residual);
     let mut steps = 0;
     while steps + 2 <= max_steps && sup(residual) > target {
-        precondition(direction, preconditioned);
+        system.precondition(direction, preconditioned);
         system.apply(preconditioned, image);
         let alpha = rho / dot(shadow, image);
         if !alpha.is_finite() {
             break;
         }
         add(residual, -alpha, image);
-        add(d, alpha, preconditioned);
-        precondition(residual, preconditioned);
+        add(solution, alpha, preconditioned);
+        system.precondition(residual, preconditioned);
         system.apply(preconditioned, scratch);
         let omega = dot(scratch, residual) / dot(scratch, scratch);
         steps += 2;
         if !omega.is_finite() {
             break;
         }
-        add(d, omega, preconditioned);
+        add(solution, omega, preconditioned);
         add(residual, -omega, scratch);
         let rho_next = dot(shadow, residual);
         let beta = (rho_next / rho) * (alpha / omega);

@@ -2,60 +2,62 @@
 //! Krylov inner solver (Gargiani, Liao-McPherson, Zanelli and Lygeros 2022; for the name, the inexact Newton methods
 //! of Dembo, Eisenstat and Steihaug 1982, since policy iteration is Newton's method on T v = v).
 //!
-//! Each iteration improves the policy by sweeps over all states and then adds Newton's correction d of that policy,
-//! (I - gamma P_pi) d = T_pi v - v ([`super::correction`]). How many sweeps, and how d is found, depends on how fast
-//! the chains mix, which a few sweeps of value iteration show by the span of their residuals:
+//! Each iteration takes the policy greedy for v and adds Newton's correction d of that policy,
+//! (I - gamma P_pi) d = T_pi v - v ([`super::correction`]): by Gauss-Seidel sweeps, and by BiCGSTAB where those crawl. What
+//! else it does depends on how fast the chains mix, which two sweeps of value iteration show by the span of their
+//! residuals:
 //!
-//! - *Fast*: the error is soon nearly the same in all states. That part is added at once, and a few Gauss-Seidel sweeps
-//!   of the policy's equations do for the rest.
-//! - *Slow*: news has far to go. Gauss-Seidel sweeps of T in alternating directions carry it, BiCGSTAB finds d, and
-//!   only over the states that still move ([`super::awake`]).
+//! - *Fast*: the error is soon nearly the same in all states. That part is added at once, before the sweeps.
+//! - *Slow*: news has far to go. Better actions are followed as a front through the states that they concern
+//!   ([`super::front`]), the sweeps go in the flow of the policy, and only over the states that still move.
 //!
 //! Neither converges for certain: a correction in 32 bits may do harm, and policies may follow one another in circles.
 //! Where the residual does not halve for a while, sweeps of value iteration take over for as long again, and twice as long
 //! each time; those do converge.
 //!
-//! When the residual is small, one Jacobi sweep gives the guaranteed bound and the answer. It alone decides the
-//! answer's accuracy: the corrections are in 32 bits and stop early.
+//! A Jacobi sweep gives the guaranteed bound and the answer. It alone decides the answer's accuracy: the corrections are
+//! in 32 bits and stop early.
 
 use rayon::prelude::*;
 
 use super::Raw;
-use super::awake::Awake;
 use super::correction::{self, Workspace};
-use super::policy_system::PolicySystem;
+use super::front::Front;
+use super::policy_system::{Places, PolicySystem};
 use super::progress::Progress;
 use crate::bound::Residual;
 use crate::error::MdpError;
 use crate::model::Model;
-use crate::sweep::{self, Direction};
+use crate::sweep;
 
 /// Sweeps of value iteration that show how fast the chains mix.
-const TRIAL_SWEEPS: usize = 5;
+const TRIAL_SWEEPS: usize = 2;
 
 /// Mixing is fast where the last of those sweeps shrinks the span at least by this factor.
 const FAST: f64 = 0.85;
 
-/// Sweeps of the policy's equations for each policy, where mixing is fast: few, and more once fewer than one in
-/// SETTLED_WHERE_FAST of the actions still change.
-const POLICY_SWEEPS: usize = 5;
-const SETTLED_POLICY_SWEEPS: usize = 12;
-const SETTLED_WHERE_FAST: usize = 50;
-
-/// The most sweeps of T for each policy, where mixing is slow; one suffices where it changes fewer than one in SETTLED
-/// of the actions.
-const SLOW_SWEEPS: usize = 3;
-const SETTLED: usize = 1000;
+/// The most sweeps of the policy's equations for each policy, where mixing is fast and where it is slow.
+const SWEEPS_WHERE_FAST: usize = 12;
+const SWEEPS_WHERE_SLOW: usize = 20;
 
 /// How far the correction's equations are solved, as a fraction of their right side.
-const REDUCTION: f32 = 0.1;
+const REDUCTION: f32 = 1e-2;
 
-/// The most matrix products spent on one correction. While policies still change much, more would be wasted; where a
-/// correction ends here and the residual hardly shrinks, the limit is doubled.
-const MAX_STEPS: usize = 20;
+/// How far BiCGSTAB solves them, and the most matrix products that it spends.
+const KRYLOV_REDUCTION: f32 = 0.1;
+const MAX_STEPS: usize = 40;
+
+/// Fronts are followed where the last correction has not shrunk the residual to this fraction.
+const STALLS: f64 = 0.1;
+
+/// How far fronts are followed: until no state moves by more than this fraction of the residual.
+const FRONT: f64 = 0.01;
 
 /// A block of states sleeps while it moves by less than this fraction of the residual aimed at.
-const ASLEEP: f64 = 0.1;
+const ASLEEP: f64 = 1e-3;
+
+/// States that wake and sleep together.
+const SLEEPERS: usize = 64;
 
 /// Iterations in which the residual has to halve.
 const PATIENCE: usize = 12;
@@ -73,19 +75,31 @@ struct State {
     greedy: Vec<u32>,
 }
 
+/// How fast the chains mix.
+enum Mixing {
+    Fast,
+    /// With fronts where states have few predecessors.
+    Slow(Option<Front>),
+}
+
 pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
-    let start = initial_value(model, progress.discount);
-    match solve_from(model, start, progress) {
+    let rewards = best_rewards(model);
+    let start = initial_value(model, &rewards, progress.discount);
+    match solve_from(model, start, &rewards, progress) {
         // Where the start is far greater than the values in the end, it costs digits that those would have had.
-        Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, progress),
+        Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, &rewards, progress),
         result => result,
     }
 }
 
-fn solve_from<M: Model>(model: &M, start: f64, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
+fn solve_from<M: Model>(model: &M, start: f64, rewards: &[f64], progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
     let states = model.states();
     let mut state = State {
-        values: vec![start; states],
+        // T v, where v is `start` in all states.
+        values: rewards
+            .iter()
+            .map(|reward| reward + progress.discount * start)
+            .collect(),
         backed_up: vec![0.0; states],
         greedy: vec![0; states],
     };
@@ -98,20 +112,25 @@ fn solve_from<M: Model>(model: &M, start: f64, progress: &mut Progress<'_>) -> R
         std::mem::swap(&mut state.values, &mut state.backed_up);
         spans = [spans[1], residual.high - residual.low];
     }
-    if spans[1] <= FAST * spans[0] && !model.has_terminal() {
-        fast(model, state, progress)
+    let mixing = if spans[1] <= FAST * spans[0] && !model.has_terminal() {
+        Mixing::Fast
     } else {
-        slow(model, state, progress)
-    }
+        Mixing::Slow(Front::new(model))
+    };
+    iterate(model, state, mixing, progress)
 }
 
-fn fast<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
-    let everything = Awake::all(model.states());
-    let mut corrections = vec![0.0; model.states()];
+fn iterate<M: Model>(
+    model: &M,
+    mut state: State,
+    mut mixing: Mixing,
+    progress: &mut Progress<'_>,
+) -> Result<Raw, MdpError> {
+    let discount = progress.discount;
     let mut workspace = Workspace::default();
-    let mut system: Option<PolicySystem> = None;
-    let mut policy: Vec<u32> = Vec::new();
+    let mut system = PolicySystem::default();
     let mut patience = Patience::new();
+    let mut before = 0.0;
     loop {
         let residual = state.sweep(model, progress);
         if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
@@ -124,79 +143,37 @@ fn fast<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> R
             }
             continue;
         }
-        // T v - v, which the sweep has computed, is T_pi v - v for the greedy policy: only its chain may be new.
-        let switched = state.greedy.iter().zip(&policy).filter(|(new, old)| new != old).count();
-        let settled = !policy.is_empty() && switched < model.states() / SETTLED_WHERE_FAST;
-        let sweeps = if settled { SETTLED_POLICY_SWEEPS } else { POLICY_SWEEPS };
-        let mut now = match system.take() {
-            Some(known) if switched == 0 => known,
-            old => {
-                policy.clone_from(&state.greedy);
-                PolicySystem::new(model, progress.discount, &policy, &state.values, &everything, old).0
+        let stalls = residual.sup() > STALLS * before;
+        before = residual.sup();
+        let most_sweeps = match &mut mixing {
+            Mixing::Fast => {
+                system.set_up(model, discount, &state.greedy, &state.values, before);
+                system.shift(state.common_error(discount));
+                SWEEPS_WHERE_FAST
+            }
+            Mixing::Slow(front) => {
+                if let (Some(front), true) = (front, stalls) {
+                    let threshold = FRONT * residual.sup();
+                    let State {
+                        values,
+                        backed_up,
+                        greedy,
+                    } = &mut state;
+                    front.advance(model, discount, threshold, values, backed_up, greedy);
+                    state.sweep(model, progress);
+                }
+                let awake = state.awake(ASLEEP * progress.residual_target());
+                system.arrange(Places::in_flow(model, &state.greedy, &awake));
+                system.set_up(model, discount, &state.greedy, &state.values, before);
+                SWEEPS_WHERE_SLOW
             }
         };
-        now.set_residual(&state.values, &state.backed_up);
-        let common = state.common_error(progress.discount);
-        correction::gauss_seidel(&now, &mut corrections, common as f32, sweeps, &mut workspace);
+        let (sweeps, crawls) = correction::sweeps(&mut system, REDUCTION, most_sweeps, &mut workspace);
         progress.sweeps += sweeps;
-        everything.add(&mut state.values, &corrections);
-        system = Some(now);
-    }
-}
-
-fn slow<M: Model>(model: &M, mut state: State, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
-    let (discount, target) = (progress.discount, progress.residual_target());
-    let mut awake = Awake::none(model.states());
-    let mut corrections = Vec::new();
-    let mut workspace = Workspace::default();
-    let mut system = None;
-    let mut direction = Direction::Backward;
-    let (mut max_steps, mut steps, mut before) = (MAX_STEPS, 0, f64::INFINITY);
-    let mut patience = Patience::new();
-    loop {
-        let State {
-            values,
-            backed_up,
-            greedy,
-        } = &mut state;
-        for _ in 0..SLOW_SWEEPS {
-            let (_, switched) = sweep::gauss_seidel(model, discount, direction, values, backed_up, greedy);
-            awake.note_sweep(backed_up, values, ASLEEP * target);
-            direction = direction.reverse();
-            progress.sweeps += 1;
-            if switched < model.states() / SETTLED {
-                break;
-            }
+        if crawls {
+            progress.sweeps += correction::bicgstab(&mut system, KRYLOV_REDUCTION, MAX_STEPS, &mut workspace);
         }
-        awake.renumber();
-        let (now, residual) = PolicySystem::new(model, discount, greedy, values, &awake, system.take());
-        let small = residual.sup().min(residual.high - residual.low) <= 10.0 * target;
-        if small || progress.is_rounding(residual) || awake.count() == 0 {
-            let residual = state.sweep(model, progress);
-            if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
-                return Ok(state.finish(residual, bound));
-            }
-        } else {
-            progress.iterate(residual)?;
-        }
-        let sweeps = patience.ends(residual.sup(), &mut state.values);
-        if sweeps > 0 {
-            if let Some((residual, bound)) = state.iterate(model, sweeps, progress)? {
-                return Ok(state.finish(residual, bound));
-            }
-            system = Some(now);
-            continue;
-        }
-        if steps >= max_steps - 1 && residual.sup() > 0.5 * before {
-            max_steps *= 2;
-        }
-        before = residual.sup();
-        corrections.clear();
-        corrections.resize(awake.count(), 0.0);
-        steps = correction::bicgstab(&now, &mut corrections, REDUCTION, max_steps, &mut workspace);
-        progress.sweeps += steps;
-        awake.correct(&mut state.values, &corrections, ASLEEP * target);
-        system = Some(now);
+        system.correct(&mut state.values);
     }
 }
 
@@ -280,6 +257,25 @@ impl State {
         sums.iter().sum::<f64>() / (self.values.len() as f64 * (1.0 - discount))
     }
 
+    /// The states of all blocks in which some state moves by more than `threshold`. Every state starts at the same value,
+    /// chosen so that it is right already wherever nothing of interest is within reach, and states that have found their
+    /// values stop moving: on a large map only the region that still changes costs anything.
+    fn awake(&self, threshold: f64) -> Vec<u32> {
+        let blocks: Vec<bool> = self
+            .values
+            .par_chunks(SLEEPERS)
+            .zip(self.backed_up.par_chunks(SLEEPERS))
+            .map(|(before, after)| (before.iter().zip(after)).any(|(before, after)| (after - before).abs() > threshold))
+            .collect();
+        let states = self.values.len();
+        let mut awake = Vec::new();
+        for (block, _) in blocks.into_iter().enumerate().filter(|&(_, moves)| moves) {
+            let first = block * SLEEPERS;
+            awake.extend(first as u32..(first + SLEEPERS).min(states) as u32);
+        }
+        awake
+    }
+
     fn finish(self, residual: Residual, bound: f64) -> Raw {
         Raw {
             values: self.backed_up,
@@ -290,21 +286,26 @@ impl State {
     }
 }
 
-/// The value that all states start from: that of earning the middle one of the best immediate rewards for ever. On a
-/// map where most cells earn the same, far from anything of interest it is the answer.
-fn initial_value<M: Model>(model: &M, discount: f64) -> f64 {
-    let best_reward = |state| {
+/// The best immediate reward of every state; zero in a terminal one.
+fn best_rewards<M: Model>(model: &M) -> Vec<f64> {
+    let best = |state| {
         (0..model.actions(state))
-            .map(|a| model.reward(state, a))
+            .map(|action| model.reward(state, action))
             .reduce(f64::max)
     };
-    if model.has_terminal() {
+    (0..model.states())
+        .into_par_iter()
+        .map(|state| best(state).unwrap_or(0.0))
+        .collect()
+}
+
+/// The value that all states start from: that of earning the middle one of the best immediate rewards for ever. On a
+/// map where most cells earn the same, far from anything of interest it is the answer.
+fn initial_value<M: Model>(model: &M, rewards: &[f64], discount: f64) -> f64 {
+    if model.has_terminal() || rewards.is_empty() {
         return 0.0;
     }
-    let mut best: Vec<f64> = (0..model.states()).into_par_iter().filter_map(best_reward).collect();
-    if best.is_empty() {
-        return 0.0;
-    }
-    let middle = best.len() / 2;
-    *best.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount)
+    let mut rewards = rewards.to_vec();
+    let middle = rewards.len() / 2;
+    *rewards.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount)
 }

@@ -11,10 +11,10 @@
 //!
 //! All of them stop on the same guaranteed bound (`bound.rs`), never on a bare difference of iterates.
 
-mod awake;
 mod correction;
 mod finite_horizon;
-mod incomplete_lu;
+mod front;
+
 mod krylov_policy_iteration;
 mod method;
 mod policy_iteration;

@@ -6,9 +6,8 @@
 //! rounding leaves. Each is found by BiCGSTAB; where that does not halve the residual, by sweeps, which always converge.
 
 use super::Raw;
-use super::awake::Awake;
 use super::correction::{self, Workspace};
-use super::policy_system::PolicySystem;
+use super::policy_system::{Places, PolicySystem};
 use super::progress::Progress;
 use crate::error::MdpError;
 use crate::model::Model;
@@ -36,9 +35,8 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
     let mut backed_up = vec![0.0; states];
     let mut policy = vec![0; states];
     let mut workspace = Workspace::default();
-    let everything = Awake::all(states);
-    let mut corrections = vec![0.0; states];
-    let mut system = None;
+    let mut system = PolicySystem::default();
+    let all: Vec<u32> = (0..states as u32).collect();
     loop {
         let residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut policy);
         progress.sweeps += 1;
@@ -50,27 +48,23 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
                 bound,
             });
         }
-        let (mut before, mut failures) = (f64::INFINITY, 0);
+        system.arrange(Places::in_flow(model, &policy, &all));
+        let (mut unit, mut before, mut failures) = (residual.sup(), f64::INFINITY, 0);
         loop {
-            let (now, residual) = PolicySystem::new(model, discount, &policy, &values, &everything, system.take());
+            let residual = system.set_up(model, discount, &policy, &values, unit);
             let size = residual.sup();
-            failures += u32::from(size > FAILED * before);
-            before = size;
-            let done = size <= target.max(0.5 * progress.residual_rounding(residual)) || failures > MAX_FAILURES;
-            if !done {
-                progress.sweeps += if failures == 0 {
-                    correction::bicgstab(&now, &mut corrections, REDUCTION, MAX_STEPS, &mut workspace)
-                } else {
-                    let sweeps = SWEEPS << failures;
-                    correction::gauss_seidel(&now, &mut corrections, 0.0, sweeps, &mut workspace);
-                    sweeps
-                };
-                everything.add(&mut values, &corrections);
-            }
-            system = Some(now);
-            if done {
+            failures += u32::from(size.is_nan() || size > FAILED * before);
+            (unit, before) = (size, size);
+            if size <= target.max(0.5 * progress.residual_rounding(residual)) || failures > MAX_FAILURES {
                 break;
             }
+            progress.sweeps += if failures == 0 {
+                correction::bicgstab(&mut system, REDUCTION, MAX_STEPS, &mut workspace)
+            } else {
+                let sweeps = SWEEPS << failures;
+                correction::sweeps(&mut system, 0.0, sweeps, &mut workspace).0
+            };
+            system.correct(&mut values);
         }
     }
 }

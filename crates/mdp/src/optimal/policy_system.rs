@@ -4,204 +4,352 @@
 //! is computed afresh in 64-bit arithmetic each time (iterative refinement), so the system is stored and solved in
 //! 32 bits: half the memory traffic, and the answer loses nothing.
 //!
-//! Each equation is divided by 1 - gamma p(s|s, pi), so that the diagonal is one. The states are divided into parts
-//! that threads solve side by side; a part's preconditioner sees its own states only (block Jacobi).
+//! Each equation is divided by 1 - gamma p(s|s, pi), so that the diagonal is one. The states have *places*: their
+//! numbers, or, where news has far to go, their order in the flow of the policy ([`crate::flow_order`]), in which one
+//! Gauss-Seidel sweep carries it all the way. The places are divided into parts that threads sweep side by side, and
+//! within a part the equations are stored [`LANES`] at a time, entry by entry, the shorter rows filled up (sliced
+//! ELLPACK; Monakov, Lokhmotov and Avetisyan 2010): one loop over short rows costs more than the rows themselves.
 
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::awake::Awake;
-use super::incomplete_lu::IncompleteLu;
 use crate::bound::Residual;
+use crate::flow_order::flow_order;
 use crate::model::{Model, value_of};
 
-/// The equations of one policy over the awake states, d = b + W d, with W >= 0 and a zero diagonal.
+/// Equations of one slice.
+const LANES: usize = 8;
+
+/// The column of an entry that only fills up a row. It is the place of no state, so zero is read there.
+const NOWHERE: u32 = u32::MAX;
+
+/// The equations of one policy, d = b + W d, with W >= 0 and a zero diagonal, and an approximate solution.
 #[derive(Default)]
 pub(super) struct PolicySystem {
-    pub(super) parts: Vec<Part>,
+    /// The places of the states; none where they are their numbers.
+    places: Option<Places>,
+    parts: Vec<Part>,
+    /// The corrections of all places, as of the last sweep.
+    corrections: Vec<f32>,
+    /// Those of the sweep under way.
+    next: Vec<f32>,
+    /// What residual and corrections are counted in.
+    unit: f64,
+}
+
+/// A renumbering of the states.
+pub(super) struct Places {
+    /// The state at each place.
+    states: Vec<u32>,
+    /// The place of each state.
+    places: Vec<u32>,
+}
+
+/// The equations of consecutive places.
+#[derive(Default)]
+struct Part {
+    /// Whole slices, so that the last part may reach beyond the last state.
+    places: Range<usize>,
+    rows: Rows,
     /// b, the scaled residual.
-    pub(super) residual: Vec<f32>,
+    residual: Vec<[f32; LANES]>,
+    /// The corrections of all places as this part knows them: its own are new, the others' of the sweep before.
+    view: Vec<f32>,
 }
 
-/// The equations of consecutive awake states.
+/// The rows of W, slice by slice.
 #[derive(Default)]
-pub(super) struct Part {
-    pub(super) states: Range<usize>,
-    /// Couplings within the part: columns are relative to its first state and sorted.
-    pub(super) inner: Rows,
-    /// Couplings to the other parts: columns are awake indices.
-    pub(super) outer: Rows,
-    /// 1 / (1 - gamma p(s|s, pi)), what each equation is multiplied by.
-    scale: Vec<f32>,
+struct Rows {
+    /// Where each slice's entries begin.
+    slices: Vec<u32>,
+    columns: Vec<[u32; LANES]>,
+    weights: Vec<[f32; LANES]>,
 }
 
-/// Sparse rows.
-#[derive(Default)]
-pub(super) struct Rows {
-    pub(super) starts: Vec<u32>,
-    pub(super) columns: Vec<u32>,
-    pub(super) weights: Vec<f32>,
+/// How much a sweep has changed the corrections.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Change {
+    /// The greatest change of one.
+    pub(super) sup: f32,
+    /// The sum of the squares of all changes.
+    pub(super) squares: f64,
+}
+
+impl Change {
+    fn join(self, other: Self) -> Self {
+        Self {
+            sup: self.sup.max(other.sup),
+            squares: self.squares + other.squares,
+        }
+    }
+}
+
+impl Places {
+    /// Places for `states` in the flow of a policy. The other states have none: their corrections are zero.
+    pub(super) fn in_flow<M: Model>(model: &M, policy: &[u32], states: &[u32]) -> Self {
+        let mut places = vec![NOWHERE; policy.len()];
+        for (index, &state) in states.iter().enumerate() {
+            places[state as usize] = index as u32;
+        }
+        let likeliest_successor = |&state: &u32| {
+            let (state, action) = (state as usize, policy[state as usize] as usize);
+            let mut likeliest = (0.0, NOWHERE);
+            if action < model.actions(state) {
+                model.successors(state, action, |next, probability| {
+                    if probability > likeliest.0 && next as usize != state {
+                        likeliest = (probability, next);
+                    }
+                });
+            }
+            places.get(likeliest.1 as usize).copied().unwrap_or(NOWHERE)
+        };
+        let likeliest: Vec<u32> = states.par_iter().map(likeliest_successor).collect();
+        let mut order = flow_order(states.len(), |index| {
+            let next = likeliest[index] as usize;
+            (next < likeliest.len()).then_some(next)
+        });
+        for (place, index) in order.iter_mut().enumerate() {
+            *index = states[*index as usize];
+            places[*index as usize] = place as u32;
+        }
+        Self { states: order, places }
+    }
 }
 
 impl Rows {
-    fn clear(&mut self) {
-        self.starts.clear();
-        self.columns.clear();
-        self.weights.clear();
-        self.starts.push(0);
-    }
-
-    fn end_row(&mut self) {
-        self.starts.push(self.columns.len() as u32);
-    }
-
-    /// Puts the last row, not ended yet, in the order of its columns. Rows are short: insertion sort.
-    fn sort_last_row(&mut self) {
-        let begin = self.starts.last().map_or(0, |&start| start as usize);
-        for end in begin + 1..self.columns.len() {
-            let mut at = end;
-            while at > begin && self.columns[at - 1] > self.columns[at] {
-                self.columns.swap(at - 1, at);
-                self.weights.swap(at - 1, at);
-                at -= 1;
+    /// W x for one slice, added to `sum`.
+    #[inline]
+    fn add_product(&self, slice: usize, x: &[f32], sum: &mut [f32; LANES]) {
+        let entries = self.slices[slice] as usize..self.slices[slice + 1] as usize;
+        for (columns, weights) in self.columns[entries.clone()].iter().zip(&self.weights[entries]) {
+            let mut entry = [0.0; LANES];
+            for lane in 0..LANES {
+                entry[lane] = x.get(columns[lane] as usize).copied().unwrap_or(0.0);
+            }
+            for lane in 0..LANES {
+                sum[lane] += weights[lane] * entry[lane];
             }
         }
     }
 
-    #[inline]
-    pub(super) fn row(&self, row: usize) -> impl Iterator<Item = (u32, f32)> + '_ {
-        let range = self.starts[row] as usize..self.starts[row + 1] as usize;
-        self.columns[range.clone()]
-            .iter()
-            .copied()
-            .zip(self.weights[range].iter().copied())
+    /// One Gauss-Seidel sweep over x = b + W x, of the rows whose unknowns begin at `first`.
+    fn sweep(&self, b: &[[f32; LANES]], x: &mut [f32], first: usize) -> Change {
+        let (mut sup, mut squares) = ([0.0_f32; LANES], [0.0_f32; LANES]);
+        for (slice, b) in b.iter().enumerate() {
+            let mut sum = *b;
+            self.add_product(slice, x, &mut sum);
+            let place = first + slice * LANES;
+            let own = &mut x[place..place + LANES];
+            for lane in 0..LANES {
+                let change = (sum[lane] - own[lane]).abs();
+                sup[lane] = if change > sup[lane] { change } else { sup[lane] };
+                squares[lane] += change * change;
+            }
+            own.copy_from_slice(&sum);
+        }
+        Change {
+            sup: sup.into_iter().fold(0.0, f32::max),
+            squares: squares.into_iter().map(f64::from).sum(),
+        }
     }
 }
 
 impl PolicySystem {
-    /// Sets up the system of `policy` at `values`; returns it with the range of the residual T_pi v - v. `old` gives
-    /// its memory.
-    pub(super) fn new<M: Model>(
+    /// Gives the states these places from the next system on.
+    pub(super) fn arrange(&mut self, places: Places) {
+        self.places = Some(places);
+    }
+
+    /// Sets up the system of `policy` at `values`, all corrections zero; returns the range of the residual T_pi v - v.
+    /// Residual and corrections are counted in units of `unit`, about the size of the residual, so that 32 bits hold them.
+    pub(super) fn set_up<M: Model>(
+        &mut self,
         model: &M,
         discount: f64,
         policy: &[u32],
         values: &[f64],
-        awake: &Awake,
-        old: Option<Self>,
-    ) -> (Self, Residual) {
-        let count = awake.count();
+        unit: f64,
+    ) -> Residual {
+        self.unit = if unit > 0.0 && unit.is_finite() { unit } else { 1.0 };
         let Self {
-            parts: mut old_parts,
-            mut residual,
-        } = old.unwrap_or_default();
-        residual.clear();
-        residual.resize(count, 0.0);
-        let ranges = crate::sweep::parts(count);
-        old_parts.resize_with(ranges.len(), Part::default);
-        let mut tasks = Vec::with_capacity(ranges.len());
-        let mut rest = &mut residual[..];
-        for (states, part) in ranges.into_iter().zip(old_parts) {
-            let (own, others) = rest.split_at_mut(states.len());
-            rest = others;
-            tasks.push((Part { states, ..part }, own));
+            places,
+            parts,
+            corrections,
+            next,
+            unit,
+        } = self;
+        let (places, unit) = (places.as_ref(), *unit);
+        let used = places.map_or(values.len(), |places| places.states.len());
+        let slices = used.div_ceil(LANES);
+        for vector in [corrections, next] {
+            vector.clear();
+            vector.resize(slices * LANES, 0.0);
         }
-        let (parts, ranges): (Vec<Part>, Vec<Residual>) = tasks
-            .into_par_iter()
-            .map(|(mut part, residual)| {
-                let range = part.fill(model, discount, policy, values, awake, residual);
-                (part, range)
+        let count = crate::sweep::parts(used).len();
+        parts.resize_with(count, Part::default);
+        parts
+            .par_iter_mut()
+            .enumerate()
+            .map(|(index, part)| {
+                part.places = LANES * (index * slices / count)..LANES * ((index + 1) * slices / count);
+                part.view.clear();
+                part.view.resize(slices * LANES, 0.0);
+                part.fill(model, discount, policy, values, unit, places)
             })
-            .unzip();
-        let range = ranges.into_iter().fold(Residual::NONE, Residual::join);
-        (Self { parts, residual }, range)
+            .reduce(|| Residual::NONE, Residual::join)
     }
 
-    /// Puts T v - v on the right side, where all states are awake and the policy is greedy for v.
-    pub(super) fn set_residual(&mut self, values: &[f64], backed_up: &[f64]) {
-        let mut residual = std::mem::take(&mut self.residual);
-        self.for_each_part(&mut residual, |_, part, residual| {
-            let states = part.states.clone();
-            let differences = backed_up[states.clone()]
-                .iter()
-                .zip(&values[states])
-                .map(|(after, before)| after - before);
-            for ((residual, difference), scale) in residual.iter_mut().zip(differences).zip(&part.scale) {
-                *residual = difference as f32 * scale;
-            }
-        });
-        self.residual = residual;
+    /// Places, and the few beyond the last state that fill up its slice.
+    pub(super) fn len(&self) -> usize {
+        self.corrections.len()
     }
 
-    /// `y = (I - W) x`, part by part.
-    pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
-        self.for_each_part(y, |_, part, y| {
-            let own = &x[part.states.clone()];
-            for (row, (y, own_x)) in y.iter_mut().zip(own).enumerate() {
-                let mut sum = *own_x;
-                for (column, weight) in part.inner.row(row) {
-                    sum -= weight * own[column as usize];
-                }
-                for (column, weight) in part.outer.row(row) {
-                    sum -= weight * x[column as usize];
-                }
-                *y = sum;
-            }
-        });
+    /// b, place by place.
+    pub(super) fn copy_residual(&self, to: &mut [f32]) {
+        self.for_each_part(to, |part, to| to.copy_from_slice(part.residual.as_flattened()));
     }
 
-    /// One Gauss-Seidel sweep over d = b + W d; `before` is scratch.
-    pub(super) fn gauss_seidel(&self, d: &mut [f32], before: &mut Vec<f32>) {
+    /// One Gauss-Seidel sweep over d = b + W d.
+    pub(super) fn sweep(&mut self) -> Change {
+        let Self {
+            parts,
+            corrections,
+            next,
+            ..
+        } = self;
+        if let [part] = &mut parts[..] {
+            return part.rows.sweep(&part.residual, &mut part.view, part.places.start);
+        }
+        let mut tasks = Vec::with_capacity(parts.len());
+        let mut rest = &mut next[..];
+        for part in parts {
+            let (own, others) = rest.split_at_mut(part.places.len());
+            rest = others;
+            tasks.push((part, own));
+        }
+        let before = &corrections[..];
+        let changes = tasks
+            .into_par_iter()
+            .map(|(part, own)| {
+                let Range { start, end } = part.places;
+                part.view[..start].copy_from_slice(&before[..start]);
+                part.view[end..].copy_from_slice(&before[end..]);
+                let change = part.rows.sweep(&part.residual, &mut part.view, start);
+                own.copy_from_slice(&part.view[start..end]);
+                change
+            })
+            .collect::<Vec<_>>();
+        std::mem::swap(corrections, next);
+        changes.into_iter().fold(Change::default(), Change::join)
+    }
+
+    /// Adds the same to all corrections.
+    pub(super) fn shift(&mut self, by: f64) {
+        let by = (by / self.unit) as f32;
+        for part in &mut self.parts {
+            part.view[part.places.clone()].iter_mut().for_each(|d| *d += by);
+        }
+        self.corrections.iter_mut().for_each(|d| *d += by);
+    }
+
+    /// Two sweeps, and then the rest of the geometric series that their changes begin: each two sweeps more change `rate`
+    /// times as much as the two before.
+    pub(super) fn extrapolate(&mut self, rate: f32, before: &mut Vec<f32>) {
         before.clear();
-        before.extend_from_slice(d);
-        let before = &before[..];
-        self.for_each_part(d, |_, part, d| {
-            for (row, b) in self.residual[part.states.clone()].iter().enumerate() {
-                let mut sum = *b;
-                for (column, weight) in part.inner.row(row) {
-                    sum += weight * d[column as usize];
+        before.resize(self.len(), 0.0);
+        self.for_each_part(before, |part, before| before.copy_from_slice(part.own()));
+        self.sweep();
+        self.sweep();
+        let factor = rate / (1.0 - rate);
+        let Self { parts, corrections, .. } = self;
+        parts.par_iter_mut().for_each(|part| {
+            let places = part.places.clone();
+            for (now, before) in part.view[places.clone()].iter_mut().zip(&before[places]) {
+                *now += factor * (*now - before);
+            }
+        });
+        let mut shared = std::mem::take(corrections);
+        self.for_each_part(&mut shared, |part, own| own.copy_from_slice(part.own()));
+        self.corrections = shared;
+    }
+
+    /// Takes these corrections.
+    pub(super) fn set(&mut self, corrections: &[f32]) {
+        self.corrections.copy_from_slice(corrections);
+        for part in &mut self.parts {
+            part.view.copy_from_slice(corrections);
+        }
+    }
+
+    /// `y = (I - W) x`.
+    pub(super) fn apply(&self, x: &[f32], y: &mut [f32]) {
+        self.for_each_part(y, |part, y| {
+            let own = &x[part.places.clone()];
+            let (y, _) = y.as_chunks_mut::<LANES>();
+            for ((slice, y), own) in y.iter_mut().enumerate().zip(own.as_chunks::<LANES>().0) {
+                let mut sum = [0.0; LANES];
+                part.rows.add_product(slice, x, &mut sum);
+                for lane in 0..LANES {
+                    y[lane] = own[lane] - sum[lane];
                 }
-                for (column, weight) in part.outer.row(row) {
-                    sum += weight * before[column as usize];
-                }
-                d[row] = sum;
             }
         });
     }
 
-    /// Solves every part's incomplete factors for its slice of `z`, in place.
-    pub(super) fn solve_parts(&self, factors: &[IncompleteLu], z: &mut [f32]) {
-        self.for_each_part(z, |index, part, z| factors[index].solve(&part.inner, z));
+    /// `z` = M^-1 r, with M the lower triangle of each part's own equations: a Gauss-Seidel sweep from zero. Overwrites the
+    /// corrections.
+    pub(super) fn precondition(&mut self, r: &[f32], z: &mut [f32]) {
+        self.parts.par_iter_mut().for_each(|part| {
+            part.view.fill(0.0);
+            let (b, _) = r[part.places.clone()].as_chunks::<LANES>();
+            part.rows.sweep(b, &mut part.view, part.places.start);
+        });
+        self.for_each_part(z, |part, z| z.copy_from_slice(part.own()));
     }
 
-    /// Runs `work` on each part, its index and its slice of `vector`, in parallel.
-    fn for_each_part(&self, vector: &mut [f32], work: impl Fn(usize, &Part, &mut [f32]) + Sync) {
+    /// Adds the corrections to `values`, unless some are not finite.
+    pub(super) fn correct(&self, values: &mut [f64]) {
+        if !self
+            .parts
+            .par_iter()
+            .all(|part| part.own().iter().all(|d| d.is_finite()))
+        {
+            return;
+        }
+        for part in &self.parts {
+            let corrections = part.own().iter().map(|&d| self.unit * f64::from(d));
+            if let Some(places) = &self.places {
+                for (&state, correction) in places.states[part.places.start..].iter().zip(corrections) {
+                    values[state as usize] += correction;
+                }
+            } else {
+                for (value, correction) in values[part.places.start..].iter_mut().zip(corrections) {
+                    *value += correction;
+                }
+            }
+        }
+    }
+
+    /// Runs `work` on each part and its slice of `vector`, in parallel.
+    fn for_each_part(&self, vector: &mut [f32], work: impl Fn(&Part, &mut [f32]) + Sync) {
         let mut slices = Vec::with_capacity(self.parts.len());
         let mut rest = vector;
         for part in &self.parts {
-            let (own, others) = rest.split_at_mut(part.states.len());
+            let (own, others) = rest.split_at_mut(part.places.len());
             rest = others;
             slices.push((part, own));
         }
-        slices
-            .into_par_iter()
-            .enumerate()
-            .for_each(|(index, (part, own))| work(index, part, own));
-    }
-
-    /// The incomplete factors of every part.
-    pub(super) fn factorise(&self, old: Vec<IncompleteLu>) -> Vec<IncompleteLu> {
-        let mut old: Vec<Option<IncompleteLu>> = old.into_iter().map(Some).collect();
-        old.resize_with(self.parts.len(), || None);
-        self.parts
-            .par_iter()
-            .zip(old)
-            .map(|(part, old)| IncompleteLu::new(&part.inner, old))
-            .collect()
+        slices.into_par_iter().for_each(|(part, own)| work(part, own));
     }
 }
 
 impl Part {
+    /// The corrections of this part's places.
+    fn own(&self) -> &[f32] {
+        &self.view[self.places.clone()]
+    }
+
     /// Writes the equations of this part's states and their scaled residuals.
     fn fill<M: Model>(
         &mut self,
@@ -209,63 +357,63 @@ impl Part {
         discount: f64,
         policy: &[u32],
         values: &[f64],
-        awake: &Awake,
-        scaled: &mut [f32],
+        unit: f64,
+        places: Option<&Places>,
     ) -> Residual {
-        let Self {
-            states,
-            inner,
-            outer,
-            scale: scales,
-        } = self;
-        scales.clear();
-        inner.clear();
-        outer.clear();
-        let mut residual = Residual::NONE;
-        for (index, scaled) in states.clone().zip(scaled) {
-            let state = awake.state(index);
-            let action = policy[state] as usize;
-            if action >= model.actions(state) {
-                // A terminal state: its value is zero and stays so.
-                residual.join_state(0.0, 0.0);
-                scales.push(0.0);
-                inner.end_row();
-                outer.end_row();
-                continue;
+        let Rows {
+            slices,
+            columns,
+            weights,
+        } = &mut self.rows;
+        slices.clear();
+        columns.clear();
+        weights.clear();
+        self.residual.clear();
+        slices.push(0);
+        let mut range = Residual::NONE;
+        let count = places.map_or(values.len(), |places| places.states.len());
+        for first in self.places.clone().step_by(LANES) {
+            let begin = columns.len();
+            let mut b = [0.0; LANES];
+            for (lane, place) in (first..(first + LANES).min(count)).enumerate() {
+                let state = places.map_or(place, |places| places.states[place] as usize);
+                let action = policy[state] as usize;
+                if action >= model.actions(state) {
+                    // A terminal state: its value is zero and stays so.
+                    range.join_state(0.0, 0.0);
+                    continue;
+                }
+                let (mut expected, mut stay, mut entry) = (0.0, 0.0, begin);
+                model.successors(state, action, |next, probability| {
+                    expected += probability * value_of(values, next);
+                    if next as usize == state {
+                        stay += probability;
+                        return;
+                    }
+                    let column = places.map_or(Some(next), |places| places.places.get(next as usize).copied());
+                    if let Some(column) = column.filter(|&column| column != NOWHERE) {
+                        if entry == columns.len() {
+                            columns.push([NOWHERE; LANES]);
+                            weights.push([0.0; LANES]);
+                        }
+                        columns[entry][lane] = column;
+                        weights[entry][lane] = (discount * probability) as f32;
+                        entry += 1;
+                    }
+                });
+                let backed_up = model.reward(state, action) + discount * expected;
+                range.join_state(values[state], backed_up);
+                let scale = 1.0 / (1.0 - discount * stay);
+                if stay > 0.0 {
+                    for weights in &mut weights[begin..entry] {
+                        weights[lane] *= scale as f32;
+                    }
+                }
+                b[lane] = ((backed_up - values[state]) / unit * scale) as f32;
             }
-            let (mut expected, mut stay) = (0.0, 0.0);
-            model.successors(state, action, |next, probability| {
-                expected += probability * value_of(values, next);
-                if next as usize == state {
-                    stay += probability;
-                }
-            });
-            let backed_up = model.reward(state, action) + discount * expected;
-            residual.join_state(values[state], backed_up);
-            let scale = 1.0 / (1.0 - discount * stay);
-            scales.push(scale as f32);
-            *scaled = ((backed_up - values[state]) * scale) as f32;
-            model.successors(state, action, |next, probability| {
-                let Some(column) = awake.index(next) else { return };
-                if next as usize == state {
-                    return;
-                }
-                let rows = if states.contains(&column) {
-                    &mut *inner
-                } else {
-                    &mut *outer
-                };
-                rows.columns.push(if states.contains(&column) {
-                    column - states.start
-                } else {
-                    column
-                } as u32);
-                rows.weights.push((discount * probability * scale) as f32);
-            });
-            inner.sort_last_row();
-            inner.end_row();
-            outer.end_row();
+            self.residual.push(b);
+            slices.push(columns.len() as u32);
         }
-        residual
+        range
     }
 }
