@@ -33,6 +33,36 @@ pub(crate) fn jacobi<M: Model>(
         .reduce(|| Residual::NONE, Residual::join)
 }
 
+/// Jacobi for one policy: `backed_up` = T_pi `values`.
+pub(crate) fn policy<M: Model>(
+    model: &M,
+    discount: f64,
+    policy: &[u32],
+    values: &[f64],
+    backed_up: &mut [f64],
+) -> Residual {
+    let block = |first: usize, backed_up: &mut [f64]| {
+        for (state, value) in (first..).zip(&mut *backed_up) {
+            let action = policy[state] as usize;
+            let terminal = action >= model.actions(state);
+            *value = if terminal {
+                0.0
+            } else {
+                model.action_value(state, action, discount, values)
+            };
+        }
+        Residual::between(&values[first..first + backed_up.len()], backed_up)
+    };
+    if values.len() <= BLOCK {
+        return block(0, backed_up);
+    }
+    backed_up
+        .par_chunks_mut(BLOCK)
+        .enumerate()
+        .map(|(index, backed_up)| block(index * BLOCK, backed_up))
+        .reduce(|| Residual::NONE, Residual::join)
+}
+
 /// The direction in which a Gauss-Seidel sweep visits the states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
@@ -95,7 +125,7 @@ pub(crate) fn gauss_seidel<M: Model>(
             } else {
                 values.len() - 1 - step
             };
-            let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
+            let (value, action, _) = backup_in_place(model, discount, first + offset, first, values, before);
             greatest = greatest.max((value - values[offset]).abs());
             switched += usize::from(greedy[offset] != action);
             (values[offset], greedy[offset]) = (value, action);
@@ -113,7 +143,7 @@ pub(crate) fn gauss_seidel<M: Model>(
 
 /// max over a of (r(s, a) + gamma sum over s' != s of p(s'|s, a) v(s')) / (1 - gamma p(s|s, a)): the backup in which
 /// the state's own new value stands on both sides, solved for it. Without this a state that can stay where it is
-/// would approach its value by a factor gamma a sweep.
+/// would approach its value by a factor gamma a sweep. Returns also the action and its p(s|s, a).
 #[inline]
 pub(crate) fn backup_in_place<M: Model>(
     model: &M,
@@ -122,8 +152,8 @@ pub(crate) fn backup_in_place<M: Model>(
     first: usize,
     values: &[f64],
     before: &[f64],
-) -> (f64, u32) {
-    let mut best = (f64::NEG_INFINITY, 0);
+) -> (f64, u32, f64) {
+    let mut best = (f64::NEG_INFINITY, 0, 0.0);
     for action in 0..model.actions(state) {
         let (mut elsewhere, mut stay) = (0.0, 0.0);
         model.successors(state, action, |next, probability| {
@@ -139,8 +169,12 @@ pub(crate) fn backup_in_place<M: Model>(
             q /= 1.0 - discount * stay;
         }
         if q > best.0 {
-            best = (q, action as u32);
+            best = (q, action as u32, stay);
         }
     }
-    if best.0 == f64::NEG_INFINITY { (0.0, 0) } else { best }
+    if best.0 == f64::NEG_INFINITY {
+        (0.0, 0, 0.0)
+    } else {
+        best
+    }
 }

@@ -63,15 +63,15 @@ impl Front {
     }
 
     /// Backs up the states where `backed_up` differs from `values` by more than `threshold`, then the predecessors of those
-    /// that move, and so on until no state moves by more, or as many have been backed up as there are. Updates `values`
-    /// and the greedy actions.
+    /// that move, and so on until no state moves by more, or as many have been backed up as there are. Updates `values`,
+    /// `backed_up` = T `values` and the greedy actions.
     pub(super) fn advance<M: Model>(
         &mut self,
         model: &M,
         discount: f64,
         threshold: f64,
         values: &mut [f64],
-        backed_up: &[f64],
+        backed_up: &mut [f64],
         greedy: &mut [u32],
     ) {
         let Self {
@@ -86,7 +86,7 @@ impl Front {
             }
         }
         let mut backups = 0;
-        let mut forward = false;
+        let (mut forward, mut spreads) = (false, true);
         loop {
             let before = backups;
             for word in 0..waiting.len() {
@@ -104,20 +104,25 @@ impl Front {
                     ahead = !passed;
                     waiting[word] &= !(1 << bit);
                     let state = word * WORD + bit as usize;
-                    let (value, action) = sweep::backup_in_place(model, discount, state, 0, values, values);
+                    let (value, action, stay) = sweep::backup_in_place(model, discount, state, 0, values, values);
                     backups += 1;
                     greedy[state] = action;
-                    if (value - values[state]).abs() > threshold {
-                        values[state] = value;
+                    // The change were the state's own value not to change along with it.
+                    let residual = (value - values[state]) * (1.0 - discount * stay);
+                    backed_up[state] = values[state] + residual;
+                    if spreads && (value - values[state]).abs() > threshold {
+                        (values[state], backed_up[state]) = (value, value);
                         for &state in &predecessors[starts[state] as usize..starts[state + 1] as usize] {
                             waiting[state as usize / WORD] |= 1 << (state as usize % WORD);
                         }
                     }
                 }
             }
-            if backups == before || backups > values.len() {
+            if backups == before || !spreads {
                 return;
             }
+            // Where the limit ends a front, the states still waiting are backed up once more, and do not move.
+            spreads = backups <= values.len();
             forward = !forward;
         }
     }

@@ -40,8 +40,8 @@ const FAST: f64 = 0.85;
 const SWEEPS_WHERE_FAST: usize = 12;
 const SWEEPS_WHERE_SLOW: usize = 20;
 
-/// How far the correction's equations are solved, as a fraction of their right side.
-const REDUCTION: f32 = 1e-2;
+/// How far the correction's equations are solved: until the changes have shrunk to this fraction of the first.
+const REDUCTION: f32 = 3e-3;
 
 /// How far BiCGSTAB solves them, and the most matrix products that it spends.
 const KRYLOV_REDUCTION: f32 = 0.1;
@@ -145,26 +145,24 @@ fn iterate<M: Model>(
         }
         let stalls = residual.sup() > STALLS * before;
         before = residual.sup();
+        let State {
+            values,
+            backed_up,
+            greedy,
+        } = &mut state;
         let most_sweeps = match &mut mixing {
             Mixing::Fast => {
-                system.set_up(model, discount, &state.greedy, &state.values, before);
-                system.shift(state.common_error(discount));
+                system.set_up(model, discount, greedy, values, backed_up, before);
+                system.shift(common_error(values, backed_up, discount));
                 SWEEPS_WHERE_FAST
             }
             Mixing::Slow(front) => {
                 if let (Some(front), true) = (front, stalls) {
-                    let threshold = FRONT * residual.sup();
-                    let State {
-                        values,
-                        backed_up,
-                        greedy,
-                    } = &mut state;
-                    front.advance(model, discount, threshold, values, backed_up, greedy);
-                    state.sweep(model, progress);
+                    front.advance(model, discount, FRONT * before, values, backed_up, greedy);
                 }
-                let awake = state.awake(ASLEEP * progress.residual_target());
-                system.arrange(Places::in_flow(model, &state.greedy, &awake));
-                system.set_up(model, discount, &state.greedy, &state.values, before);
+                let awake = awake(values, backed_up, ASLEEP * progress.residual_target());
+                system.arrange(Places::in_flow(model, greedy, &awake));
+                system.set_up(model, discount, greedy, values, backed_up, before);
                 SWEEPS_WHERE_SLOW
             }
         };
@@ -173,8 +171,37 @@ fn iterate<M: Model>(
         if crawls {
             progress.sweeps += correction::bicgstab(&mut system, KRYLOV_REDUCTION, MAX_STEPS, &mut workspace);
         }
-        system.correct(&mut state.values);
+        system.correct(values);
     }
+}
+
+/// What the mean residual says is missing from v in all states alike: 1 / (1 - gamma) times that mean. (Not the
+/// middle of MacQueen's bounds: after a policy has been evaluated the residuals are zero nearly everywhere and
+/// positive in a few states, and sweeps would have to undo the middle.)
+fn common_error(values: &[f64], backed_up: &[f64], discount: f64) -> f64 {
+    let sums: Vec<f64> = backed_up
+        .par_chunks(BLOCK)
+        .zip(values.par_chunks(BLOCK))
+        .map(|(after, before)| after.iter().zip(before).map(|(after, before)| after - before).sum())
+        .collect();
+    sums.iter().sum::<f64>() / (values.len() as f64 * (1.0 - discount))
+}
+
+/// The states of all blocks in which some state moves by more than `threshold`. Every state starts at the same value,
+/// chosen so that it is right already wherever nothing of interest is within reach, and states that have found their
+/// values stop moving: on a large map only the region that still changes costs anything.
+fn awake(values: &[f64], backed_up: &[f64], threshold: f64) -> Vec<u32> {
+    let blocks: Vec<bool> = values
+        .par_chunks(SLEEPERS)
+        .zip(backed_up.par_chunks(SLEEPERS))
+        .map(|(before, after)| (before.iter().zip(after)).any(|(before, after)| (after - before).abs() > threshold))
+        .collect();
+    let mut awake = Vec::new();
+    for (block, _) in blocks.into_iter().enumerate().filter(|&(_, moves)| moves) {
+        let first = block * SLEEPERS;
+        awake.extend(first as u32..(first + SLEEPERS).min(values.len()) as u32);
+    }
+    awake
 }
 
 /// How long it is since the residual last halved.
@@ -242,38 +269,6 @@ impl State {
             &mut self.backed_up,
             &mut self.greedy,
         )
-    }
-
-    /// What the mean residual says is missing from v in all states alike: 1 / (1 - gamma) times that mean. (Not the
-    /// middle of MacQueen's bounds: after a policy has been evaluated the residuals are zero nearly everywhere and
-    /// positive in a few states, and sweeps would have to undo the middle.)
-    fn common_error(&self, discount: f64) -> f64 {
-        let sums: Vec<f64> = self
-            .backed_up
-            .par_chunks(BLOCK)
-            .zip(self.values.par_chunks(BLOCK))
-            .map(|(after, before)| after.iter().zip(before).map(|(after, before)| after - before).sum())
-            .collect();
-        sums.iter().sum::<f64>() / (self.values.len() as f64 * (1.0 - discount))
-    }
-
-    /// The states of all blocks in which some state moves by more than `threshold`. Every state starts at the same value,
-    /// chosen so that it is right already wherever nothing of interest is within reach, and states that have found their
-    /// values stop moving: on a large map only the region that still changes costs anything.
-    fn awake(&self, threshold: f64) -> Vec<u32> {
-        let blocks: Vec<bool> = self
-            .values
-            .par_chunks(SLEEPERS)
-            .zip(self.backed_up.par_chunks(SLEEPERS))
-            .map(|(before, after)| (before.iter().zip(after)).any(|(before, after)| (after - before).abs() > threshold))
-            .collect();
-        let states = self.values.len();
-        let mut awake = Vec::new();
-        for (block, _) in blocks.into_iter().enumerate().filter(|&(_, moves)| moves) {
-            let first = block * SLEEPERS;
-            awake.extend(first as u32..(first + SLEEPERS).min(states) as u32);
-        }
-        awake
     }
 
     fn finish(self, residual: Residual, bound: f64) -> Raw {

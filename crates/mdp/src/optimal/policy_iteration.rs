@@ -49,15 +49,16 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
             });
         }
         system.arrange(Places::in_flow(model, &policy, &all));
-        let (mut unit, mut before, mut failures) = (residual.sup(), f64::INFINITY, 0);
+        let (mut before, mut failures) = (f64::INFINITY, 0);
         loop {
-            let residual = system.set_up(model, discount, &policy, &values, unit);
+            let residual = sweep::policy(model, discount, &policy, &values, &mut backed_up);
             let size = residual.sup();
             failures += u32::from(size.is_nan() || size > FAILED * before);
-            (unit, before) = (size, size);
+            before = size;
             if size <= target.max(0.5 * progress.residual_rounding(residual)) || failures > MAX_FAILURES {
                 break;
             }
+            system.set_up(model, discount, &policy, &values, &backed_up, size);
             progress.sweeps += if failures == 0 {
                 correction::bicgstab(&mut system, REDUCTION, MAX_STEPS, &mut workspace)
             } else {

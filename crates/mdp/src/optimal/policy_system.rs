@@ -14,9 +14,8 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::bound::Residual;
 use crate::flow_order::flow_order;
-use crate::model::{Model, value_of};
+use crate::model::Model;
 
 /// Equations of one slice.
 const LANES: usize = 8;
@@ -119,7 +118,8 @@ impl Places {
 
 impl Rows {
     /// W x for one slice, added to `sum`.
-    #[inline]
+    #[expect(clippy::inline_always, reason = "a call for every slice costs a fifth of a sweep")]
+    #[inline(always)]
     fn add_product(&self, slice: usize, x: &[f32], sum: &mut [f32; LANES]) {
         let entries = self.slices[slice] as usize..self.slices[slice + 1] as usize;
         for (columns, weights) in self.columns[entries.clone()].iter().zip(&self.weights[entries]) {
@@ -161,43 +161,34 @@ impl PolicySystem {
         self.places = Some(places);
     }
 
-    /// Sets up the system of `policy` at `values`, all corrections zero; returns the range of the residual T_pi v - v.
-    /// Residual and corrections are counted in units of `unit`, about the size of the residual, so that 32 bits hold them.
+    /// Sets up the system of `policy` at `values`, with `backed_up` = T_pi `values`; all corrections are zero. Residual and
+    /// corrections are counted in units of `unit`, about the size of the residual, so that 32 bits hold them.
     pub(super) fn set_up<M: Model>(
         &mut self,
         model: &M,
         discount: f64,
         policy: &[u32],
         values: &[f64],
+        backed_up: &[f64],
         unit: f64,
-    ) -> Residual {
+    ) {
         self.unit = if unit > 0.0 && unit.is_finite() { unit } else { 1.0 };
-        let Self {
-            places,
-            parts,
-            corrections,
-            next,
-            unit,
-        } = self;
-        let (places, unit) = (places.as_ref(), *unit);
-        let used = places.map_or(values.len(), |places| places.states.len());
-        let slices = used.div_ceil(LANES);
-        for vector in [corrections, next] {
+        let (places, unit) = (self.places.as_ref(), self.unit);
+        let count = places.map_or(values.len(), |places| places.states.len());
+        let slices = count.div_ceil(LANES);
+        for vector in [&mut self.corrections, &mut self.next] {
             vector.clear();
             vector.resize(slices * LANES, 0.0);
         }
-        let count = crate::sweep::parts(used).len();
-        parts.resize_with(count, Part::default);
-        parts
-            .par_iter_mut()
-            .enumerate()
-            .map(|(index, part)| {
-                part.places = LANES * (index * slices / count)..LANES * ((index + 1) * slices / count);
-                part.view.clear();
-                part.view.resize(slices * LANES, 0.0);
-                part.fill(model, discount, policy, values, unit, places)
-            })
-            .reduce(|| Residual::NONE, Residual::join)
+        let parts = crate::sweep::parts(count).len();
+        self.parts.resize_with(parts, Part::default);
+        let residual = |state: usize| (backed_up[state] - values[state]) / unit;
+        self.parts.par_iter_mut().enumerate().for_each(|(index, part)| {
+            part.places = LANES * (index * slices / parts)..LANES * ((index + 1) * slices / parts);
+            part.view.clear();
+            part.view.resize(slices * LANES, 0.0);
+            part.fill(model, discount, policy, places, residual);
+        });
     }
 
     /// Places, and the few beyond the last state that fill up its slice.
@@ -350,28 +341,26 @@ impl Part {
         &self.view[self.places.clone()]
     }
 
-    /// Writes the equations of this part's states and their scaled residuals.
+    /// Writes the equations of this part's states, with the residual of each.
     fn fill<M: Model>(
         &mut self,
         model: &M,
         discount: f64,
         policy: &[u32],
-        values: &[f64],
-        unit: f64,
         places: Option<&Places>,
-    ) -> Residual {
+        residual: impl Fn(usize) -> f64,
+    ) {
         let Rows {
             slices,
             columns,
             weights,
         } = &mut self.rows;
         slices.clear();
+        slices.push(0);
         columns.clear();
         weights.clear();
         self.residual.clear();
-        slices.push(0);
-        let mut range = Residual::NONE;
-        let count = places.map_or(values.len(), |places| places.states.len());
+        let count = places.map_or(policy.len(), |places| places.states.len());
         for first in self.places.clone().step_by(LANES) {
             let begin = columns.len();
             let mut b = [0.0; LANES];
@@ -380,12 +369,10 @@ impl Part {
                 let action = policy[state] as usize;
                 if action >= model.actions(state) {
                     // A terminal state: its value is zero and stays so.
-                    range.join_state(0.0, 0.0);
                     continue;
                 }
-                let (mut expected, mut stay, mut entry) = (0.0, 0.0, begin);
+                let (mut stay, mut entry) = (0.0, begin);
                 model.successors(state, action, |next, probability| {
-                    expected += probability * value_of(values, next);
                     if next as usize == state {
                         stay += probability;
                         return;
@@ -401,19 +388,16 @@ impl Part {
                         entry += 1;
                     }
                 });
-                let backed_up = model.reward(state, action) + discount * expected;
-                range.join_state(values[state], backed_up);
                 let scale = 1.0 / (1.0 - discount * stay);
                 if stay > 0.0 {
                     for weights in &mut weights[begin..entry] {
                         weights[lane] *= scale as f32;
                     }
                 }
-                b[lane] = ((backed_up - values[state]) / unit * scale) as f32;
+                b[lane] = (residual(state) * scale) as f32;
             }
             self.residual.push(b);
             slices.push(columns.len() as u32);
         }
-        range
     }
 }
