@@ -7,8 +7,14 @@ use rayon::prelude::*;
 use crate::bound::Residual;
 use crate::model::{Model, value_of};
 
-/// States that one task backs up. The division into blocks depends on the model alone.
-const BLOCK: usize = 1024;
+/// The fewest and the most states that one task backs up.
+const BLOCKS: [usize; 2] = [1024, 4096];
+
+/// How many states one task backs up: so few that all threads find work, so many that finding it costs little. Depends on
+/// the number of states alone.
+fn block_length(states: usize) -> usize {
+    (states / 64).clamp(BLOCKS[0], BLOCKS[1])
+}
 
 /// Jacobi: `backed_up` = T `values`, with `greedy` receiving the first maximising action of each state.
 pub(crate) fn jacobi<M: Model>(
@@ -22,14 +28,15 @@ pub(crate) fn jacobi<M: Model>(
         model.backup_block(first, discount, values, backed_up, greedy);
         Residual::between(&values[first..first + backed_up.len()], backed_up)
     };
-    if values.len() <= BLOCK {
+    let length = block_length(values.len());
+    if values.len() <= length {
         return block(0, backed_up, greedy);
     }
     backed_up
-        .par_chunks_mut(BLOCK)
-        .zip(greedy.par_chunks_mut(BLOCK))
+        .par_chunks_mut(length)
+        .zip(greedy.par_chunks_mut(length))
         .enumerate()
-        .map(|(index, (backed_up, greedy))| block(index * BLOCK, backed_up, greedy))
+        .map(|(index, (backed_up, greedy))| block(index * length, backed_up, greedy))
         .reduce(|| Residual::NONE, Residual::join)
 }
 
@@ -53,13 +60,14 @@ pub(crate) fn policy<M: Model>(
         }
         Residual::between(&values[first..first + backed_up.len()], backed_up)
     };
-    if values.len() <= BLOCK {
+    let length = block_length(values.len());
+    if values.len() <= length {
         return block(0, backed_up);
     }
     backed_up
-        .par_chunks_mut(BLOCK)
+        .par_chunks_mut(length)
         .enumerate()
-        .map(|(index, backed_up)| block(index * BLOCK, backed_up))
+        .map(|(index, backed_up)| block(index * length, backed_up))
         .reduce(|| Residual::NONE, Residual::join)
 }
 
@@ -125,7 +133,7 @@ pub(crate) fn gauss_seidel<M: Model>(
             } else {
                 values.len() - 1 - step
             };
-            let (value, action, _) = backup_in_place(model, discount, first + offset, first, values, before);
+            let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
             greatest = greatest.max((value - values[offset]).abs());
             switched += usize::from(greedy[offset] != action);
             (values[offset], greedy[offset]) = (value, action);
@@ -143,17 +151,17 @@ pub(crate) fn gauss_seidel<M: Model>(
 
 /// max over a of (r(s, a) + gamma sum over s' != s of p(s'|s, a) v(s')) / (1 - gamma p(s|s, a)): the backup in which
 /// the state's own new value stands on both sides, solved for it. Without this a state that can stay where it is
-/// would approach its value by a factor gamma a sweep. Returns also the action and its p(s|s, a).
+/// would approach its value by a factor gamma a sweep.
 #[inline]
-pub(crate) fn backup_in_place<M: Model>(
+fn backup_in_place<M: Model>(
     model: &M,
     discount: f64,
     state: usize,
     first: usize,
     values: &[f64],
     before: &[f64],
-) -> (f64, u32, f64) {
-    let mut best = (f64::NEG_INFINITY, 0, 0.0);
+) -> (f64, u32) {
+    let mut best = (f64::NEG_INFINITY, 0);
     for action in 0..model.actions(state) {
         let (mut elsewhere, mut stay) = (0.0, 0.0);
         model.successors(state, action, |next, probability| {
@@ -169,12 +177,8 @@ pub(crate) fn backup_in_place<M: Model>(
             q /= 1.0 - discount * stay;
         }
         if q > best.0 {
-            best = (q, action as u32, stay);
+            best = (q, action as u32);
         }
     }
-    if best.0 == f64::NEG_INFINITY {
-        (0.0, 0, 0.0)
-    } else {
-        best
-    }
+    if best.0 == f64::NEG_INFINITY { (0.0, 0) } else { best }
 }

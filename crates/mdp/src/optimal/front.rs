@@ -5,8 +5,7 @@
 //! each, and a state that moves calls its predecessors (prioritised sweeping with a threshold; Moore and Atkeson 1993;
 //! Sutton and Barto, section 8.4).
 
-use crate::model::Model;
-use crate::sweep;
+use crate::model::{Model, value_of};
 
 /// Predecessors per state above which fronts spread too fast to be followed.
 const MANY_PREDECESSORS: usize = 8;
@@ -25,33 +24,30 @@ impl Front {
     /// Of a model whose states have few predecessors; none of another.
     pub(super) fn new<M: Model>(model: &M) -> Option<Self> {
         let states = model.states();
-        let mut successors = Vec::new();
-        let mut ends = Vec::with_capacity(states);
-        let mut seen = vec![u32::MAX; states];
-        for state in 0..states {
-            for_each_successor(model, state, &mut seen, |next| successors.push(next as u32));
-            ends.push(successors.len());
-            if successors.len() > MANY_PREDECESSORS * states {
-                return None;
-            }
-        }
         // Counts first, then places: `starts[s + 1]` runs from where s begins to where it ends.
         let mut starts = vec![0_u32; states + 2];
-        for &next in &successors {
-            starts[next as usize + 2] += 1;
+        let mut edges = 0;
+        let mut seen = vec![u32::MAX; states];
+        for state in 0..states {
+            for_each_successor(model, state, &mut seen, |next| {
+                starts[next + 2] += 1;
+                edges += 1;
+            });
+            if edges > MANY_PREDECESSORS * states {
+                return None;
+            }
         }
         for state in 0..=states {
             starts[state + 1] += starts[state];
         }
-        let mut predecessors = vec![0; successors.len()];
-        let mut first = 0;
-        for (state, &end) in ends.iter().enumerate() {
-            for &next in &successors[first..end] {
-                let place = &mut starts[next as usize + 1];
+        let mut predecessors = vec![0; edges];
+        seen.fill(u32::MAX);
+        for state in 0..states {
+            for_each_successor(model, state, &mut seen, |next| {
+                let place = &mut starts[next + 1];
                 predecessors[*place as usize] = state as u32;
                 *place += 1;
-            }
-            first = end;
+            });
         }
         starts.pop();
         let waiting = vec![0; states.div_ceil(WORD)];
@@ -63,8 +59,8 @@ impl Front {
     }
 
     /// Backs up the states where `backed_up` differs from `values` by more than `threshold`, then the predecessors of those
-    /// that move, and so on until no state moves by more, or as many have been backed up as there are. Updates `values`,
-    /// `backed_up` = T `values` and the greedy actions.
+    /// that move, and so on until no state moves by more, or half as many have been backed up as there are. Updates `values`,
+    /// their policy and `backed_up` = T_pi `values` of that policy.
     pub(super) fn advance<M: Model>(
         &mut self,
         model: &M,
@@ -72,7 +68,7 @@ impl Front {
         threshold: f64,
         values: &mut [f64],
         backed_up: &mut [f64],
-        greedy: &mut [u32],
+        policy: &mut [u32],
     ) {
         let Self {
             starts,
@@ -104,12 +100,9 @@ impl Front {
                     ahead = !passed;
                     waiting[word] &= !(1 << bit);
                     let state = word * WORD + bit as usize;
-                    let (value, action, stay) = sweep::backup_in_place(model, discount, state, 0, values, values);
+                    let (value, action, backup) = backup_solved(model, discount, state, values);
                     backups += 1;
-                    greedy[state] = action;
-                    // The change were the state's own value not to change along with it.
-                    let residual = (value - values[state]) * (1.0 - discount * stay);
-                    backed_up[state] = values[state] + residual;
+                    (backed_up[state], policy[state]) = (backup, action);
                     if spreads && (value - values[state]).abs() > threshold {
                         (values[state], backed_up[state]) = (value, value);
                         for &state in &predecessors[starts[state] as usize..starts[state + 1] as usize] {
@@ -122,9 +115,39 @@ impl Front {
                 return;
             }
             // Where the limit ends a front, the states still waiting are backed up once more, and do not move.
-            spreads = backups <= values.len();
+            spreads = backups <= values.len() / 2;
             forward = !forward;
         }
+    }
+}
+
+/// The value that v(s) would have to have to equal its own backup, the action that attains it, and (T_pi v)(s) for that
+/// action. (A state that can stay where it is would approach that value by a factor gamma at a time.)
+fn backup_solved<M: Model>(model: &M, discount: f64, state: usize, values: &[f64]) -> (f64, u32, f64) {
+    let mut best = (f64::NEG_INFINITY, 0, 0.0);
+    for action in 0..model.actions(state) {
+        let (mut elsewhere, mut stay) = (0.0, 0.0);
+        model.successors(state, action, |next, probability| {
+            if next as usize == state {
+                stay += probability;
+            } else {
+                elsewhere += probability * value_of(values, next);
+            }
+        });
+        let others = model.reward(state, action) + discount * elsewhere;
+        let value = if stay > 0.0 {
+            others / (1.0 - discount * stay)
+        } else {
+            others
+        };
+        if value > best.0 {
+            best = (value, action as u32, others + discount * stay * values[state]);
+        }
+    }
+    if best.0 == f64::NEG_INFINITY {
+        (0.0, 0, 0.0)
+    } else {
+        best
     }
 }
 
@@ -140,5 +163,87 @@ fn for_each_successor<M: Model>(model: &M, state: usize, seen: &mut [u32], mut v
                 visit(next as usize);
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{Mdp, MdpBuilder, Next, sweep};
+
+    /// A corridor whose last state earns 1 a step for ever; in the others one may wait or walk on.
+    fn corridor(states: usize) -> Mdp {
+        let mut builder = MdpBuilder::new(states);
+        for state in 0..states {
+            let reward = if state + 1 == states { 1.0 } else { 0.0 };
+            builder.transition(state, 0, Next::State(state), 1.0, reward);
+            builder.transition(state, 1, Next::State((state + 1).min(states - 1)), 1.0, reward);
+        }
+        builder.build().unwrap()
+    }
+
+    /// The values, their backup and the policy after a front from v = 0.
+    fn advanced(model: &Mdp, discount: f64, threshold: f64) -> (Vec<f64>, Vec<f64>, Vec<u32>) {
+        let mut values = vec![0.0; model.states()];
+        let mut backed_up = vec![0.0; model.states()];
+        let mut greedy = vec![0; model.states()];
+        sweep::jacobi(model, discount, &values, &mut backed_up, &mut greedy);
+        let mut front = Front::new(model).unwrap();
+        front.advance(model, discount, threshold, &mut values, &mut backed_up, &mut greedy);
+        (values, backed_up, greedy)
+    }
+
+    #[test]
+    fn news_travels_while_it_matters() {
+        let (values, ..) = advanced(&corridor(100), 0.5, 1e-3);
+        // 2 in the last state, half as much in every state before, and nothing once that is below the threshold.
+        for (steps, value) in values.iter().rev().enumerate() {
+            let expected = 2.0 * 0.5_f64.powi(steps as i32);
+            let expected = if expected > 1e-3 { expected } else { 0.0 };
+            assert!((value - expected).abs() < 1e-12, "{steps} steps: {value}");
+        }
+    }
+
+    #[test]
+    fn a_state_with_many_predecessors_is_not_followed() {
+        let states = 20;
+        let mut builder = MdpBuilder::new(states);
+        for state in 0..states {
+            for next in 0..states {
+                builder.transition(state, 0, Next::State(next), 1.0 / states as f64, 0.0);
+            }
+        }
+        assert!(Front::new(&builder.build().unwrap()).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn the_backup_of_the_policy_is_kept_up_to_date(
+            transitions in prop::collection::vec((0..12_usize, 0..3_u32, 0..12_usize, 1..10_u32, -3.0..3.0), 1..60),
+            threshold in 1e-6..1.0,
+        ) {
+            let mut builder = MdpBuilder::new(12);
+            let mut totals = [[0; 3]; 12];
+            for &(state, action, _, weight, _) in &transitions {
+                totals[state][action as usize] += weight;
+            }
+            for &(state, action, next, weight, reward) in &transitions {
+                let probability = f64::from(weight) / f64::from(totals[state][action as usize]);
+                builder.transition(state, action, Next::State(next), probability, reward);
+            }
+            for (state, totals) in totals.iter().enumerate() {
+                if totals.iter().all(|&total| total == 0) {
+                    builder.transition(state, 0, Next::State(state), 1.0, 0.0);
+                }
+            }
+            let model = builder.build().unwrap();
+            let (values, backed_up, policy) = advanced(&model, 0.9, threshold);
+            for state in 0..model.states() {
+                let by_policy = model.action_value(state, policy[state] as usize, 0.9, &values);
+                prop_assert!((backed_up[state] - by_policy).abs() < 1e-9, "{state}: {} {by_policy}", backed_up[state]);
+            }
+        }
     }
 }

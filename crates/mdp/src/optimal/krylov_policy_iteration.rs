@@ -23,7 +23,7 @@ use rayon::prelude::*;
 use super::Raw;
 use super::correction::{self, Workspace};
 use super::front::Front;
-use super::policy_system::{Places, PolicySystem};
+use super::policy_system::PolicySystem;
 use super::progress::Progress;
 use crate::bound::Residual;
 use crate::error::MdpError;
@@ -51,13 +51,13 @@ const MAX_STEPS: usize = 40;
 const STALLS: f64 = 0.1;
 
 /// How far fronts are followed: until no state moves by more than this fraction of the residual.
-const FRONT: f64 = 0.01;
+const FRONT: f64 = 0.02;
 
 /// A block of states sleeps while it moves by less than this fraction of the residual aimed at.
 const ASLEEP: f64 = 1e-3;
 
 /// States that wake and sleep together.
-const SLEEPERS: usize = 64;
+const SLEEPERS: usize = 16;
 
 /// Iterations in which the residual has to halve.
 const PATIENCE: usize = 12;
@@ -83,23 +83,23 @@ enum Mixing {
 }
 
 pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
-    let rewards = best_rewards(model);
-    let start = initial_value(model, &rewards, progress.discount);
-    match solve_from(model, start, &rewards, progress) {
+    let start = initial_value(model, progress.discount);
+    match solve_from(model, start, progress) {
         // Where the start is far greater than the values in the end, it costs digits that those would have had.
-        Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, &rewards, progress),
+        Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, progress),
         result => result,
     }
 }
 
-fn solve_from<M: Model>(model: &M, start: f64, rewards: &[f64], progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
+fn solve_from<M: Model>(model: &M, start: f64, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
     let states = model.states();
+    // T v, where v is `start` in all states.
+    let mut values = best_rewards(model);
+    for value in &mut values {
+        *value += progress.discount * start;
+    }
     let mut state = State {
-        // T v, where v is `start` in all states.
-        values: rewards
-            .iter()
-            .map(|reward| reward + progress.discount * start)
-            .collect(),
+        values,
         backed_up: vec![0.0; states],
         greedy: vec![0; states],
     };
@@ -128,7 +128,7 @@ fn iterate<M: Model>(
 ) -> Result<Raw, MdpError> {
     let discount = progress.discount;
     let mut workspace = Workspace::default();
-    let mut system = PolicySystem::default();
+    let mut system = PolicySystem::new(model);
     let mut patience = Patience::new();
     let mut before = 0.0;
     loop {
@@ -160,8 +160,8 @@ fn iterate<M: Model>(
                 if let (Some(front), true) = (front, stalls) {
                     front.advance(model, discount, FRONT * before, values, backed_up, greedy);
                 }
-                let awake = awake(values, backed_up, ASLEEP * progress.residual_target());
-                system.arrange(Places::in_flow(model, greedy, &awake));
+                let threshold = ASLEEP * progress.residual_target();
+                system.arrange(model, greedy, &awake(values, backed_up, threshold));
                 system.set_up(model, discount, greedy, values, backed_up, before);
                 SWEEPS_WHERE_SLOW
             }
@@ -296,11 +296,11 @@ fn best_rewards<M: Model>(model: &M) -> Vec<f64> {
 
 /// The value that all states start from: that of earning the middle one of the best immediate rewards for ever. On a
 /// map where most cells earn the same, far from anything of interest it is the answer.
-fn initial_value<M: Model>(model: &M, rewards: &[f64], discount: f64) -> f64 {
-    if model.has_terminal() || rewards.is_empty() {
+fn initial_value<M: Model>(model: &M, discount: f64) -> f64 {
+    if model.has_terminal() || model.states() == 0 {
         return 0.0;
     }
-    let mut rewards = rewards.to_vec();
+    let mut rewards = best_rewards(model);
     let middle = rewards.len() / 2;
     *rewards.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount)
 }

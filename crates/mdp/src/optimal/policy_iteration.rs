@@ -7,7 +7,7 @@
 
 use super::Raw;
 use super::correction::{self, Workspace};
-use super::policy_system::{Places, PolicySystem};
+use super::policy_system::PolicySystem;
 use super::progress::Progress;
 use crate::error::MdpError;
 use crate::model::Model;
@@ -35,7 +35,7 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
     let mut backed_up = vec![0.0; states];
     let mut policy = vec![0; states];
     let mut workspace = Workspace::default();
-    let mut system = PolicySystem::default();
+    let mut system = PolicySystem::new(model);
     let all: Vec<u32> = (0..states as u32).collect();
     loop {
         let residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut policy);
@@ -48,7 +48,7 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
                 bound,
             });
         }
-        system.arrange(Places::in_flow(model, &policy, &all));
+        system.arrange(model, &policy, &all);
         let (mut before, mut failures) = (f64::INFINITY, 0);
         loop {
             let residual = sweep::policy(model, discount, &policy, &values, &mut backed_up);

@@ -20,11 +20,13 @@ use crate::model::Model;
 /// Equations of one slice.
 const LANES: usize = 8;
 
+/// Entries of a row up to which memory is set aside beforehand.
+const SHORT_ROW: usize = 4;
+
 /// The column of an entry that only fills up a row. It is the place of no state, so zero is read there.
 const NOWHERE: u32 = u32::MAX;
 
 /// The equations of one policy, d = b + W d, with W >= 0 and a zero diagonal, and an approximate solution.
-#[derive(Default)]
 pub(super) struct PolicySystem {
     /// The places of the states; none where they are their numbers.
     places: Option<Places>,
@@ -35,10 +37,12 @@ pub(super) struct PolicySystem {
     next: Vec<f32>,
     /// What residual and corrections are counted in.
     unit: f64,
+    /// The most entries of a row.
+    row_length: usize,
 }
 
 /// A renumbering of the states.
-pub(super) struct Places {
+struct Places {
     /// The state at each place.
     states: Vec<u32>,
     /// The place of each state.
@@ -85,9 +89,12 @@ impl Change {
 }
 
 impl Places {
-    /// Places for `states` in the flow of a policy. The other states have none: their corrections are zero.
-    pub(super) fn in_flow<M: Model>(model: &M, policy: &[u32], states: &[u32]) -> Self {
-        let mut places = vec![NOWHERE; policy.len()];
+    /// Places for `states` in the flow of a policy. The other states have none: their corrections are zero. `old` gives its
+    /// memory.
+    fn in_flow<M: Model>(model: &M, policy: &[u32], states: &[u32], old: Option<Self>) -> Self {
+        let mut places = old.map_or_else(Vec::new, |old| old.places);
+        places.clear();
+        places.resize(policy.len(), NOWHERE);
         for (index, &state) in states.iter().enumerate() {
             places[state as usize] = index as u32;
         }
@@ -156,9 +163,21 @@ impl Rows {
 }
 
 impl PolicySystem {
-    /// Gives the states these places from the next system on.
-    pub(super) fn arrange(&mut self, places: Places) {
-        self.places = Some(places);
+    /// A system without equations yet, for policies of `model`.
+    pub(super) fn new(model: &impl Model) -> Self {
+        Self {
+            places: None,
+            parts: Vec::new(),
+            corrections: Vec::new(),
+            next: Vec::new(),
+            unit: 1.0,
+            row_length: model.max_successors(),
+        }
+    }
+
+    /// From the next system on, only `states` have places, in the flow of `policy`.
+    pub(super) fn arrange<M: Model>(&mut self, model: &M, policy: &[u32], states: &[u32]) {
+        self.places = Some(Places::in_flow(model, policy, states, self.places.take()));
     }
 
     /// Sets up the system of `policy` at `values`, with `backed_up` = T_pi `values`; all corrections are zero. Residual and
@@ -173,7 +192,7 @@ impl PolicySystem {
         unit: f64,
     ) {
         self.unit = if unit > 0.0 && unit.is_finite() { unit } else { 1.0 };
-        let (places, unit) = (self.places.as_ref(), self.unit);
+        let (places, unit, row_length) = (self.places.as_ref(), self.unit, self.row_length);
         let count = places.map_or(values.len(), |places| places.states.len());
         let slices = count.div_ceil(LANES);
         for vector in [&mut self.corrections, &mut self.next] {
@@ -187,7 +206,7 @@ impl PolicySystem {
             part.places = LANES * (index * slices / parts)..LANES * ((index + 1) * slices / parts);
             part.view.clear();
             part.view.resize(slices * LANES, 0.0);
-            part.fill(model, discount, policy, places, residual);
+            part.fill(model, discount, policy, places, row_length, residual);
         });
     }
 
@@ -348,6 +367,7 @@ impl Part {
         discount: f64,
         policy: &[u32],
         places: Option<&Places>,
+        row_length: usize,
         residual: impl Fn(usize) -> f64,
     ) {
         let Rows {
@@ -360,6 +380,12 @@ impl Part {
         columns.clear();
         weights.clear();
         self.residual.clear();
+        // Exactly what short rows need: growing would double the memory.
+        let entries = self.places.len() / LANES * row_length.min(SHORT_ROW);
+        columns.reserve_exact(entries);
+        weights.reserve_exact(entries);
+        slices.reserve_exact(self.places.len() / LANES);
+        self.residual.reserve_exact(self.places.len() / LANES);
         let count = places.map_or(policy.len(), |places| places.states.len());
         for first in self.places.clone().step_by(LANES) {
             let begin = columns.len();
