@@ -104,8 +104,7 @@ pub(crate) fn parts(states: usize) -> Vec<Range<usize>> {
 }
 
 /// Gauss-Seidel: backs up `values` in place, part by part, each state from the newest values of its part and, for
-/// the other parts, from `before`, to which `values` is copied first. Returns the greatest change of a value and how many
-/// states changed their greedy action.
+/// the other parts, from `before`, to which `values` is copied first. Returns the greatest change of a value.
 pub(crate) fn gauss_seidel<M: Model>(
     model: &M,
     discount: f64,
@@ -113,7 +112,7 @@ pub(crate) fn gauss_seidel<M: Model>(
     values: &mut [f64],
     before: &mut [f64],
     greedy: &mut [u32],
-) -> (f64, usize) {
+) -> f64 {
     let parts = parts(values.len());
     before.copy_from_slice(values);
     let before = &*before;
@@ -126,7 +125,7 @@ pub(crate) fn gauss_seidel<M: Model>(
         (values, greedy) = (rest, rest_greedy);
     }
     let sweep_part = |(first, values, greedy): (usize, &mut [f64], &mut [u32])| {
-        let (mut greatest, mut switched) = (0.0_f64, 0);
+        let mut greatest = 0.0_f64;
         for step in 0..values.len() {
             let offset = if direction == Direction::Forward {
                 step
@@ -135,18 +134,14 @@ pub(crate) fn gauss_seidel<M: Model>(
             };
             let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
             greatest = greatest.max((value - values[offset]).abs());
-            switched += usize::from(greedy[offset] != action);
             (values[offset], greedy[offset]) = (value, action);
         }
-        (greatest, switched)
+        greatest
     };
     if tasks.len() == 1 {
         return tasks.pop().map(sweep_part).unwrap_or_default();
     }
-    tasks
-        .into_par_iter()
-        .map(sweep_part)
-        .reduce(|| (0.0, 0), |a, b| (a.0.max(b.0), a.1 + b.1))
+    tasks.into_par_iter().map(sweep_part).reduce(|| 0.0, f64::max)
 }
 
 /// max over a of (r(s, a) + gamma sum over s' != s of p(s'|s, a) v(s')) / (1 - gamma p(s|s, a)): the backup in which

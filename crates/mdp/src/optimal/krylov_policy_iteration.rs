@@ -8,7 +8,7 @@
 //! residuals:
 //!
 //! - *Fast*: the error is soon nearly the same in all states. That part is added at once, before the sweeps.
-//! - *Slow*: news has far to go. Better actions are followed as a front through the states that they concern
+//! - *Slow*, also where this turns out later: news has far to go. Better actions are followed as a front through the states that they concern
 //!   ([`super::front`]), the sweeps go in the flow of the policy, and only over the states that still move.
 //!
 //! Neither converges for certain: a correction in 32 bits may do harm, and policies may follow one another in circles.
@@ -46,6 +46,10 @@ const REDUCTION: f32 = 3e-3;
 /// How far BiCGSTAB solves them, and the most matrix products that it spends.
 const KRYLOV_REDUCTION: f32 = 0.1;
 const MAX_STEPS: usize = 40;
+
+/// Mixing is not fast after all where so many iterations have not shrunk the residual to this fraction.
+const SLOW: f64 = 0.75;
+const SLOW_ITERATIONS: usize = 3;
 
 /// Fronts are followed where the last correction has not shrunk the residual to this fraction.
 const STALLS: f64 = 0.1;
@@ -130,7 +134,7 @@ fn iterate<M: Model>(
     let mut workspace = Workspace::default();
     let mut system = PolicySystem::new(model);
     let mut patience = Patience::new();
-    let mut before = 0.0;
+    let (mut before, mut slow) = (0.0, 0);
     loop {
         let residual = state.sweep(model, progress);
         if let Some(bound) = progress.certify(residual, &mut state.backed_up)? {
@@ -144,7 +148,11 @@ fn iterate<M: Model>(
             continue;
         }
         let stalls = residual.sup() > STALLS * before;
+        slow += usize::from(residual.sup() > SLOW * before && before > 0.0);
         before = residual.sup();
+        if slow == SLOW_ITERATIONS && matches!(mixing, Mixing::Fast) {
+            mixing = Mixing::Slow(Front::new(model));
+        }
         let State {
             values,
             backed_up,

@@ -22,7 +22,7 @@ pub enum Method {
         /// Sweeps for each policy, at least 1; 1 is value iteration.
         sweeps: usize,
     },
-    /// Policy iteration with inexact evaluation by a Krylov method.
+    /// Policy iteration with inexact evaluation, by sweeps and by a Krylov method.
     KrylovPolicyIteration,
 }
 
@@ -74,7 +74,7 @@ impl Method {
                 "has no fixed rate".into()
             };
             let reason = format!(
-                "with discount {discount} value iteration {needs}; Newton steps solved by a Krylov method need few, whatever the size"
+                "with discount {discount} value iteration {needs}; Newton steps, each solved roughly, need few, whatever the size"
             );
             (Self::KrylovPolicyIteration, reason)
         }

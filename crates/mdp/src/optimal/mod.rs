@@ -7,7 +7,7 @@
 //! | [`Method::GaussSeidel`] | the same in place, in alternating directions | Puterman, section 6.3.3 |
 //! | [`Method::PolicyIteration`] | v <- v_pi; pi greedy for v | Zhao, algorithm 4.2 |
 //! | [`Method::TruncatedPolicyIteration`] | j times v <- T_pi v; pi greedy for v | Zhao, algorithm 4.3 |
-//! | [`Method::KrylovPolicyIteration`] | v nearly v_pi by a Krylov method; pi greedy | Gargiani et al. 2022 |
+//! | [`Method::KrylovPolicyIteration`] | v nearly v_pi, by a Krylov method if need be; pi greedy | Gargiani et al. 2022 |
 //!
 //! All of them stop on the same guaranteed bound (`bound.rs`), never on a bare difference of iterates.
 

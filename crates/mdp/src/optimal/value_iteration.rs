@@ -38,7 +38,7 @@ pub(super) fn gauss_seidel<M: Model>(model: &M, progress: &mut Progress<'_>) -> 
     let mut direction = Direction::Forward;
     let mut target = progress.residual_target();
     loop {
-        let (change, _) = sweep::gauss_seidel(model, discount, direction, &mut values, &mut backed_up, &mut greedy);
+        let change = sweep::gauss_seidel(model, discount, direction, &mut values, &mut backed_up, &mut greedy);
         direction = direction.reverse();
         progress.sweeps += 1;
         if change > target {
