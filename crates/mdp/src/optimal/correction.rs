@@ -96,7 +96,13 @@ pub(super) fn bicgstab(
     }
     solution.fill(0.0);
     system.set(solution);
-    steps + 1 + sweeps(system, 0.0, FALLBACK_SWEEPS, workspace).0
+    steps + 1 + plain_sweeps(system, FALLBACK_SWEEPS)
+}
+
+/// `count` Gauss-Seidel sweeps without extrapolation: slow, but every one makes the error smaller, down to rounding. Ends
+/// early where nothing changes. Returns how many were done.
+pub(super) fn plain_sweeps(system: &mut PolicySystem, count: usize) -> usize {
+    (1..=count).find(|_| system.sweep().sup == 0.0).unwrap_or(count)
 }
 
 fn unguarded_bicgstab(system: &mut PolicySystem, reduction: f32, max_steps: usize, workspace: &mut Workspace) -> usize {

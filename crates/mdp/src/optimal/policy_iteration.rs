@@ -62,8 +62,7 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
             progress.sweeps += if failures == 0 {
                 correction::bicgstab(&mut system, REDUCTION, MAX_STEPS, &mut workspace)
             } else {
-                let sweeps = SWEEPS << failures;
-                correction::sweeps(&mut system, 0.0, sweeps, &mut workspace).0
+                correction::plain_sweeps(&mut system, SWEEPS << failures)
             };
             system.correct(&mut values);
         }
