@@ -1,7 +1,5 @@
 //! One pass of Bellman optimality backups over all states, the same bytes on any number of threads.
 
-use std::ops::Range;
-
 use rayon::prelude::*;
 
 use crate::bound::Residual;
@@ -90,17 +88,14 @@ impl Direction {
     }
 }
 
-/// Divides `0..states` into the parts that a Gauss-Seidel sweep may visit at the same time: few, because each part
-/// sees the others' values of the sweep before, and as many for one thread as for two, so that the bytes agree.
-pub(crate) fn parts(states: usize) -> Vec<Range<usize>> {
-    let count = match states {
+/// The number of parts that a Gauss-Seidel sweep may visit at the same time: few, because each part sees the others' values
+/// of the sweep before, and as many for one thread as for two, so that the bytes agree.
+pub(crate) fn parts(states: usize) -> usize {
+    match states {
         0..20_000 => 1,
         20_000..300_000 => 2,
         _ => 4,
-    };
-    (0..count)
-        .map(|part| part * states / count..(part + 1) * states / count)
-        .collect()
+    }
 }
 
 /// Gauss-Seidel: backs up `values` in place, part by part, each state from the newest values of its part and, for
@@ -116,12 +111,14 @@ pub(crate) fn gauss_seidel<M: Model>(
     let parts = parts(values.len());
     before.copy_from_slice(values);
     let before = &*before;
-    let mut tasks = Vec::with_capacity(parts.len());
+    let mut tasks = Vec::with_capacity(parts);
     let (mut values, mut greedy) = (values, greedy);
-    for part in parts {
-        let (own_values, rest) = values.split_at_mut(part.len());
-        let (own_greedy, rest_greedy) = greedy.split_at_mut(part.len());
-        tasks.push((part.start, own_values, own_greedy));
+    for part in 0..parts {
+        let first = part * before.len() / parts;
+        let length = (part + 1) * before.len() / parts - first;
+        let (own_values, rest) = values.split_at_mut(length);
+        let (own_greedy, rest_greedy) = greedy.split_at_mut(length);
+        tasks.push((first, own_values, own_greedy));
         (values, greedy) = (rest, rest_greedy);
     }
     let sweep_part = |(first, values, greedy): (usize, &mut [f64], &mut [u32])| {
@@ -132,9 +129,13 @@ pub(crate) fn gauss_seidel<M: Model>(
             } else {
                 values.len() - 1 - step
             };
-            let (value, action) = backup_in_place(model, discount, first + offset, first, values, before);
-            greatest = greatest.max((value - values[offset]).abs());
-            (values[offset], greedy[offset]) = (value, action);
+            let newest = |next: u32| {
+                let own = values.get((next as usize).wrapping_sub(first)).copied();
+                own.unwrap_or_else(|| value_of(before, next))
+            };
+            let backup = backup_in_place(model, discount, first + offset, newest);
+            greatest = greatest.max((backup.value - values[offset]).abs());
+            (values[offset], greedy[offset]) = (backup.value, backup.action);
         }
         greatest
     };
@@ -144,36 +145,52 @@ pub(crate) fn gauss_seidel<M: Model>(
     tasks.into_par_iter().map(sweep_part).reduce(|| 0.0, f64::max)
 }
 
-/// max over a of (r(s, a) + gamma sum over s' != s of p(s'|s, a) v(s')) / (1 - gamma p(s|s, a)): the backup in which
-/// the state's own new value stands on both sides, solved for it. Without this a state that can stay where it is
-/// would approach its value by a factor gamma a sweep.
+/// A backup in which the state's own new value stands on both sides.
+pub(crate) struct InPlace {
+    /// The value that equals its own backup.
+    pub(crate) value: f64,
+    /// The first action that attains it.
+    pub(crate) action: u32,
+    /// p(s|s, a) of that action.
+    pub(crate) stay: f64,
+}
+
+/// max over a of (r(s, a) + gamma sum over s' != s of p(s'|s, a) v(s')) / (1 - gamma p(s|s, a)), with `value_of` for v. If
+/// the state's old value stood on the right, a state that can stay where it is would approach its value by a factor
+/// gamma a sweep.
 #[inline]
-fn backup_in_place<M: Model>(
+pub(crate) fn backup_in_place<M: Model>(
     model: &M,
     discount: f64,
     state: usize,
-    first: usize,
-    values: &[f64],
-    before: &[f64],
-) -> (f64, u32) {
-    let mut best = (f64::NEG_INFINITY, 0);
+    value_of: impl Fn(u32) -> f64,
+) -> InPlace {
+    let mut best = InPlace {
+        value: f64::NEG_INFINITY,
+        action: 0,
+        stay: 0.0,
+    };
     for action in 0..model.actions(state) {
         let (mut elsewhere, mut stay) = (0.0, 0.0);
         model.successors(state, action, |next, probability| {
-            let offset = (next as usize).wrapping_sub(first);
             if next as usize == state {
                 stay += probability;
             } else {
-                elsewhere += probability * values.get(offset).copied().unwrap_or_else(|| value_of(before, next));
+                elsewhere += probability * value_of(next);
             }
         });
-        let mut q = model.reward(state, action) + discount * elsewhere;
+        let mut value = model.reward(state, action) + discount * elsewhere;
         if stay > 0.0 {
-            q /= 1.0 - discount * stay;
+            value /= 1.0 - discount * stay;
         }
-        if q > best.0 {
-            best = (q, action as u32);
+        if value > best.value {
+            let action = action as u32;
+            best = InPlace { value, action, stay };
         }
     }
-    if best.0 == f64::NEG_INFINITY { (0.0, 0) } else { best }
+    // A terminal state has no action and is worth nothing.
+    if best.value == f64::NEG_INFINITY {
+        best.value = 0.0;
+    }
+    best
 }

@@ -22,15 +22,7 @@ const STEADY: f64 = 0.3;
 
 /// The vectors of BiCGSTAB, kept from one solve to the next.
 #[derive(Default)]
-pub(super) struct Workspace {
-    solution: Vec<f32>,
-    residual: Vec<f32>,
-    shadow: Vec<f32>,
-    direction: Vec<f32>,
-    image: Vec<f32>,
-    preconditioned: Vec<f32>,
-    scratch: Vec<f32>,
-}
+pub(super) struct Workspace([Vec<f32>; 7]);
 
 /// At most `count` Gauss-Seidel sweeps over d = b + W d, until the changes have shrunk to `reduction` of the first. Returns
 /// how many were done and whether they crawled.
@@ -61,7 +53,7 @@ pub(super) fn sweeps(
         let rates = [squares[0] / squares[2], squares[1] / squares[3]].map(f64::sqrt);
         let steady = (rates[0] - rates[1]).abs() < STEADY * (1.0 - rates[0]);
         if steady && rates[0] > DOMINANT && sweep + 2 < count {
-            system.extrapolate(rates[0] as f32, &mut workspace.scratch);
+            system.extrapolate(rates[0] as f32, &mut workspace.0[0]);
             sweep += 2;
             squares = [0.0; 4];
         }
@@ -80,12 +72,7 @@ pub(super) fn bicgstab(
     workspace: &mut Workspace,
 ) -> usize {
     let steps = unguarded_bicgstab(system, reduction, max_steps, workspace);
-    let Workspace {
-        solution,
-        residual,
-        shadow,
-        ..
-    } = workspace;
+    let [solution, residual, shadow, ..] = &mut workspace.0;
     system.apply(solution, residual);
     system.copy_residual(shadow);
     let size = sup(shadow);
@@ -106,27 +93,11 @@ pub(super) fn plain_sweeps(system: &mut PolicySystem, count: usize) -> usize {
 }
 
 fn unguarded_bicgstab(system: &mut PolicySystem, reduction: f32, max_steps: usize, workspace: &mut Workspace) -> usize {
-    let Workspace {
-        solution,
-        residual,
-        shadow,
-        direction,
-        image,
-        preconditioned,
-        scratch,
-    } = workspace;
-    for vector in [
-        &mut *solution,
-        residual,
-        shadow,
-        direction,
-        image,
-        preconditioned,
-        scratch,
-    ] {
+    for vector in &mut workspace.0 {
         vector.clear();
         vector.resize(system.len(), 0.0);
     }
+    let [solution, residual, shadow, direction, image, preconditioned, scratch] = &mut workspace.0;
     system.copy_residual(residual);
     shadow.copy_from_slice(residual);
     direction.copy_from_slice(residual);

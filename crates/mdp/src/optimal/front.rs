@@ -6,6 +6,7 @@
 //! Sutton and Barto, section 8.4).
 
 use crate::model::{Model, value_of};
+use crate::sweep::{self, InPlace};
 
 /// Predecessors per state above which fronts spread too fast to be followed.
 const MANY_PREDECESSORS: usize = 8;
@@ -100,10 +101,14 @@ impl Front {
                     ahead = !passed;
                     waiting[word] &= !(1 << bit);
                     let state = word * WORD + bit as usize;
-                    let (value, action, backup) = backup_solved(model, discount, state, values);
+                    let InPlace { value, action, stay } =
+                        sweep::backup_in_place(model, discount, state, |next| value_of(values, next));
                     backups += 1;
-                    (backed_up[state], policy[state]) = (backup, action);
-                    if spreads && (value - values[state]).abs() > threshold {
+                    policy[state] = action;
+                    // The state moves to where it equals its backup, or stays, and then T_pi takes it part of the way.
+                    let change = value - values[state];
+                    backed_up[state] = values[state] + change * (1.0 - discount * stay);
+                    if spreads && change.abs() > threshold {
                         (values[state], backed_up[state]) = (value, value);
                         for &state in &predecessors[starts[state] as usize..starts[state + 1] as usize] {
                             waiting[state as usize / WORD] |= 1 << (state as usize % WORD);
@@ -118,36 +123,6 @@ impl Front {
             spreads = backups <= values.len() / 2;
             forward = !forward;
         }
-    }
-}
-
-/// The value that v(s) would have to have to equal its own backup, the action that attains it, and (T_pi v)(s) for that
-/// action. (A state that can stay where it is would approach that value by a factor gamma at a time.)
-fn backup_solved<M: Model>(model: &M, discount: f64, state: usize, values: &[f64]) -> (f64, u32, f64) {
-    let mut best = (f64::NEG_INFINITY, 0, 0.0);
-    for action in 0..model.actions(state) {
-        let (mut elsewhere, mut stay) = (0.0, 0.0);
-        model.successors(state, action, |next, probability| {
-            if next as usize == state {
-                stay += probability;
-            } else {
-                elsewhere += probability * value_of(values, next);
-            }
-        });
-        let others = model.reward(state, action) + discount * elsewhere;
-        let value = if stay > 0.0 {
-            others / (1.0 - discount * stay)
-        } else {
-            others
-        };
-        if value > best.0 {
-            best = (value, action as u32, others + discount * stay * values[state]);
-        }
-    }
-    if best.0 == f64::NEG_INFINITY {
-        (0.0, 0, 0.0)
-    } else {
-        best
     }
 }
 
@@ -171,7 +146,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::{Mdp, MdpBuilder, Next, sweep};
+    use crate::{Mdp, MdpBuilder, Next};
 
     /// A corridor whose last state earns 1 a step for ever; in the others one may wait or walk on.
     fn corridor(states: usize) -> Mdp {

@@ -8,8 +8,9 @@
 //! residuals:
 //!
 //! - *Fast*: the error is soon nearly the same in all states. That part is added at once, before the sweeps.
-//! - *Slow*, also where this turns out later: news has far to go. Better actions are followed as a front through the states that they concern
-//!   ([`super::front`]), the sweeps go in the flow of the policy, and only over the states that still move.
+//! - *Slow*, also where this turns out later: news has far to go. Better actions are followed as a front through the
+//!   states that they concern ([`super::front`]), and the sweeps go in the flow of the policy, over the states that still
+//!   move.
 //!
 //! Neither converges for certain: a correction in 32 bits may do harm, and policies may follow one another in circles.
 //! Where the residual does not halve for a while, sweeps of value iteration take over for as long again, and twice as long
@@ -87,18 +88,24 @@ enum Mixing {
 }
 
 pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
-    let start = initial_value(model, progress.discount);
-    match solve_from(model, start, progress) {
+    let rewards = best_rewards(model);
+    let start = initial_value(model, &rewards, progress.discount);
+    match solve_from(model, start, rewards, progress) {
         // Where the start is far greater than the values in the end, it costs digits that those would have had.
-        Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, progress),
+        Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, best_rewards(model), progress),
         result => result,
     }
 }
 
-fn solve_from<M: Model>(model: &M, start: f64, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
+/// From v = `start` in all states, whose best rewards become the values T v in place.
+fn solve_from<M: Model>(
+    model: &M,
+    start: f64,
+    rewards: Vec<f64>,
+    progress: &mut Progress<'_>,
+) -> Result<Raw, MdpError> {
     let states = model.states();
-    // T v, where v is `start` in all states.
-    let mut values = best_rewards(model);
+    let mut values = rewards;
     for value in &mut values {
         *value += progress.discount * start;
     }
@@ -304,11 +311,11 @@ fn best_rewards<M: Model>(model: &M) -> Vec<f64> {
 
 /// The value that all states start from: that of earning the middle one of the best immediate rewards for ever. On a
 /// map where most cells earn the same, far from anything of interest it is the answer.
-fn initial_value<M: Model>(model: &M, discount: f64) -> f64 {
-    if model.has_terminal() || model.states() == 0 {
+fn initial_value<M: Model>(model: &M, rewards: &[f64], discount: f64) -> f64 {
+    if model.has_terminal() || rewards.is_empty() {
         return 0.0;
     }
-    let mut rewards = best_rewards(model);
+    let mut rewards = rewards.to_vec();
     let middle = rewards.len() / 2;
     *rewards.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount)
 }

@@ -38,7 +38,7 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
     let mut system = PolicySystem::new(model);
     let all: Vec<u32> = (0..states as u32).collect();
     loop {
-        let residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut policy);
+        let mut residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut policy);
         progress.sweeps += 1;
         if let Some(bound) = progress.certify(residual, &mut backed_up)? {
             return Ok(Raw {
@@ -51,7 +51,6 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
         system.arrange(model, &policy, &all);
         let (mut before, mut failures) = (f64::INFINITY, 0);
         loop {
-            let residual = sweep::policy(model, discount, &policy, &values, &mut backed_up);
             let size = residual.sup();
             failures += u32::from(size.is_nan() || size > FAILED * before);
             before = size;
@@ -65,6 +64,7 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
                 correction::plain_sweeps(&mut system, SWEEPS << failures)
             };
             system.correct(&mut values);
+            residual = sweep::policy(model, discount, &policy, &values, &mut backed_up);
         }
     }
 }

@@ -199,7 +199,7 @@ impl PolicySystem {
             vector.clear();
             vector.resize(slices * LANES, 0.0);
         }
-        let parts = crate::sweep::parts(count).len();
+        let parts = crate::sweep::parts(count);
         self.parts.resize_with(parts, Part::default);
         let residual = |state: usize| (backed_up[state] - values[state]) / unit;
         self.parts.par_iter_mut().enumerate().for_each(|(index, part)| {
