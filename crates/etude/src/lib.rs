@@ -3,6 +3,18 @@
 //! This crate is the command `etude` ([`run`]) and what its subcommands share: the only place in the workspace that parses
 //! flags, prints, and draws progress.
 
+// Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
+
 mod bug;
 mod cli;
 mod completions;

@@ -21,6 +21,18 @@
 //! # Ok::<(), etude_mdp::MdpError>(())
 //! ```
 
+// Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
+
 mod action_values;
 mod affine;
 mod bound;
