@@ -22,50 +22,45 @@ pub(crate) fn jacobi<M: Model>(
     backed_up: &mut [f64],
     greedy: &mut [u32],
 ) -> Residual {
-    let block = |first: usize, backed_up: &mut [f64], greedy: &mut [u32]| {
-        model.backup_block(first, discount, values, backed_up, greedy);
-        Residual::between(&values[first..first + backed_up.len()], backed_up)
-    };
     let length = block_length(values.len());
-    if values.len() <= length {
-        return block(0, backed_up, greedy);
-    }
     backed_up
         .par_chunks_mut(length)
         .zip(greedy.par_chunks_mut(length))
+        .zip(values.par_chunks(length))
         .enumerate()
-        .map(|(index, (backed_up, greedy))| block(index * length, backed_up, greedy))
+        .map(|(index, ((backed_up, greedy), before))| {
+            model.backup_block(index * length, discount, values, backed_up, greedy);
+            Residual::between(before, backed_up)
+        })
         .reduce(|| Residual::NONE, Residual::join)
 }
 
 /// Jacobi for one policy: `backed_up` = T_pi `values`.
-pub(crate) fn policy<M: Model>(
-    model: &M,
-    discount: f64,
-    policy: &[u32],
-    values: &[f64],
-    backed_up: &mut [f64],
-) -> Residual {
-    let block = |first: usize, backed_up: &mut [f64]| {
-        for (state, value) in (first..).zip(&mut *backed_up) {
-            let action = policy[state] as usize;
-            let terminal = action >= model.actions(state);
-            *value = if terminal {
-                0.0
-            } else {
-                model.action_value(state, action, discount, values)
-            };
-        }
-        Residual::between(&values[first..first + backed_up.len()], backed_up)
-    };
+pub(crate) fn policy<M: Model>(model: &M, discount: f64, policy: &[u32], values: &[f64], backed_up: &mut [f64]) {
     let length = block_length(values.len());
-    if values.len() <= length {
-        return block(0, backed_up);
-    }
     backed_up
         .par_chunks_mut(length)
         .enumerate()
-        .map(|(index, backed_up)| block(index * length, backed_up))
+        .for_each(|(index, backed_up)| {
+            for (state, value) in (index * length..).zip(backed_up) {
+                let action = policy[state] as usize;
+                let terminal = action >= model.actions(state);
+                *value = if terminal {
+                    0.0
+                } else {
+                    model.action_value(state, action, discount, values)
+                };
+            }
+        });
+}
+
+/// The residual `backed_up` - `values`.
+pub(crate) fn residual(values: &[f64], backed_up: &[f64]) -> Residual {
+    let length = block_length(values.len());
+    values
+        .par_chunks(length)
+        .zip(backed_up.par_chunks(length))
+        .map(|(before, after)| Residual::between(before, after))
         .reduce(|| Residual::NONE, Residual::join)
 }
 
@@ -139,9 +134,6 @@ pub(crate) fn gauss_seidel<M: Model>(
         }
         greatest
     };
-    if tasks.len() == 1 {
-        return tasks.pop().map(sweep_part).unwrap_or_default();
-    }
     tasks.into_par_iter().map(sweep_part).reduce(|| 0.0, f64::max)
 }
 

@@ -204,11 +204,13 @@ mod tests {
             let all: Vec<u32> = (0..model.states() as u32).collect();
             system.arrange(model, policy, &all);
         }
-        let residual = sweep::policy(model, DISCOUNT, policy, &values, &mut backed_up);
+        sweep::policy(model, DISCOUNT, policy, &values, &mut backed_up);
+        let residual = sweep::residual(&values, &backed_up);
         system.set_up(model, DISCOUNT, policy, &values, &backed_up, residual.sup());
         solve(&mut system, &mut Workspace::default());
         system.correct(&mut values);
-        sweep::policy(model, DISCOUNT, policy, &values, &mut backed_up).sup()
+        sweep::policy(model, DISCOUNT, policy, &values, &mut backed_up);
+        sweep::residual(&values, &backed_up).sup()
     }
 
     fn any_policy<M: Model>(model: &M) -> Vec<u32> {

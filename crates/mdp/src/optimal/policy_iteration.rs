@@ -64,7 +64,8 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
                 correction::plain_sweeps(&mut system, SWEEPS << failures)
             };
             system.correct(&mut values);
-            residual = sweep::policy(model, discount, &policy, &values, &mut backed_up);
+            sweep::policy(model, discount, &policy, &values, &mut backed_up);
+            residual = sweep::residual(&values, &backed_up);
         }
     }
 }
