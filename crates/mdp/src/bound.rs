@@ -163,7 +163,9 @@ impl ErrorBound {
         } else {
             (f64::midpoint(low, high), (high - low) / 2.0)
         };
-        let bound = bound + self.rounding(residual);
+        // T (v + c 1) = T v + gamma c 1 holds only as far as probabilities sum to one, so the constant is rounded as well.
+        let scale = residual.scale + shift.abs();
+        let bound = bound + self.rounding(Residual { scale, ..residual });
         // Where numbers overflow nothing is known.
         if shift.is_finite() && bound.is_finite() {
             (shift, bound)

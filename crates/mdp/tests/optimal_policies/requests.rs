@@ -27,6 +27,26 @@ fn leave_or_linger(linger: f64) -> Mdp {
     builder.build().unwrap()
 }
 
+#[test]
+fn bounds_hold_where_a_row_sums_to_one_but_for_rounding() {
+    // The value of all states is found in one step, as a constant that is added to v: 1 / (1 - gamma p) for p = 1.
+    let (probability, discount) = (1.0 + f64::EPSILON, 0.999);
+    let mut builder = MdpBuilder::new(1);
+    builder.transition(0, 0, Next::State(0), probability, 1e4);
+    let model = builder.build().unwrap();
+    // 1 - gamma p to first order, since 1 - discount * probability would be rounded.
+    let expected = 1e4 / ((1.0 - discount) - discount * f64::EPSILON);
+    for solution in by_every_method(&model, discount, 1e-3) {
+        let error = (solution.values[0] - expected).abs();
+        assert!(
+            error <= solution.bound,
+            "{}: {error:e} {:e}",
+            solution.method,
+            solution.bound
+        );
+    }
+}
+
 fn refusal(discount: f64, options: &SolveOptions) -> String {
     let result = solve(&corridor(), discount, options, &mut silent);
     result.unwrap_err().to_string()
