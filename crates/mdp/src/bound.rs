@@ -109,6 +109,11 @@ impl ErrorBound {
         }
     }
 
+    /// Whether the model's episodes can end.
+    pub(crate) fn has_terminal(&self) -> bool {
+        self.has_terminal
+    }
+
     /// The interval that v* - w lies in, rounding left aside.
     fn interval(&self, residual: Residual) -> (f64, f64) {
         if self.discount >= 1.0 {

@@ -1,7 +1,12 @@
 //! The stored model: sparse transitions by (state, action) in compressed rows.
 
+use rayon::prelude::*;
+
 use crate::model::{Model, TERMINAL, value_of};
 use crate::rewards::RewardSamples;
+
+/// Entries that one task looks through.
+const SCAN: usize = 1 << 16;
 
 /// A finite MDP with its transitions stored explicitly.
 ///
@@ -164,14 +169,18 @@ impl Model for Mdp {
     }
 
     fn max_successors(&self) -> usize {
+        let length = |bounds: &[u32]| (bounds[1] - bounds[0]) as usize;
         self.row_starts
-            .windows(2)
-            .map(|bounds| (bounds[1] - bounds[0]) as usize)
+            .par_windows(2)
+            .with_min_len(SCAN)
+            .map(length)
             .max()
             .unwrap_or(0)
     }
 
     fn has_terminal(&self) -> bool {
-        self.state_rows.windows(2).any(|rows| rows[0] == rows[1]) || self.next.contains(&TERMINAL)
+        let no_rows = |bounds: &[u32]| bounds[0] == bounds[1];
+        self.state_rows.par_windows(2).with_min_len(SCAN).any(no_rows)
+            || self.next.par_chunks(SCAN).any(|next| next.contains(&TERMINAL))
     }
 }

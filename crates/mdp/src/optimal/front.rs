@@ -11,6 +11,9 @@ use crate::sweep::{self, InPlace};
 /// Predecessors per state above which fronts spread too fast to be followed.
 const MANY_PREDECESSORS: usize = 8;
 
+/// Predecessors of one state above which fronts stop there: a crowd would hear of every little change.
+const CROWD: u32 = 64;
+
 /// Bits of a word.
 const WORD: usize = u64::BITS as usize;
 
@@ -38,13 +41,21 @@ impl Front {
                 return None;
             }
         }
+        for count in &mut starts {
+            *count = if *count > CROWD { 0 } else { *count };
+        }
+        // States with too many have an empty list.
+        let followed: Vec<bool> = starts[2..].iter().map(|&count| count > 0).collect();
         for state in 0..=states {
             starts[state + 1] += starts[state];
         }
-        let mut predecessors = vec![0; edges];
+        let mut predecessors = vec![0; starts[states + 1] as usize];
         seen.fill(u32::MAX);
         for state in 0..states {
             for_each_successor(model, state, &mut seen, |next| {
+                if !followed[next] {
+                    return;
+                }
                 let place = &mut starts[next + 1];
                 predecessors[*place as usize] = state as u32;
                 *place += 1;
@@ -60,7 +71,7 @@ impl Front {
     }
 
     /// Backs up the states where `backed_up` differs from `values` by more than `threshold`, then the predecessors of those
-    /// that move, and so on until no state moves by more, or half as many have been backed up as there are. Updates `values`,
+    /// that move, and so on until no state moves by more, or as many have been backed up as there are. Updates `values`,
     /// their policy and `backed_up` = T_pi `values` of that policy.
     pub(super) fn advance<M: Model>(
         &mut self,
@@ -108,9 +119,11 @@ impl Front {
                     // The state moves to where it equals its backup, or stays, and then T_pi takes it part of the way.
                     let change = value - values[state];
                     backed_up[state] = values[state] + change * (1.0 - discount * stay);
-                    if spreads && change.abs() > threshold {
+                    // A state that nobody or a crowd leads to is left to the correction.
+                    let predecessors = &predecessors[starts[state] as usize..starts[state + 1] as usize];
+                    if spreads && change.abs() > threshold && !predecessors.is_empty() {
                         (values[state], backed_up[state]) = (value, value);
-                        for &state in &predecessors[starts[state] as usize..starts[state + 1] as usize] {
+                        for &state in predecessors {
                             waiting[state as usize / WORD] |= 1 << (state as usize % WORD);
                         }
                     }
@@ -120,7 +133,7 @@ impl Front {
                 return;
             }
             // Where the limit ends a front, the states still waiting are backed up once more, and do not move.
-            spreads = backups <= values.len() / 2;
+            spreads = backups <= values.len();
             forward = !forward;
         }
     }
@@ -191,6 +204,18 @@ mod tests {
             }
         }
         assert!(Front::new(&builder.build().unwrap()).is_none());
+    }
+
+    #[test]
+    fn a_front_stops_where_a_crowd_would_hear_of_it() {
+        // Every state may start again at state 0, which earns 1 and is 1 / (1 - 0.5) worth.
+        let mut builder = MdpBuilder::new(200);
+        builder.transition(0, 0, Next::State(0), 1.0, 1.0);
+        for state in 1..200 {
+            builder.transition(state, 0, Next::State(0), 1.0, 0.0);
+        }
+        let (values, backed_up, _) = advanced(&builder.build().unwrap(), 0.5, 1e-3);
+        assert_eq!((values, backed_up[0]), (vec![0.0; 200], 1.0));
     }
 
     proptest! {

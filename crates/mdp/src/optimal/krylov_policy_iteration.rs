@@ -4,10 +4,11 @@
 //!
 //! Each iteration takes the policy greedy for v and adds Newton's correction d of that policy,
 //! (I - gamma P_pi) d = T_pi v - v ([`super::correction`]): by Gauss-Seidel sweeps, and by BiCGSTAB where those crawl. What
-//! else it does depends on how fast the chains mix, which two sweeps of value iteration show by the span of their
-//! residuals:
+//! else it does depends on how fast the chains mix, which two sweeps of value iteration show: fast where most states
+//! move and the span of the residuals shrinks.
 //!
-//! - *Fast*: the error is soon nearly the same in all states. That part is added at once, before the sweeps.
+//! - *Fast*: the error is soon nearly the same in all states. That part is added at once, before the sweeps, of which
+//!   there are the fewer, the further the policy still is from the best.
 //! - *Slow*, also where this turns out later: news has far to go. Better actions are followed as a front through the
 //!   states that they concern ([`super::front`]), and the sweeps go in the flow of the policy, over the states that still
 //!   move.
@@ -31,18 +32,27 @@ use crate::error::MdpError;
 use crate::model::Model;
 use crate::sweep;
 
+/// States whose rewards suggest the first values.
+const SAMPLE: usize = 1000;
+
 /// Sweeps of value iteration that show how fast the chains mix.
 const TRIAL_SWEEPS: usize = 2;
 
-/// Mixing is fast where the last of those sweeps shrinks the span at least by this factor.
+/// Mixing is fast where the last of those sweeps shrinks the span at least by this factor and half of the states move by
+/// more than this fraction of it.
 const FAST: f64 = 0.85;
+const MOVES: f64 = 0.1;
 
 /// The most sweeps of the policy's equations for each policy, where mixing is fast and where it is slow.
 const SWEEPS_WHERE_FAST: usize = 12;
 const SWEEPS_WHERE_SLOW: usize = 20;
 
 /// How far the correction's equations are solved: until the changes have shrunk to this fraction of the first.
-const REDUCTION: f32 = 3e-3;
+const REDUCTION: f64 = 3e-3;
+
+/// Where mixing is fast, only to this multiple of the square of the factor by which the last correction has shrunk the
+/// residual, as long as that is more (the forcing terms of Eisenstat and Walker 1996, choice 2).
+const FORCING: f64 = 0.1;
 
 /// How far BiCGSTAB solves them, and the most matrix products that it spends.
 const KRYLOV_REDUCTION: f32 = 0.1;
@@ -89,7 +99,11 @@ enum Mixing {
 
 pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<Raw, MdpError> {
     let rewards = best_rewards(model);
-    let start = initial_value(model, &rewards, progress.discount);
+    let start = if progress.has_terminal() || rewards.is_empty() {
+        0.0
+    } else {
+        initial_value(&rewards, progress.discount)
+    };
     match solve_from(model, start, rewards, progress) {
         // Where the start is far greater than the values in the end, it costs digits that those would have had.
         Err(MdpError::BelowRounding { .. }) if start != 0.0 => solve_from(model, 0.0, best_rewards(model), progress),
@@ -123,7 +137,9 @@ fn solve_from<M: Model>(
         std::mem::swap(&mut state.values, &mut state.backed_up);
         spans = [spans[1], residual.high - residual.low];
     }
-    let mixing = if spans[1] <= FAST * spans[0] && !model.has_terminal() {
+    let shrinks = spans[1] <= FAST * spans[0] && !progress.has_terminal();
+    let moving = || awake(&state.values, &state.backed_up, MOVES * spans[1]).len();
+    let mixing = if shrinks && moving() > states / 2 {
         Mixing::Fast
     } else {
         Mixing::Slow(Front::new(model))
@@ -154,8 +170,8 @@ fn iterate<M: Model>(
             }
             continue;
         }
-        let stalls = residual.sup() > STALLS * before;
-        slow += usize::from(residual.sup() > SLOW * before && before > 0.0);
+        let shrunk = if before > 0.0 { residual.sup() / before } else { 1.0 };
+        slow += usize::from(shrunk > SLOW && before > 0.0);
         before = residual.sup();
         if slow == SLOW_ITERATIONS && matches!(mixing, Mixing::Fast) {
             mixing = Mixing::Slow(Front::new(model));
@@ -165,23 +181,23 @@ fn iterate<M: Model>(
             backed_up,
             greedy,
         } = &mut state;
-        let most_sweeps = match &mut mixing {
+        let (reduction, most_sweeps) = match &mut mixing {
             Mixing::Fast => {
                 system.set_up(model, discount, greedy, values, backed_up, before);
                 system.shift(common_error(values, backed_up, discount));
-                SWEEPS_WHERE_FAST
+                ((FORCING * shrunk * shrunk).max(REDUCTION), SWEEPS_WHERE_FAST)
             }
             Mixing::Slow(front) => {
-                if let (Some(front), true) = (front, stalls) {
+                if let (Some(front), true) = (front, shrunk > STALLS) {
                     front.advance(model, discount, FRONT * before, values, backed_up, greedy);
                 }
                 let threshold = ASLEEP * progress.residual_target();
                 system.arrange(model, greedy, &awake(values, backed_up, threshold));
                 system.set_up(model, discount, greedy, values, backed_up, before);
-                SWEEPS_WHERE_SLOW
+                (REDUCTION, SWEEPS_WHERE_SLOW)
             }
         };
-        let (sweeps, crawls) = correction::sweeps(&mut system, REDUCTION, most_sweeps, &mut workspace);
+        let (sweeps, crawls) = correction::sweeps(&mut system, reduction as f32, most_sweeps, &mut workspace);
         progress.sweeps += sweeps;
         if crawls {
             progress.sweeps += correction::bicgstab(&mut system, KRYLOV_REDUCTION, MAX_STEPS, &mut workspace);
@@ -309,13 +325,14 @@ fn best_rewards<M: Model>(model: &M) -> Vec<f64> {
         .collect()
 }
 
-/// The value that all states start from: that of earning the middle one of the best immediate rewards for ever. On a
-/// map where most cells earn the same, far from anything of interest it is the answer.
-fn initial_value<M: Model>(model: &M, rewards: &[f64], discount: f64) -> f64 {
-    if model.has_terminal() || rewards.is_empty() {
-        return 0.0;
-    }
-    let mut rewards = rewards.to_vec();
-    let middle = rewards.len() / 2;
-    *rewards.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount)
+/// The value that all states start from: that of earning the middle one of the best immediate rewards for ever, over a
+/// sample of the states. On a map where most cells earn the same, far from anything of interest it is the answer.
+fn initial_value(rewards: &[f64], discount: f64) -> f64 {
+    let mut sample: Vec<f64> = rewards
+        .iter()
+        .step_by(rewards.len().div_ceil(SAMPLE))
+        .copied()
+        .collect();
+    let middle = sample.len() / 2;
+    *sample.select_nth_unstable_by(middle, f64::total_cmp).1 / (1.0 - discount)
 }

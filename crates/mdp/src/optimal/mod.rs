@@ -14,9 +14,9 @@
 mod correction;
 mod finite_horizon;
 mod front;
-
 mod krylov_policy_iteration;
 mod method;
+mod policy_equations;
 mod policy_iteration;
 mod policy_system;
 mod progress;

@@ -14,27 +14,25 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::policy_equations::Equations;
 use crate::flow_order::flow_order;
 use crate::model::Model;
 
 /// Equations of one slice.
-const LANES: usize = 8;
-
-/// Entries of a row up to which memory is set aside beforehand.
-const SHORT_ROW: usize = 4;
+pub(super) const LANES: usize = 8;
 
 /// The column of an entry that only fills up a row. It is the place of no state, so zero is read there.
-const NOWHERE: u32 = u32::MAX;
+pub(super) const NOWHERE: u32 = u32::MAX;
 
 /// The equations of one policy, d = b + W d, with W >= 0 and a zero diagonal, and an approximate solution.
 pub(super) struct PolicySystem {
     /// The places of the states; none where they are their numbers.
     places: Option<Places>,
     parts: Vec<Part>,
+    /// Whether the parts hold equations for these places.
+    stored: bool,
     /// The corrections of all places, as of the last sweep.
     corrections: Vec<f32>,
-    /// Those of the sweep under way.
-    next: Vec<f32>,
     /// What residual and corrections are counted in.
     unit: f64,
     /// The most entries of a row.
@@ -42,32 +40,36 @@ pub(super) struct PolicySystem {
 }
 
 /// A renumbering of the states.
-struct Places {
+pub(super) struct Places {
     /// The state at each place.
-    states: Vec<u32>,
+    pub(super) states: Vec<u32>,
     /// The place of each state.
-    places: Vec<u32>,
+    pub(super) places: Vec<u32>,
 }
 
 /// The equations of consecutive places.
 #[derive(Default)]
-struct Part {
+pub(super) struct Part {
     /// Whole slices, so that the last part may reach beyond the last state.
-    places: Range<usize>,
-    rows: Rows,
+    pub(super) places: Range<usize>,
+    pub(super) rows: Rows,
+    /// The action whose equation is stored, place by place.
+    pub(super) actions: Vec<u32>,
+    /// 1 / (1 - gamma p(s|s, pi)), by which each equation is scaled.
+    pub(super) scales: Vec<[f32; LANES]>,
     /// b, the scaled residual.
-    residual: Vec<[f32; LANES]>,
+    pub(super) residual: Vec<[f32; LANES]>,
     /// The corrections of all places as this part knows them: its own are new, the others' of the sweep before.
-    view: Vec<f32>,
+    pub(super) view: Vec<f32>,
 }
 
 /// The rows of W, slice by slice.
 #[derive(Default)]
-struct Rows {
+pub(super) struct Rows {
     /// Where each slice's entries begin.
-    slices: Vec<u32>,
-    columns: Vec<[u32; LANES]>,
-    weights: Vec<[f32; LANES]>,
+    pub(super) slices: Vec<u32>,
+    pub(super) columns: Vec<[u32; LANES]>,
+    pub(super) weights: Vec<[f32; LANES]>,
 }
 
 /// How much a sweep has changed the corrections.
@@ -168,8 +170,8 @@ impl PolicySystem {
         Self {
             places: None,
             parts: Vec::new(),
+            stored: false,
             corrections: Vec::new(),
-            next: Vec::new(),
             unit: 1.0,
             row_length: model.max_successors(),
         }
@@ -178,6 +180,7 @@ impl PolicySystem {
     /// From the next system on, only `states` have places, in the flow of `policy`.
     pub(super) fn arrange<M: Model>(&mut self, model: &M, policy: &[u32], states: &[u32]) {
         self.places = Some(Places::in_flow(model, policy, states, self.places.take()));
+        self.stored = false;
     }
 
     /// Sets up the system of `policy` at `values`, with `backed_up` = T_pi `values`; all corrections are zero. Residual and
@@ -195,19 +198,28 @@ impl PolicySystem {
         let (places, unit, row_length) = (self.places.as_ref(), self.unit, self.row_length);
         let count = places.map_or(values.len(), |places| places.states.len());
         let slices = count.div_ceil(LANES);
-        for vector in [&mut self.corrections, &mut self.next] {
-            vector.clear();
-            vector.resize(slices * LANES, 0.0);
-        }
+        self.corrections.clear();
+        self.corrections.resize(slices * LANES, 0.0);
         let parts = crate::sweep::parts(count);
         self.parts.resize_with(parts, Part::default);
         let residual = |state: usize| (backed_up[state] - values[state]) / unit;
+        let equations = Equations {
+            model,
+            discount,
+            policy,
+            places,
+        };
+        let stored = self.stored;
         self.parts.par_iter_mut().enumerate().for_each(|(index, part)| {
-            part.places = LANES * (index * slices / parts)..LANES * ((index + 1) * slices / parts);
+            if !(stored && equations.renew(part)) {
+                part.places = LANES * (index * slices / parts)..LANES * ((index + 1) * slices / parts);
+                equations.fill(part, row_length);
+            }
             part.view.clear();
             part.view.resize(slices * LANES, 0.0);
-            part.fill(model, discount, policy, places, row_length, residual);
+            equations.set_residual(part, residual);
         });
+        self.stored = true;
     }
 
     /// Places, and the few beyond the last state that fill up its slice.
@@ -222,36 +234,29 @@ impl PolicySystem {
 
     /// One Gauss-Seidel sweep over d = b + W d.
     pub(super) fn sweep(&mut self) -> Change {
-        let Self {
-            parts,
-            corrections,
-            next,
-            ..
-        } = self;
+        let Self { parts, corrections, .. } = self;
         if let [part] = &mut parts[..] {
             return part.rows.sweep(&part.residual, &mut part.view, part.places.start);
         }
-        let mut tasks = Vec::with_capacity(parts.len());
-        let mut rest = &mut next[..];
-        for part in parts {
-            let (own, others) = rest.split_at_mut(part.places.len());
-            rest = others;
-            tasks.push((part, own));
-        }
         let before = &corrections[..];
-        let changes = tasks
-            .into_par_iter()
-            .map(|(part, own)| {
+        let changes = parts
+            .par_iter_mut()
+            .map(|part| {
                 let Range { start, end } = part.places;
                 part.view[..start].copy_from_slice(&before[..start]);
                 part.view[end..].copy_from_slice(&before[end..]);
-                let change = part.rows.sweep(&part.residual, &mut part.view, start);
-                own.copy_from_slice(&part.view[start..end]);
-                change
+                part.rows.sweep(&part.residual, &mut part.view, start)
             })
             .collect::<Vec<_>>();
-        std::mem::swap(corrections, next);
+        self.share();
         changes.into_iter().fold(Change::default(), Change::join)
+    }
+
+    /// Lets all parts know one another's corrections.
+    fn share(&mut self) {
+        let mut shared = std::mem::take(&mut self.corrections);
+        self.for_each_part(&mut shared, |part, own| own.copy_from_slice(part.own()));
+        self.corrections = shared;
     }
 
     /// Adds the same to all corrections.
@@ -272,16 +277,13 @@ impl PolicySystem {
         self.sweep();
         self.sweep();
         let factor = rate / (1.0 - rate);
-        let Self { parts, corrections, .. } = self;
-        parts.par_iter_mut().for_each(|part| {
+        self.parts.par_iter_mut().for_each(|part| {
             let places = part.places.clone();
             for (now, before) in part.view[places.clone()].iter_mut().zip(&before[places]) {
                 *now += factor * (*now - before);
             }
         });
-        let mut shared = std::mem::take(corrections);
-        self.for_each_part(&mut shared, |part, own| own.copy_from_slice(part.own()));
-        self.corrections = shared;
+        self.share();
     }
 
     /// Takes these corrections.
@@ -359,71 +361,45 @@ impl Part {
     fn own(&self) -> &[f32] {
         &self.view[self.places.clone()]
     }
+}
 
-    /// Writes the equations of this part's states, with the residual of each.
-    fn fill<M: Model>(
-        &mut self,
-        model: &M,
-        discount: f64,
-        policy: &[u32],
-        places: Option<&Places>,
-        row_length: usize,
-        residual: impl Fn(usize) -> f64,
-    ) {
-        let Rows {
-            slices,
-            columns,
-            weights,
-        } = &mut self.rows;
-        slices.clear();
-        slices.push(0);
-        columns.clear();
-        weights.clear();
-        self.residual.clear();
-        // Exactly what short rows need: growing would double the memory.
-        let entries = self.places.len() / LANES * row_length.min(SHORT_ROW);
-        columns.reserve_exact(entries);
-        weights.reserve_exact(entries);
-        slices.reserve_exact(self.places.len() / LANES);
-        self.residual.reserve_exact(self.places.len() / LANES);
-        let count = places.map_or(policy.len(), |places| places.states.len());
-        for first in self.places.clone().step_by(LANES) {
-            let begin = columns.len();
-            let mut b = [0.0; LANES];
-            for (lane, place) in (first..(first + LANES).min(count)).enumerate() {
-                let state = places.map_or(place, |places| places.states[place] as usize);
-                let action = policy[state] as usize;
-                if action >= model.actions(state) {
-                    // A terminal state: its value is zero and stays so.
-                    continue;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{GridWorld, GridWorldSpec};
+
+    /// A slippery grid of `side` x `side` cells.
+    fn grid(side: usize) -> GridWorld {
+        let mut map = vec!["..x..".repeat(side / 5); side];
+        map[side / 2].replace_range(1..2, "T");
+        GridWorld::new(&GridWorldSpec {
+            map,
+            slip: 0.2,
+            ..GridWorldSpec::default()
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn equations_of_the_next_policy_are_written_over_those_of_the_last() {
+        // In one part and in two.
+        for side in [20, 150] {
+            let model = grid(side);
+            let states = model.states();
+            let policy = |factor: usize| (0..states).map(|state| (factor * state % 5) as u32).collect::<Vec<_>>();
+            let (values, backed_up) = (vec![0.0; states], vec![1.0; states]);
+            let corrections = |policies: &[Vec<u32>]| {
+                let mut system = PolicySystem::new(&model);
+                for policy in policies {
+                    system.set_up(&model, 0.9, policy, &values, &backed_up, 1.0);
                 }
-                let (mut stay, mut entry) = (0.0, begin);
-                model.successors(state, action, |next, probability| {
-                    if next as usize == state {
-                        stay += probability;
-                        return;
-                    }
-                    let column = places.map_or(Some(next), |places| places.places.get(next as usize).copied());
-                    if let Some(column) = column.filter(|&column| column != NOWHERE) {
-                        if entry == columns.len() {
-                            columns.push([NOWHERE; LANES]);
-                            weights.push([0.0; LANES]);
-                        }
-                        columns[entry][lane] = column;
-                        weights[entry][lane] = (discount * probability) as f32;
-                        entry += 1;
-                    }
-                });
-                let scale = 1.0 / (1.0 - discount * stay);
-                if stay > 0.0 {
-                    for weights in &mut weights[begin..entry] {
-                        weights[lane] *= scale as f32;
-                    }
+                for _ in 0..3 {
+                    system.sweep();
                 }
-                b[lane] = (residual(state) * scale) as f32;
-            }
-            self.residual.push(b);
-            slices.push(columns.len() as u32);
+                system.share();
+                system.corrections
+            };
+            assert_eq!(corrections(&[policy(3), policy(7)]), corrections(&[policy(7)]));
         }
     }
 }

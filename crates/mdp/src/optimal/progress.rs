@@ -46,6 +46,11 @@ impl<'a> Progress<'a> {
         }
     }
 
+    /// Whether episodes may end.
+    pub(super) fn has_terminal(&self) -> bool {
+        self.bounds.has_terminal()
+    }
+
     /// The sup norm of the residual at which the bound certainly meets the tolerance.
     pub(super) fn residual_target(&self) -> f64 {
         self.bounds.residual_target(self.tolerance)
