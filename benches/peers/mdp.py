@@ -35,19 +35,9 @@ def main():
                     continue
                 transitions, rewards, states, nonzeros = mdp_problems.write(folder, family, size)
                 note(f"{family} {size}: {states:,} states, {nonzeros:,} nonzeros")
-                paths, answers, reference = [str(transitions), str(rewards)], {}, None
-                problem = mdp_solvers.load(*paths)
-                for solver in solvers:
-                    if solver in ETUDE:
-                        answer = ETUDE[solver](paths, options)
-                    else:
-                        answer = run_peer(solver, paths, options, Path(scratch) / "out.npz")
-                    answers[solver] = answer
-                    if "missing" in answer:
-                        note(f"  {solver:18} — ({answer['missing']})")
-                    else:
-                        reference = reference or answer
-                        sound &= check(solver, answer, reference, problem, options)
+                paths = [str(transitions), str(rewards)]
+                answers = solve_in_rounds(solvers, paths, options, Path(scratch) / "out.npz")
+                sound &= check_all(answers, mdp_solvers.load(*paths), options)
                 table.append([f"{family} {size}", f"{states:,}", f"{nonzeros:,}", answers])
     show(table, solvers, options)
     return 0 if sound else 1
@@ -77,21 +67,41 @@ def parse():
     return options
 
 
+def solve_in_rounds(solvers, paths, options, out):
+    """The best answer of each solver. They take turns, since a machine has good and bad minutes."""
+    answers = {}
+    for _ in range(ROUNDS):
+        for solver in solvers:
+            best = answers.get(solver)
+            if best and best.get("seconds", float("inf")) >= mdp_solvers.REPEAT_SECONDS:
+                continue
+            if solver in ETUDE:
+                answer = ETUDE[solver](paths, options)
+            else:
+                answer = run_peer(solver, paths, options, out)
+            if best is None or answer.get("seconds", float("inf")) < best["seconds"]:
+                answers[solver] = answer
+    return answers
+
+
 def run_etude(paths, options):
-    """étude's answer under the terms of the peers: one process, the best of three solves."""
+    """étude's answer under the terms of the peers: one process, a second of solves."""
     command = [options.etude / RUNNER, *paths, str(options.gamma), str(options.tolerance)]
     return answer_of(command, options)
 
 
 def run_new_process(paths, options):
-    """The answer of the command, which solves once; the best of three processes."""
+    """The answer of the command, which solves once; the best of as many processes."""
     command = [options.etude / COMMAND, "mdp", "solve", paths[0], "--rewards", paths[1], "--json"]
     command += ["--gamma", str(options.gamma), "--tolerance", str(options.tolerance)]
-    best = answer_of(command, options)
-    for _ in range(2):
-        if best.get("seconds", 2) >= 2:
-            break
-        best = min(best, answer_of(command, options), key=lambda answer: answer.get("seconds", 2))
+    best, spent = None, 0.0
+    while spent < mdp_solvers.REPEAT_SECONDS:
+        answer = answer_of(command, options)
+        if "missing" in answer:
+            return answer
+        best = min(best or answer, answer, key=lambda answer: answer["seconds"])
+        # Starting a process and reading the model take their time as well.
+        spent += max(answer["seconds"], 0.1)
     return best
 
 
@@ -117,6 +127,7 @@ def answer_of(command, options):
 
 ETUDE = {"étude": run_etude, "étude, new process": run_new_process}
 COMMAND, RUNNER = "etude", "examples/mdp_etude"
+ROUNDS = 3
 
 
 def run_peer(solver, paths, options, out):
@@ -139,6 +150,18 @@ def run_peer(solver, paths, options, out):
             "method": solver,
             "promised": options.tolerance,
         }
+
+
+def check_all(answers, problem, options):
+    """Prints what the answers are worth; True if all keep their promises."""
+    sound, reference = True, None
+    for solver, answer in answers.items():
+        if "missing" in answer:
+            note(f"  {solver:18} — ({answer['missing']})")
+        else:
+            reference = reference or answer
+            sound &= check(solver, answer, reference, problem, options)
+    return sound
 
 
 def check(solver, answer, reference, problem, options):

@@ -92,10 +92,7 @@ pub(crate) struct ErrorBound {
     /// 1 / (1 - gamma), or with gamma = 1 a bound on the expected steps to the end under any policy.
     horizon: f64,
     has_terminal: bool,
-    /// Rounding error of one backup, relative to the greatest |v| and |w|: the sum of k products errs by at most k
-    /// roundings, its product with gamma, the sum with r and the residual's difference by one each, and a row of
-    /// probabilities sums to one within eight.
-    backup_rounding: f64,
+    max_successors: usize,
 }
 
 impl ErrorBound {
@@ -105,13 +102,25 @@ impl ErrorBound {
             discount,
             horizon: longest_episode.unwrap_or_else(|| 1.0 / (1.0 - discount)),
             has_terminal: model.has_terminal(),
-            backup_rounding: (model.max_successors() as f64 + 11.0) * UNIT_ROUNDOFF,
+            max_successors: model.max_successors(),
         }
     }
 
     /// Whether the model's episodes can end.
     pub(crate) fn has_terminal(&self) -> bool {
         self.has_terminal
+    }
+
+    /// The most successors of a state and action.
+    pub(crate) fn max_successors(&self) -> usize {
+        self.max_successors
+    }
+
+    /// Rounding error of one backup, relative to the greatest |v| and |w|: the sum of k products errs by at most k
+    /// roundings, its product with gamma, the sum with r and the residual's difference by one each, and a row of
+    /// probabilities sums to one within eight.
+    fn backup_rounding(&self) -> f64 {
+        (self.max_successors as f64 + 11.0) * UNIT_ROUNDOFF
     }
 
     /// The interval that v* - w lies in, rounding left aside.
@@ -136,7 +145,7 @@ impl ErrorBound {
 
     /// By how much a residual may be off through rounding.
     pub(crate) fn residual_rounding(&self, residual: Residual) -> f64 {
-        self.backup_rounding * residual.scale
+        self.backup_rounding() * residual.scale
     }
 
     /// What rounding adds at least, whatever values come next: v* is no smaller than v less its error.

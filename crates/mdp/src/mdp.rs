@@ -169,18 +169,18 @@ impl Model for Mdp {
     }
 
     fn max_successors(&self) -> usize {
-        let length = |bounds: &[u32]| (bounds[1] - bounds[0]) as usize;
-        self.row_starts
-            .par_windows(2)
-            .with_min_len(SCAN)
-            .map(length)
-            .max()
-            .unwrap_or(0)
+        let longest = |(starts, ends): (&[u32], &[u32])| starts.iter().zip(ends).map(|(start, end)| end - start).max();
+        bounds(&self.row_starts).filter_map(longest).max().unwrap_or(0) as usize
     }
 
     fn has_terminal(&self) -> bool {
-        let no_rows = |bounds: &[u32]| bounds[0] == bounds[1];
-        self.state_rows.par_windows(2).with_min_len(SCAN).any(no_rows)
-            || self.next.par_chunks(SCAN).any(|next| next.contains(&TERMINAL))
+        let any_empty = |(starts, ends): (&[u32], &[u32])| starts.iter().zip(ends).any(|(start, end)| start == end);
+        bounds(&self.state_rows).any(any_empty) || self.next.par_chunks(SCAN).any(|next| next.contains(&TERMINAL))
     }
+}
+
+/// Where rows start and end, many at a time, from where they start and the last of them ends.
+fn bounds(starts: &[u32]) -> impl ParallelIterator<Item = (&[u32], &[u32])> {
+    let ends = starts.get(1..).unwrap_or_default();
+    starts.par_chunks(SCAN).zip(ends.par_chunks(SCAN))
 }

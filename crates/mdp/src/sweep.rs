@@ -8,6 +8,9 @@ use crate::model::{Model, value_of};
 /// The fewest and the most states that one task backs up.
 const BLOCKS: [usize; 2] = [1024, 4096];
 
+/// States for whose sweep it does not pay to wake a second thread.
+const FEW: usize = 5_000;
+
 /// How many states one task backs up: so few that all threads find work, so many that finding it costs little. Depends on
 /// the number of states alone.
 fn block_length(states: usize) -> usize {
@@ -83,14 +86,11 @@ impl Direction {
     }
 }
 
-/// The number of parts that a Gauss-Seidel sweep may visit at the same time: few, because each part sees the others' values
-/// of the sweep before, and as many for one thread as for two, so that the bytes agree.
+/// The number of parts that a Gauss-Seidel sweep may visit at the same time: as few as there may be, because each part sees
+/// the others' values of the sweep before and copies them first, and as many for one thread as for two, so that the bytes
+/// agree.
 pub(crate) fn parts(states: usize) -> usize {
-    match states {
-        0..20_000 => 1,
-        20_000..300_000 => 2,
-        _ => 4,
-    }
+    if states < FEW { 1 } else { 2 }
 }
 
 /// Gauss-Seidel: backs up `values` in place, part by part, each state from the newest values of its part and, for

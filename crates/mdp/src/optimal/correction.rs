@@ -199,7 +199,7 @@ mod tests {
     ) -> f64 {
         let mut values = vec![0.0; model.states()];
         let mut backed_up = vec![0.0; model.states()];
-        let mut system = PolicySystem::new(model);
+        let mut system = PolicySystem::new(model.max_successors());
         if in_flow {
             let all: Vec<u32> = (0..model.states() as u32).collect();
             system.arrange(model, policy, &all);

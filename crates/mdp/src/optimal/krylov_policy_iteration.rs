@@ -43,16 +43,15 @@ const TRIAL_SWEEPS: usize = 2;
 const FAST: f64 = 0.85;
 const MOVES: f64 = 0.1;
 
-/// The most sweeps of the policy's equations for each policy, where mixing is fast and where it is slow.
-const SWEEPS_WHERE_FAST: usize = 12;
-const SWEEPS_WHERE_SLOW: usize = 20;
+/// The most sweeps of the policy's equations for each policy.
+const SWEEPS: usize = 20;
 
 /// How far the correction's equations are solved: until the changes have shrunk to this fraction of the first.
 const REDUCTION: f64 = 3e-3;
 
 /// Where mixing is fast, only to this multiple of the square of the factor by which the last correction has shrunk the
 /// residual, as long as that is more (the forcing terms of Eisenstat and Walker 1996, choice 2).
-const FORCING: f64 = 0.1;
+const FORCING: f64 = 0.2;
 
 /// How far BiCGSTAB solves them, and the most matrix products that it spends.
 const KRYLOV_REDUCTION: f32 = 0.1;
@@ -155,7 +154,7 @@ fn iterate<M: Model>(
 ) -> Result<Raw, MdpError> {
     let discount = progress.discount;
     let mut workspace = Workspace::default();
-    let mut system = PolicySystem::new(model);
+    let mut system = PolicySystem::new(progress.max_successors());
     let mut patience = Patience::new();
     let (mut before, mut slow) = (0.0, 0);
     loop {
@@ -181,11 +180,11 @@ fn iterate<M: Model>(
             backed_up,
             greedy,
         } = &mut state;
-        let (reduction, most_sweeps) = match &mut mixing {
+        let reduction = match &mut mixing {
             Mixing::Fast => {
                 system.set_up(model, discount, greedy, values, backed_up, before);
                 system.shift(common_error(values, backed_up, discount));
-                ((FORCING * shrunk * shrunk).max(REDUCTION), SWEEPS_WHERE_FAST)
+                (FORCING * shrunk * shrunk).max(REDUCTION)
             }
             Mixing::Slow(front) => {
                 if let (Some(front), true) = (front, shrunk > STALLS) {
@@ -194,10 +193,10 @@ fn iterate<M: Model>(
                 let threshold = ASLEEP * progress.residual_target();
                 system.arrange(model, greedy, &awake(values, backed_up, threshold));
                 system.set_up(model, discount, greedy, values, backed_up, before);
-                (REDUCTION, SWEEPS_WHERE_SLOW)
+                REDUCTION
             }
         };
-        let (sweeps, crawls) = correction::sweeps(&mut system, reduction as f32, most_sweeps, &mut workspace);
+        let (sweeps, crawls) = correction::sweeps(&mut system, reduction as f32, SWEEPS, &mut workspace);
         progress.sweeps += sweeps;
         if crawls {
             progress.sweeps += correction::bicgstab(&mut system, KRYLOV_REDUCTION, MAX_STEPS, &mut workspace);

@@ -35,7 +35,7 @@ pub(super) fn solve<M: Model>(model: &M, progress: &mut Progress<'_>) -> Result<
     let mut backed_up = vec![0.0; states];
     let mut policy = vec![0; states];
     let mut workspace = Workspace::default();
-    let mut system = PolicySystem::new(model);
+    let mut system = PolicySystem::new(progress.max_successors());
     let all: Vec<u32> = (0..states as u32).collect();
     loop {
         let mut residual = sweep::jacobi(model, discount, &values, &mut backed_up, &mut policy);

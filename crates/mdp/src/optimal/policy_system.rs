@@ -165,15 +165,15 @@ impl Rows {
 }
 
 impl PolicySystem {
-    /// A system without equations yet, for policies of `model`.
-    pub(super) fn new(model: &impl Model) -> Self {
+    /// A system without equations yet, whose rows will have `row_length` entries at most.
+    pub(super) fn new(row_length: usize) -> Self {
         Self {
             places: None,
             parts: Vec::new(),
             stored: false,
             corrections: Vec::new(),
             unit: 1.0,
-            row_length: model.max_successors(),
+            row_length,
         }
     }
 
@@ -329,26 +329,27 @@ impl PolicySystem {
         {
             return;
         }
+        let Some(places) = &self.places else {
+            self.for_each_part(values, |part, values| {
+                for (value, &d) in values.iter_mut().zip(part.own()) {
+                    *value += self.unit * f64::from(d);
+                }
+            });
+            return;
+        };
         for part in &self.parts {
-            let corrections = part.own().iter().map(|&d| self.unit * f64::from(d));
-            if let Some(places) = &self.places {
-                for (&state, correction) in places.states[part.places.start..].iter().zip(corrections) {
-                    values[state as usize] += correction;
-                }
-            } else {
-                for (value, correction) in values[part.places.start..].iter_mut().zip(corrections) {
-                    *value += correction;
-                }
+            for (&state, &d) in places.states[part.places.start..].iter().zip(part.own()) {
+                values[state as usize] += self.unit * f64::from(d);
             }
         }
     }
 
-    /// Runs `work` on each part and its slice of `vector`, in parallel.
-    fn for_each_part(&self, vector: &mut [f32], work: impl Fn(&Part, &mut [f32]) + Sync) {
+    /// Runs `work` on each part and its slice of `vector`, in parallel. What fills up the last slice may be missing there.
+    fn for_each_part<T: Send>(&self, vector: &mut [T], work: impl Fn(&Part, &mut [T]) + Sync) {
         let mut slices = Vec::with_capacity(self.parts.len());
         let mut rest = vector;
         for part in &self.parts {
-            let (own, others) = rest.split_at_mut(part.places.len());
+            let (own, others) = rest.split_at_mut(part.places.len().min(rest.len()));
             rest = others;
             slices.push((part, own));
         }
@@ -389,7 +390,7 @@ mod tests {
             let policy = |factor: usize| (0..states).map(|state| (factor * state % 5) as u32).collect::<Vec<_>>();
             let (values, backed_up) = (vec![0.0; states], vec![1.0; states]);
             let corrections = |policies: &[Vec<u32>]| {
-                let mut system = PolicySystem::new(&model);
+                let mut system = PolicySystem::new(model.max_successors());
                 for policy in policies {
                     system.set_up(&model, 0.9, policy, &values, &backed_up, 1.0);
                 }

@@ -51,6 +51,11 @@ impl<'a> Progress<'a> {
         self.bounds.has_terminal()
     }
 
+    /// The most successors of a state and action.
+    pub(super) fn max_successors(&self) -> usize {
+        self.bounds.max_successors()
+    }
+
     /// The sup norm of the residual at which the bound certainly meets the tolerance.
     pub(super) fn residual_target(&self) -> f64 {
         self.bounds.residual_target(self.tolerance)
