@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use crate::error::{CommandError, Context as _};
 use crate::output::{self, Output};
 use crate::recipe::Override;
-use crate::{bug, completions, doctor, mdp, tour};
+use crate::{bug, completions, doctor, mdp, rl, tour};
 
 /// The examples below a command's help, under a heading that looks like clap's own.
 macro_rules! examples {
@@ -102,6 +102,13 @@ enum Command {
     })]
     Mdp(mdp::Verb),
 
+    /// Learn by trying: the environments so far
+    #[command(subcommand, after_help = examples! {
+        "etude rl envs"
+        "etude rl check-env CartPole-v1"
+    })]
+    Rl(rl::Verb),
+
     /// See what this machine offers, and what is missing
     #[command(after_help = examples! {
         "etude doctor"
@@ -154,6 +161,7 @@ fn execute(cli: &Cli) -> Result<(), CommandError> {
     match &cli.command {
         Command::Tour { only, folder } => tour::run(only, folder, &output)?,
         Command::Mdp(verb) => mdp::run(verb, &output)?,
+        Command::Rl(verb) => rl::run(verb, &output)?,
         Command::Doctor => doctor::run(&output),
         Command::Completions { shell } => completions::run::<Cli>(*shell, &output),
     }

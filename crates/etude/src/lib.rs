@@ -26,6 +26,7 @@ pub mod output;
 pub mod progress;
 pub mod recipe;
 pub mod report;
+mod rl;
 mod run_report;
 pub mod terminal;
 mod tour;

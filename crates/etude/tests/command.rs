@@ -45,6 +45,10 @@ fn help() {
     for verb in ["solve", "evaluate", "compare", "sweep", "simulate"] {
         insta::assert_snapshot!(format!("help_mdp_{verb}"), transcript(&["mdp", verb, "--help"]));
     }
+    insta::assert_snapshot!("help_rl", transcript(&["rl", "--help"]));
+    for verb in ["envs", "check-env"] {
+        insta::assert_snapshot!(format!("help_rl_{verb}"), transcript(&["rl", verb, "--help"]));
+    }
 }
 
 #[test]

@@ -181,12 +181,13 @@ fn every_target_of_cargo_exists() {
         .collect();
     let is_there = |option: &str, name: &str| {
         crates.iter().any(|folder| match option {
-            "-p" => fs::read_to_string(folder.join("Cargo.toml"))
+            "--example" if folder.join(format!("examples/{name}.rs")).exists() => true,
+            // The manifest names its package and the examples that lie elsewhere.
+            "-p" | "--example" => fs::read_to_string(folder.join("Cargo.toml"))
                 .is_ok_and(|manifest| manifest.lines().any(|line| line == format!("name = \"{name}\""))),
             "--test" => [format!("tests/{name}.rs"), format!("tests/{name}/main.rs")]
                 .iter()
                 .any(|file| folder.join(file).exists()),
-            "--example" => folder.join(format!("examples/{name}.rs")).exists(),
             _ => true,
         })
     };

@@ -1,0 +1,69 @@
+//! `etude rl check-env`: an environment looked over.
+
+use etude_rl::{Verdict, check_env, registered};
+use serde::Serialize;
+
+use crate::error::{CommandError, Context as _};
+use crate::output::Output;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Json<'a> {
+    environment: &'a str,
+    sound: bool,
+    checks: Vec<Checked>,
+}
+
+#[derive(Serialize)]
+struct Checked {
+    rule: &'static str,
+    /// `holds`, `doubtful` or `fails`.
+    verdict: &'static str,
+    /// Where it does not hold: what was found.
+    finding: Option<String>,
+}
+
+pub(super) fn run(name: &str, output: &Output) -> Result<(), CommandError> {
+    let known = registered(name).map_err(|error| {
+        let hint = "`etude rl envs` lists the environments that there are";
+        CommandError::bad_input("cannot check this environment")
+            .caused_by(&error)
+            .hint(hint)
+    })?;
+    let mut env = known.make().failed_run(|| format!("cannot build {name}"))?;
+    let checks: Vec<Checked> = check_env(&mut *env)
+        .into_iter()
+        .map(|check| {
+            let (verdict, finding) = match check.verdict {
+                Verdict::Holds => ("holds", None),
+                Verdict::Doubtful(finding) => ("doubtful", Some(finding)),
+                Verdict::Fails(finding) => ("fails", Some(finding)),
+            };
+            let rule = check.rule;
+            Checked { rule, verdict, finding }
+        })
+        .collect();
+    let failed = checks.iter().filter(|check| check.verdict == "fails").count();
+    for check in &checks {
+        let sign = match check.verdict {
+            "holds" => "✓",
+            "doubtful" => "?",
+            _ => "✗",
+        };
+        output.line(&format!("{sign} {}", check.rule));
+        if let Some(finding) = &check.finding {
+            output.line(&format!("  {finding}"));
+        }
+    }
+    output.result_json(&Json {
+        environment: name,
+        sound: failed == 0,
+        checks,
+    });
+    if failed > 0 {
+        return Err(CommandError::failed_run(format!(
+            "{name} breaks {failed} of these rules"
+        )));
+    }
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! Everything that can be wrong with what this crate is asked for.
+
+use etude_mdp::MdpError;
+use thiserror::Error;
+
+/// What a function of this crate reports instead of an answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RlError {
+    /// No environment has this name.
+    #[error("there is no environment called `{name}`{}", near(nearest.as_deref()))]
+    UnknownEnvironment {
+        /// The name asked for.
+        name: String,
+        /// The known name that is most like it.
+        nearest: Option<String>,
+    },
+    /// The letters of a frozen lake do not make one.
+    #[error("map of the frozen lake: {0}")]
+    Map(String),
+    /// What a model is made from does not make one.
+    #[error(transparent)]
+    Model(#[from] MdpError),
+}
+
+fn near(nearest: Option<&str>) -> String {
+    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
+}

@@ -1,0 +1,66 @@
+//! Reinforcement learning: environments, and later the methods that learn to act in them.
+//!
+//! An [`Env`] means what Gymnasium's environments mean: [`reset`](Env::reset) begins an episode, [`step`](Env::step) takes
+//! an action and returns a reward and whether the episode was *terminated* (by the task: what follows is worth nothing)
+//! or *truncated* (by a limit: what follows would have been worth something). [`make`] builds one by its name.
+//!
+//! ```
+//! use etude_rl::{Env, make};
+//!
+//! let mut env = make("CartPole-v1")?;
+//! let mut observation = [0.0; 4];
+//! env.reset(Some(1), &mut observation);
+//! let mut steps = 0;
+//! loop {
+//!     // Push the cart to where the pole leans.
+//!     let action = [f32::from(observation[2] > 0.0)];
+//!     let step = env.step(&action, &mut observation);
+//!     steps += 1;
+//!     if step.terminated || step.truncated {
+//!         break;
+//!     }
+//! }
+//! assert!(steps > 20);
+//! # Ok::<(), etude_rl::RlError>(())
+//! ```
+
+// Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
+
+mod check;
+pub mod classic_control;
+mod env;
+mod error;
+mod grid_world;
+mod random_walk;
+mod registry;
+mod simulator;
+mod simulators;
+mod space;
+mod tabular;
+mod time_limit;
+pub mod toy_text;
+mod trigonometry;
+mod vector;
+
+pub use check::{Check, Verdict, check_env};
+pub use env::{Env, Step};
+pub use error::RlError;
+pub use grid_world::GridWorldEnv;
+pub use random_walk::random_walk;
+pub use registry::{Registered, environments, make, registered};
+pub use simulator::{Dynamics, Simulator};
+pub use simulators::Simulators;
+pub use space::Space;
+pub use tabular::{Outcome, Tabular, TabularModel};
+pub use time_limit::TimeLimit;
+pub use vector::{Autoreset, Batch, Transition, Vector, VectorEnv};

@@ -1,0 +1,173 @@
+//! Environments with finitely many states, whose chances are known.
+
+use std::sync::Arc;
+
+use etude_mdp::{Mdp, MdpBuilder, MdpError, Next};
+use rand::{Rng, RngExt};
+use rand_chacha::ChaCha8Rng;
+
+use crate::env::{Env, Step};
+use crate::simulator::stream;
+use crate::space::Space;
+
+/// One thing that may happen.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Outcome {
+    /// Its probability.
+    pub probability: f64,
+    /// The state that follows, which is shown even where the episode is over.
+    pub next: u32,
+    /// The reward.
+    pub reward: f64,
+    /// Whether the episode is over.
+    pub terminated: bool,
+}
+
+/// The chances of every state and action, and of the first states: Gymnasium's `P` and `initial_state_distrib`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TabularModel {
+    actions: usize,
+    /// The outcomes of action a in state s: `starts[s * actions + a]..starts[s * actions + a + 1]`.
+    starts: Vec<u32>,
+    outcomes: Vec<Outcome>,
+    /// The states in which an episode may begin, all equally likely.
+    first: Vec<u32>,
+}
+
+impl TabularModel {
+    /// The model in which `outcomes(state, action)` may happen, and every episode begins in one of the states `first`.
+    pub fn new<I: IntoIterator<Item = Outcome>>(
+        states: usize,
+        actions: usize,
+        first: Vec<u32>,
+        mut outcomes: impl FnMut(usize, usize) -> I,
+    ) -> Self {
+        let mut model = Self {
+            actions,
+            starts: vec![0],
+            outcomes: Vec::new(),
+            first,
+        };
+        for state in 0..states {
+            for action in 0..actions {
+                model.outcomes.extend(outcomes(state, action));
+                model.starts.push(model.outcomes.len() as u32);
+            }
+        }
+        model
+    }
+
+    /// Number of states.
+    pub fn states(&self) -> usize {
+        (self.starts.len() - 1) / self.actions
+    }
+
+    /// Number of actions, the same in every state.
+    pub fn actions(&self) -> usize {
+        self.actions
+    }
+
+    /// The states in which an episode may begin, all equally likely.
+    pub fn first_states(&self) -> &[u32] {
+        &self.first
+    }
+
+    /// All that may happen.
+    pub fn outcomes(&self, state: usize, action: usize) -> &[Outcome] {
+        let row = state * self.actions + action;
+        &self.outcomes[self.starts[row] as usize..self.starts[row + 1] as usize]
+    }
+
+    /// The same as a Markov decision process, to be solved exactly.
+    ///
+    /// # Errors
+    /// Probabilities that are none, or do not sum to one.
+    pub fn to_mdp(&self) -> Result<Mdp, MdpError> {
+        let mut builder = MdpBuilder::new(self.states());
+        for state in 0..self.states() {
+            for action in 0..self.actions {
+                for outcome in self.outcomes(state, action) {
+                    let next = if outcome.terminated {
+                        Next::End
+                    } else {
+                        Next::State(outcome.next as usize)
+                    };
+                    builder.transition(state, action as u32, next, outcome.probability, outcome.reward);
+                }
+            }
+        }
+        builder.build()
+    }
+}
+
+/// An environment that follows a [`TabularModel`] and shows its states as numbers.
+pub struct Tabular {
+    model: Arc<TabularModel>,
+    observation_space: Space,
+    action_space: Space,
+    random: ChaCha8Rng,
+    state: u32,
+}
+
+impl Tabular {
+    /// An environment that follows `model`.
+    pub fn new(model: Arc<TabularModel>) -> Self {
+        let mut random = stream(0);
+        Self {
+            observation_space: Space::Discrete(model.states()),
+            action_space: Space::Discrete(model.actions()),
+            state: first(&model, &mut random),
+            random,
+            model,
+        }
+    }
+
+    /// The chances that it follows.
+    pub fn model(&self) -> &TabularModel {
+        &self.model
+    }
+}
+
+/// Draws a first state.
+fn first(model: &TabularModel, random: &mut impl Rng) -> u32 {
+    model.first[random.random_range(0..model.first.len())]
+}
+
+impl Env for Tabular {
+    fn observation_space(&self) -> &Space {
+        &self.observation_space
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.action_space
+    }
+
+    fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
+        if let Some(seed) = seed {
+            self.random = stream(seed);
+        }
+        self.state = first(&self.model, &mut self.random);
+        observation[0] = self.state as f32;
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
+        let outcomes = self.model.outcomes(self.state as usize, action[0] as usize);
+        let mut left: f64 = self.random.random();
+        // The last one where rounding leaves some of the number.
+        let mut taken = &outcomes[outcomes.len() - 1];
+        for outcome in outcomes {
+            left -= outcome.probability;
+            if left < 0.0 {
+                taken = outcome;
+                break;
+            }
+        }
+        self.state = taken.next;
+        observation[0] = taken.next as f32;
+        Step {
+            reward: taken.reward,
+            terminated: taken.terminated,
+            truncated: false,
+        }
+    }
+}

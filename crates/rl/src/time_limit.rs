@@ -1,0 +1,41 @@
+//! Cutting episodes off.
+
+use crate::env::{Env, Step};
+use crate::space::Space;
+
+/// An environment whose episodes are truncated after so many steps.
+pub struct TimeLimit<E> {
+    env: E,
+    limit: usize,
+    steps: usize,
+}
+
+impl<E: Env> TimeLimit<E> {
+    /// `env` with episodes of at most `limit` steps.
+    pub fn new(env: E, limit: usize) -> Self {
+        Self { env, limit, steps: 0 }
+    }
+}
+
+impl<E: Env> Env for TimeLimit<E> {
+    fn observation_space(&self) -> &Space {
+        self.env.observation_space()
+    }
+
+    fn action_space(&self) -> &Space {
+        self.env.action_space()
+    }
+
+    fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
+        self.steps = 0;
+        self.env.reset(seed, observation);
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
+        let mut step = self.env.step(action, observation);
+        self.steps += 1;
+        // Both may be true, as in Gymnasium: an episode that is over in its last step is over.
+        step.truncated |= self.steps >= self.limit;
+        step
+    }
+}
