@@ -18,6 +18,9 @@ pub enum RlError {
     /// The letters of a frozen lake do not make one.
     #[error("map of the frozen lake: {0}")]
     Map(String),
+    /// The long run of a chain is not one.
+    #[error("the policy's chain has no single stationary distribution: {0}")]
+    NoStationaryDistribution(&'static str),
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),

@@ -1,0 +1,314 @@
+//! Prediction: learning the values of a policy from its transitions, with a linear function of features.
+//!
+//! All methods move w so that v^(s) = phi(s)^T w comes nearer to some target (Zhao, chapter 8; Sutton and Barto, chapters 9,
+//! 11 and 12):
+//!
+//! | method | target, or what is solved for |
+//! |---|---|
+//! | [`MonteCarlo`] | the return G |
+//! | [`NStepTd`] | r_1 + gamma r_2 + ... + gamma^n v^(s_n) |
+//! | [`TdLambda`] | their mixture with weights (1 - lambda) lambda^(n-1), by eligibility traces; TD(0) where lambda is 0 |
+//! | [`Lstd`] | the fixed point of TD from all data at once |
+//! | [`ResidualGradient`] | the least Bellman error, by its gradient |
+//! | [`Tdc`] | the least projected Bellman error, by its gradient |
+
+use std::collections::VecDeque;
+
+/// One step of the policy, as features.
+#[derive(Debug, Clone, Copy)]
+pub struct Sample<'a> {
+    /// phi(s).
+    pub features: &'a [f64],
+    /// r.
+    pub reward: f64,
+    /// phi(s'), and nothing where the episode was terminated: then v(s') is zero. Where it was truncated, s' has a value.
+    pub next: Option<&'a [f64]>,
+    /// Whether the episode ends here, one way or the other.
+    pub ends: bool,
+}
+
+/// A method that learns w step by step.
+pub trait Predictor {
+    /// Learns from one step. Steps come in their order, episode after episode.
+    fn learn(&mut self, sample: Sample<'_>);
+
+    /// w.
+    fn weights(&self) -> &[f64];
+}
+
+/// x^T y.
+fn dot(x: &[f64], y: &[f64]) -> f64 {
+    x.iter().zip(y).map(|(x, y)| x * y).sum()
+}
+
+/// y <- y + a x.
+fn add(y: &mut [f64], a: f64, x: &[f64]) {
+    y.iter_mut().zip(x).for_each(|(y, x)| *y += a * x);
+}
+
+/// v^(s').
+fn next_value(weights: &[f64], sample: &Sample<'_>) -> f64 {
+    sample.next.map_or(0.0, |next| dot(weights, next))
+}
+
+/// TD(lambda) with accumulating traces (Sutton and Barto, section 12.2): z <- gamma lambda z + phi(s), delta = r + gamma v^(s')
+/// - v^(s), w <- w + alpha delta z. With lambda = 0 it is TD(0), Zhao's TD-Linear.
+#[derive(Debug, Clone)]
+pub struct TdLambda {
+    weights: Vec<f64>,
+    traces: Vec<f64>,
+    discount: f64,
+    step_size: f64,
+    lambda: f64,
+}
+
+impl TdLambda {
+    /// From the given weights.
+    pub fn new(weights: Vec<f64>, discount: f64, step_size: f64, lambda: f64) -> Self {
+        Self {
+            traces: vec![0.0; weights.len()],
+            weights,
+            discount,
+            step_size,
+            lambda,
+        }
+    }
+}
+
+impl Predictor for TdLambda {
+    fn learn(&mut self, sample: Sample<'_>) {
+        let decay = self.discount * self.lambda;
+        for (trace, feature) in self.traces.iter_mut().zip(sample.features) {
+            *trace = decay * *trace + feature;
+        }
+        let target = sample.reward + self.discount * next_value(&self.weights, &sample);
+        let delta = target - dot(&self.weights, sample.features);
+        add(&mut self.weights, self.step_size * delta, &self.traces);
+        if sample.ends {
+            self.traces.fill(0.0);
+        }
+    }
+
+    fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+}
+
+/// n-step TD (Sutton and Barto, section 9.4): every state moves to the discounted rewards of the n steps after it and the
+/// value of where they lead.
+#[derive(Debug, Clone)]
+pub struct NStepTd {
+    weights: Vec<f64>,
+    discount: f64,
+    step_size: f64,
+    steps: usize,
+    /// Features and reward of the last steps, the oldest first.
+    window: VecDeque<(Vec<f64>, f64)>,
+}
+
+impl NStepTd {
+    /// From the given weights, with `steps` at least 1.
+    pub fn new(weights: Vec<f64>, discount: f64, step_size: f64, steps: usize) -> Self {
+        Self {
+            weights,
+            discount,
+            step_size,
+            steps,
+            window: VecDeque::new(),
+        }
+    }
+
+    /// Moves the oldest state of the window, after which `last` is worth that much.
+    fn learn_oldest(&mut self, last: f64) {
+        let target = self
+            .window
+            .iter()
+            .rev()
+            .fold(last, |value, (_, reward)| reward + self.discount * value);
+        if let Some((features, _)) = self.window.pop_front() {
+            let error = target - dot(&self.weights, &features);
+            add(&mut self.weights, self.step_size * error, &features);
+        }
+    }
+}
+
+impl Predictor for NStepTd {
+    fn learn(&mut self, sample: Sample<'_>) {
+        self.window.push_back((sample.features.to_vec(), sample.reward));
+        if self.window.len() == self.steps {
+            self.learn_oldest(next_value(&self.weights, &sample));
+        }
+        if sample.ends {
+            // What is left sees fewer steps.
+            while !self.window.is_empty() {
+                self.learn_oldest(next_value(&self.weights, &sample));
+            }
+        }
+    }
+
+    fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+}
+
+/// Gradient Monte Carlo (Sutton and Barto, section 9.3): at the end of an episode every state moves to the return after it.
+/// Where the episode was truncated, the return goes on with v^ of the state that it was cut off in.
+#[derive(Debug, Clone)]
+pub struct MonteCarlo(NStepTd);
+
+impl MonteCarlo {
+    /// From the given weights.
+    pub fn new(weights: Vec<f64>, discount: f64, step_size: f64) -> Self {
+        Self(NStepTd::new(weights, discount, step_size, usize::MAX))
+    }
+}
+
+impl Predictor for MonteCarlo {
+    fn learn(&mut self, sample: Sample<'_>) {
+        self.0.learn(sample);
+    }
+
+    fn weights(&self) -> &[f64] {
+        self.0.weights()
+    }
+}
+
+/// Least-squares TD (Bradtke and Barto 1996): A w = b for A = sigma^-1 I + sum of phi(s) (phi(s) - gamma phi(s'))^T and b = sum of
+/// r phi(s), where the inverse of A is kept up to date by the formula of Sherman and Morrison.
+#[derive(Debug, Clone)]
+pub struct Lstd {
+    /// The inverse of A, row by row.
+    inverse: Vec<f64>,
+    right: Vec<f64>,
+    weights: Vec<f64>,
+    discount: f64,
+}
+
+impl Lstd {
+    /// Of so many features. The inverse begins as `sigma` times the identity: the greater, the sooner it is forgotten.
+    pub fn new(dimension: usize, discount: f64, sigma: f64) -> Self {
+        let mut inverse = vec![0.0; dimension * dimension];
+        inverse
+            .iter_mut()
+            .step_by(dimension + 1)
+            .for_each(|entry| *entry = sigma);
+        Self {
+            inverse,
+            right: vec![0.0; dimension],
+            weights: vec![0.0; dimension],
+            discount,
+        }
+    }
+}
+
+impl Predictor for Lstd {
+    fn learn(&mut self, sample: Sample<'_>) {
+        let dimension = self.right.len();
+        let mut step = sample.features.to_vec();
+        if let Some(next) = sample.next {
+            add(&mut step, -self.discount, next);
+        }
+        // (A + u v^T)^-1 = A^-1 - (A^-1 u) (v^T A^-1) / (1 + v^T A^-1 u).
+        let column: Vec<f64> = self
+            .inverse
+            .chunks(dimension)
+            .map(|row| dot(row, sample.features))
+            .collect();
+        let mut row = vec![0.0; dimension];
+        for (entry, inverse) in step.iter().zip(self.inverse.chunks(dimension)) {
+            add(&mut row, *entry, inverse);
+        }
+        let scale = 1.0 + dot(&step, &column);
+        for (inverse, entry) in self.inverse.chunks_mut(dimension).zip(&column) {
+            add(inverse, -entry / scale, &row);
+        }
+        add(&mut self.right, sample.reward, sample.features);
+        for (weight, row) in self.weights.iter_mut().zip(self.inverse.chunks(dimension)) {
+            *weight = dot(row, &self.right);
+        }
+    }
+
+    fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+}
+
+/// The residual gradient (Baird 1995): w <- w + alpha delta (phi(s) - gamma phi(s')). It ends at the least Bellman error where
+/// the next state is certain; where chance has a hand in it, one sample of s' in both places makes it prefer smooth values.
+#[derive(Debug, Clone)]
+pub struct ResidualGradient {
+    weights: Vec<f64>,
+    discount: f64,
+    step_size: f64,
+}
+
+impl ResidualGradient {
+    /// From the given weights.
+    pub fn new(weights: Vec<f64>, discount: f64, step_size: f64) -> Self {
+        Self {
+            weights,
+            discount,
+            step_size,
+        }
+    }
+}
+
+impl Predictor for ResidualGradient {
+    fn learn(&mut self, sample: Sample<'_>) {
+        let target = sample.reward + self.discount * next_value(&self.weights, &sample);
+        let delta = target - dot(&self.weights, sample.features);
+        add(&mut self.weights, self.step_size * delta, sample.features);
+        if let Some(next) = sample.next {
+            add(&mut self.weights, -self.step_size * delta * self.discount, next);
+        }
+    }
+
+    fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+}
+
+/// TD with gradient correction (Sutton et al. 2009; Sutton and Barto, section 11.7): a second weight vector u learns what
+/// delta is on average, u <- u + beta (delta - phi^T u) phi, and w <- w + alpha (delta phi(s) - gamma phi(s') phi(s)^T u).
+#[derive(Debug, Clone)]
+pub struct Tdc {
+    weights: Vec<f64>,
+    expected: Vec<f64>,
+    discount: f64,
+    step_size: f64,
+    second_step_size: f64,
+}
+
+impl Tdc {
+    /// From the given weights, with the step sizes alpha and beta.
+    pub fn new(weights: Vec<f64>, discount: f64, step_size: f64, second_step_size: f64) -> Self {
+        Self {
+            expected: vec![0.0; weights.len()],
+            weights,
+            discount,
+            step_size,
+            second_step_size,
+        }
+    }
+}
+
+impl Predictor for Tdc {
+    fn learn(&mut self, sample: Sample<'_>) {
+        let target = sample.reward + self.discount * next_value(&self.weights, &sample);
+        let delta = target - dot(&self.weights, sample.features);
+        let expected = dot(&self.expected, sample.features);
+        add(&mut self.weights, self.step_size * delta, sample.features);
+        if let Some(next) = sample.next {
+            add(&mut self.weights, -self.step_size * self.discount * expected, next);
+        }
+        add(
+            &mut self.expected,
+            self.second_step_size * (delta - expected),
+            sample.features,
+        );
+    }
+
+    fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+}

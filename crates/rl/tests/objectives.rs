@@ -1,0 +1,134 @@
+//! The exact answers of linear value function approximation, on the book's grid.
+
+use etude_mdp::policy_evaluation::{EvaluationOptions, evaluate};
+use etude_mdp::{GridWorld, GridWorldSpec, Model, Policy, silent};
+use etude_rl::{FeatureMap, FeatureMatrix, Fourier, KnownChain, OneHot, Polynomial, StateAggregation};
+use proptest::prelude::*;
+
+const DISCOUNT: f64 = 0.9;
+
+/// Figure 8.6: the uniform policy where forbidden cells and the boundary cost as much as the target earns.
+fn grid() -> GridWorld {
+    GridWorld::new(&GridWorldSpec {
+        rows: 5,
+        columns: 5,
+        forbidden: vec![[2, 2], [2, 3], [3, 3], [4, 2], [4, 4], [5, 2]],
+        targets: vec![[4, 3]],
+        rewards: etude_mdp::GridRewards {
+            boundary: -1.0,
+            forbidden: -1.0,
+            target: 1.0,
+            step: 0.0,
+        },
+        ..GridWorldSpec::default()
+    })
+    .unwrap()
+}
+
+fn chain() -> KnownChain {
+    let grid = grid();
+    KnownChain::new(&grid, &Policy::uniform(&grid), DISCOUNT).unwrap()
+}
+
+/// Row and column of every cell between `low` and 1.
+fn cells(low: f64) -> Vec<Vec<f64>> {
+    let place = |index: usize| low + (1.0 - low) * index as f64 / 4.0;
+    (0..25).map(|cell| vec![place(cell / 5), place(cell % 5)]).collect()
+}
+
+/// Errors of the three sets of weights as they are known for these features, to six digits.
+fn floors(map: &impl FeatureMap, low: f64, expected: [f64; 3]) {
+    let (chain, features) = (chain(), FeatureMatrix::new(map, &cells(low)));
+    let weights = [
+        chain.td_fixed_point(&features),
+        chain.projection(&features),
+        chain.bellman_residual_minimiser(&features),
+    ];
+    for (weights, expected) in weights.iter().zip(expected) {
+        let error = chain.objectives(&features, weights).value_error;
+        assert!((error - expected).abs() < 6e-7, "{error} {expected}");
+    }
+}
+
+#[test]
+fn the_chain_is_the_one_that_is_solved_exactly() {
+    let (grid, chain) = (grid(), chain());
+    let policy = Policy::uniform(&grid);
+    let exact = evaluate(&grid, &policy, DISCOUNT, &EvaluationOptions::default(), &mut silent).unwrap();
+    for (ours, exact) in chain.values().iter().zip(&exact.values) {
+        assert!((ours - exact).abs() < 1e-8, "{ours} {exact}");
+    }
+    // As many ways lead into every cell as out of it.
+    assert!(chain.distribution().iter().all(|chance| (chance - 0.04).abs() < 1e-12));
+}
+
+#[test]
+fn floors_of_polynomials() {
+    floors(&Polynomial::new(2, 1), -1.0, [0.222_774, 0.221_480, 0.242_532]);
+    floors(&Polynomial::new(2, 2), -1.0, [0.193_511, 0.191_923, 0.216_932]);
+    floors(&Polynomial::new(2, 3), -1.0, [0.125_149, 0.124_586, 0.129_757]);
+    // They do not depend on where the origin is.
+    floors(&Polynomial::new(2, 2), 0.0, [0.193_511, 0.191_923, 0.216_932]);
+}
+
+#[test]
+fn floors_of_cosines() {
+    floors(&Fourier::new(2, 1), 0.0, [0.206_704, 0.206_333, 0.213_188]);
+    floors(&Fourier::new(2, 2), 0.0, [0.137_421, 0.135_995, 0.145_885]);
+    floors(&Fourier::new(2, 3), 0.0, [0.097_347, 0.092_516, 0.145_595]);
+    // 36 features of 25 states: everything can be expressed, in many ways.
+    floors(&Fourier::new(2, 5), 0.0, [0.0; 3]);
+}
+
+#[test]
+fn one_hot_features_are_the_table() {
+    let states: Vec<Vec<f64>> = (0..25).map(|state| vec![f64::from(state)]).collect();
+    let (chain, features) = (chain(), FeatureMatrix::new(&OneHot { states: 25 }, &states));
+    let weights = chain.td_fixed_point(&features);
+    for (weight, value) in weights.iter().zip(chain.values()) {
+        assert!((weight - value).abs() < 1e-9);
+    }
+    let objectives = chain.objectives(&features, &weights);
+    assert!(objectives.value_error < 1e-9 && objectives.bellman_error < 1e-9);
+}
+
+#[test]
+fn chains_without_one_stationary_distribution_are_refused() {
+    let ends = GridWorld::new(&GridWorldSpec {
+        map: vec!["..T".into()],
+        absorbing: true,
+        ..GridWorldSpec::default()
+    })
+    .unwrap();
+    let error = KnownChain::new(&ends, &Policy::uniform(&ends), 0.9)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("its episodes end"), "{error}");
+    let grid = grid();
+    let stay = Policy::deterministic(&grid, vec![4; grid.states()]).unwrap();
+    let error = KnownChain::new(&grid, &stay, 0.9).unwrap_err().to_string();
+    assert!(error.contains("falls apart"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn each_set_of_weights_is_best_at_its_own_objective(
+        size in 1..9_usize, noise in prop::collection::vec(-1.0..1.0_f64, 25),
+    ) {
+        let map = StateAggregation { states: 25, size };
+        let states: Vec<Vec<f64>> = (0..25).map(|state| vec![f64::from(state)]).collect();
+        let (chain, features) = (chain(), FeatureMatrix::new(&map, &states));
+        let projection = chain.projection(&features);
+        let fixed_point = chain.td_fixed_point(&features);
+        let minimiser = chain.bellman_residual_minimiser(&features);
+        let near = |weights: &[f64]| -> Vec<f64> {
+            weights.iter().zip(&noise).map(|(weight, noise)| weight + noise).collect()
+        };
+        let at = |weights: &[f64]| chain.objectives(&features, weights);
+        prop_assert!(at(&projection).value_error <= at(&near(&projection)).value_error + 1e-12);
+        prop_assert!(at(&minimiser).bellman_error <= at(&near(&minimiser)).bellman_error + 1e-12);
+        prop_assert!(at(&fixed_point).projected_bellman_error < 1e-9);
+        // No further from v than 1 / (1 - gamma) times the best (Zhao, chapter 8).
+        prop_assert!(at(&fixed_point).value_error <= at(&projection).value_error / (1.0 - DISCOUNT) + 1e-12);
+    }
+}
