@@ -28,17 +28,12 @@ def main():
     with tempfile.TemporaryDirectory() as scratch:
         folder = options.problems or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        for family in options.families.split(","):
-            _, sizes, states_of = mdp_problems.FAMILIES[family]
-            for size in sizes:
-                if states_of(size) > options.max_states:
-                    continue
-                transitions, rewards, states, nonzeros = mdp_problems.write(folder, family, size)
-                note(f"{family} {size}: {states:,} states, {nonzeros:,} nonzeros")
-                paths = [str(transitions), str(rewards)]
-                answers = solve_in_rounds(solvers, paths, options, Path(scratch) / "out.npz")
-                sound &= check_all(answers, mdp_solvers.load(*paths), options)
-                table.append([f"{family} {size}", f"{states:,}", f"{nonzeros:,}", answers])
+        problems = write_problems(folder, options)
+        all_answers = solve_in_rounds(solvers, problems, options, Path(scratch) / "out.npz")
+        for (name, paths, states, nonzeros), answers in zip(problems, all_answers):
+            note(f"{name}: {states:,} states, {nonzeros:,} nonzeros")
+            sound &= check_all(answers, mdp_solvers.load(*paths), options)
+            table.append([name, f"{states:,}", f"{nonzeros:,}", answers])
     show(table, solvers, options)
     return 0 if sound else 1
 
@@ -67,21 +62,36 @@ def parse():
     return options
 
 
-def solve_in_rounds(solvers, paths, options, out):
-    """The best answer of each solver. They take turns, since a machine has good and bad minutes."""
-    answers = {}
-    for _ in range(ROUNDS):
-        for solver in solvers:
-            best = answers.get(solver)
-            if best and best.get("seconds", float("inf")) >= mdp_solvers.REPEAT_SECONDS:
-                continue
-            if solver in ETUDE:
-                answer = ETUDE[solver](paths, options)
-            else:
-                answer = run_peer(solver, paths, options, out)
-            if best is None or answer.get("seconds", float("inf")) < best["seconds"]:
-                answers[solver] = answer
-    return answers
+def write_problems(folder, options):
+    """The problems asked for: name, paths of the two archives, states and nonzeros of each."""
+    problems = []
+    for family in options.families.split(","):
+        _, sizes, states_of = mdp_problems.FAMILIES[family]
+        for size in sizes:
+            if states_of(size) <= options.max_states:
+                *paths, states, nonzeros = mdp_problems.write(folder, family, size)
+                problems.append((f"{family} {size}", [str(path) for path in paths], states, nonzeros))
+    return problems
+
+
+def solve_in_rounds(solvers, problems, options, out):
+    """The best answers of each solver to each problem. A round goes through all problems and solvers, so that the rounds
+    of one problem lie minutes apart: a machine has good and bad ones."""
+    all_answers = [{} for _ in problems]
+    for turn in range(ROUNDS):
+        for (name, paths, *_), answers in zip(problems, all_answers):
+            note(f"round {turn + 1} of {ROUNDS}: {name}")
+            for solver in solvers:
+                best = answers.get(solver)
+                if best and best.get("seconds", float("inf")) >= LONG_SECONDS:
+                    continue
+                if solver in ETUDE:
+                    answer = ETUDE[solver](paths, options)
+                else:
+                    answer = run_peer(solver, paths, options, out)
+                if best is None or answer.get("seconds", float("inf")) < best["seconds"]:
+                    answers[solver] = answer
+    return all_answers
 
 
 def run_etude(paths, options):
@@ -128,6 +138,8 @@ def answer_of(command, options):
 ETUDE = {"étude": run_etude, "étude, new process": run_new_process}
 COMMAND, RUNNER = "etude", "examples/mdp_etude"
 ROUNDS = 3
+# Whoever takes longer than this solves once.
+LONG_SECONDS = 5.0
 
 
 def run_peer(solver, paths, options, out):
