@@ -46,4 +46,6 @@ fn an_unknown_environment_gets_the_nearest_name() {
     let output = run(&["rl", "check-env", "CartPole-v2"]);
     insta::assert_snapshot!(text(&output.stderr));
     assert_eq!(output.status.code(), Some(2));
+    let unlike = text(&run(&["rl", "check-env", "xyz"]).stderr);
+    assert!(unlike.contains("`etude rl envs` lists the environments"), "{unlike}");
 }

@@ -8,13 +8,8 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum RlError {
     /// No environment has this name.
-    #[error("there is no environment called `{name}`{}", near(nearest.as_deref()))]
-    UnknownEnvironment {
-        /// The name asked for.
-        name: String,
-        /// The known name that is most like it.
-        nearest: Option<String>,
-    },
+    #[error("there is no environment called `{0}`")]
+    UnknownEnvironment(String),
     /// The letters of a frozen lake do not make one.
     #[error("map of the frozen lake: {0}")]
     Map(String),
@@ -24,8 +19,4 @@ pub enum RlError {
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),
-}
-
-fn near(nearest: Option<&str>) -> String {
-    nearest.map_or_else(String::new, |name| format!("; did you mean `{name}`?"))
 }

@@ -83,3 +83,33 @@ impl Env for GridWorldEnv {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etude_mdp::GridWorldSpec;
+
+    use super::*;
+
+    #[test]
+    fn a_target_ends_the_episode_where_it_is_absorbing_and_not_where_it_is_not() {
+        for absorbing in [true, false] {
+            let spec = GridWorldSpec {
+                map: vec!["S.T".into()],
+                absorbing,
+                ..GridWorldSpec::default()
+            };
+            let mut env = GridWorldEnv::new(GridWorld::new(&spec).unwrap());
+            let mut observation = [f32::NAN];
+            env.reset(Some(1), &mut observation);
+            assert_eq!(observation[0] as u8, 0);
+            // To the right, twice.
+            let first = env.step(&[1.0], &mut observation);
+            assert_eq!((first.reward, first.terminated, observation[0] as u8), (0.0, false, 1));
+            let second = env.step(&[1.0], &mut observation);
+            assert_eq!(
+                (second.reward, second.terminated, second.truncated),
+                (1.0, absorbing, false)
+            );
+        }
+    }
+}

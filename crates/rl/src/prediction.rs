@@ -104,6 +104,8 @@ pub struct NStepTd {
     steps: usize,
     /// Features and reward of the last steps, the oldest first.
     window: VecDeque<(Vec<f64>, f64)>,
+    /// Vectors that have left the window, to be used again.
+    spare: Vec<Vec<f64>>,
 }
 
 impl NStepTd {
@@ -115,33 +117,42 @@ impl NStepTd {
             step_size,
             steps,
             window: VecDeque::new(),
+            spare: Vec::new(),
         }
     }
 
-    /// Moves the oldest state of the window, after which `last` is worth that much.
-    fn learn_oldest(&mut self, last: f64) {
-        let target = self
-            .window
-            .iter()
-            .rev()
-            .fold(last, |value, (_, reward)| reward + self.discount * value);
+    /// Moves the oldest state of the window to `target`.
+    fn learn_oldest(&mut self, target: f64) {
         if let Some((features, _)) = self.window.pop_front() {
             let error = target - dot(&self.weights, &features);
             add(&mut self.weights, self.step_size * error, &features);
+            self.spare.push(features);
         }
     }
 }
 
 impl Predictor for NStepTd {
     fn learn(&mut self, sample: Sample<'_>) {
-        self.window.push_back((sample.features.to_vec(), sample.reward));
+        let mut features = self.spare.pop().unwrap_or_default();
+        features.clear();
+        features.extend_from_slice(sample.features);
+        self.window.push_back((features, sample.reward));
+        let discount = self.discount;
         if self.window.len() == self.steps {
-            self.learn_oldest(next_value(&self.weights, &sample));
+            let last = next_value(&self.weights, &sample);
+            let rewards = self.window.iter().rev().map(|(_, reward)| reward);
+            let target = rewards.fold(last, |value, reward| reward + discount * value);
+            self.learn_oldest(target);
         }
         if sample.ends {
-            // What is left sees fewer steps.
-            while !self.window.is_empty() {
-                self.learn_oldest(next_value(&self.weights, &sample));
+            // What is left sees fewer steps: each reward becomes the target of its state, from the last one back.
+            let mut value = next_value(&self.weights, &sample);
+            for (_, reward) in self.window.iter_mut().rev() {
+                value = *reward + discount * value;
+                *reward = value;
+            }
+            while let Some(&(_, target)) = self.window.front() {
+                self.learn_oldest(target);
             }
         }
     }
@@ -182,6 +193,10 @@ pub struct Lstd {
     right: Vec<f64>,
     weights: Vec<f64>,
     discount: f64,
+    /// v, A^-1 u and v^T A^-1 of the present step.
+    step: Vec<f64>,
+    column: Vec<f64>,
+    row: Vec<f64>,
 }
 
 impl Lstd {
@@ -197,34 +212,42 @@ impl Lstd {
             right: vec![0.0; dimension],
             weights: vec![0.0; dimension],
             discount,
+            step: vec![0.0; dimension],
+            column: vec![0.0; dimension],
+            row: vec![0.0; dimension],
         }
     }
 }
 
 impl Predictor for Lstd {
     fn learn(&mut self, sample: Sample<'_>) {
-        let dimension = self.right.len();
-        let mut step = sample.features.to_vec();
+        let Self {
+            inverse,
+            right,
+            weights,
+            discount,
+            step,
+            column,
+            row,
+        } = self;
+        let dimension = right.len();
+        step.copy_from_slice(sample.features);
         if let Some(next) = sample.next {
-            add(&mut step, -self.discount, next);
+            add(step, -*discount, next);
         }
         // (A + u v^T)^-1 = A^-1 - (A^-1 u) (v^T A^-1) / (1 + v^T A^-1 u).
-        let column: Vec<f64> = self
-            .inverse
-            .chunks(dimension)
-            .map(|row| dot(row, sample.features))
-            .collect();
-        let mut row = vec![0.0; dimension];
-        for (entry, inverse) in step.iter().zip(self.inverse.chunks(dimension)) {
-            add(&mut row, *entry, inverse);
+        row.fill(0.0);
+        for (inverse, (column, &step)) in inverse.chunks(dimension).zip(column.iter_mut().zip(&*step)) {
+            *column = dot(inverse, sample.features);
+            add(row, step, inverse);
         }
-        let scale = 1.0 + dot(&step, &column);
-        for (inverse, entry) in self.inverse.chunks_mut(dimension).zip(&column) {
-            add(inverse, -entry / scale, &row);
+        let scale = 1.0 + dot(step, column);
+        for (inverse, entry) in inverse.chunks_mut(dimension).zip(&*column) {
+            add(inverse, -entry / scale, row);
         }
-        add(&mut self.right, sample.reward, sample.features);
-        for (weight, row) in self.weights.iter_mut().zip(self.inverse.chunks(dimension)) {
-            *weight = dot(row, &self.right);
+        add(right, sample.reward, sample.features);
+        for (weight, inverse) in weights.iter_mut().zip(inverse.chunks(dimension)) {
+            *weight = dot(inverse, right);
         }
     }
 

@@ -32,7 +32,11 @@ pub struct Simulators<D, const N: usize> {
 
 impl<D: Dynamics<State = [f64; N]>, const N: usize> Simulators<D, N> {
     /// `count` systems, whose episodes are truncated after `limit` steps if there is a limit.
+    ///
+    /// # Panics
+    /// Actions of the law are not one number.
     pub fn new(count: usize, limit: Option<usize>, autoreset: Autoreset) -> Self {
+        assert_eq!(D::action_space().length(), 1, "numbers of an action");
         let mut simulators = Self {
             observation_space: D::observation_space(),
             action_space: D::action_space(),

@@ -73,7 +73,11 @@ impl TabularModel {
     }
 
     /// All that may happen.
+    ///
+    /// # Panics
+    /// There is no such action: what follows would be another state's.
     pub fn outcomes(&self, state: usize, action: usize) -> &[Outcome] {
+        assert!(action < self.actions, "action {action} of {}", self.actions);
         let row = state * self.actions + action;
         &self.outcomes[self.starts[row] as usize..self.starts[row + 1] as usize]
     }

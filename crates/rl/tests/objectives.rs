@@ -1,29 +1,13 @@
 //! The exact answers of linear value function approximation, on the book's grid.
 
+mod common;
+
 use etude_mdp::policy_evaluation::{EvaluationOptions, evaluate};
 use etude_mdp::{GridWorld, GridWorldSpec, Model, Policy, silent};
 use etude_rl::{FeatureMap, FeatureMatrix, Fourier, KnownChain, OneHot, Polynomial, StateAggregation};
 use proptest::prelude::*;
 
-const DISCOUNT: f64 = 0.9;
-
-/// Figure 8.6: the uniform policy where forbidden cells and the boundary cost as much as the target earns.
-fn grid() -> GridWorld {
-    GridWorld::new(&GridWorldSpec {
-        rows: 5,
-        columns: 5,
-        forbidden: vec![[2, 2], [2, 3], [3, 3], [4, 2], [4, 4], [5, 2]],
-        targets: vec![[4, 3]],
-        rewards: etude_mdp::GridRewards {
-            boundary: -1.0,
-            forbidden: -1.0,
-            target: 1.0,
-            step: 0.0,
-        },
-        ..GridWorldSpec::default()
-    })
-    .unwrap()
-}
+use common::{DISCOUNT, grid};
 
 fn chain() -> KnownChain {
     let grid = grid();

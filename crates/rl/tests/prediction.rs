@@ -1,31 +1,15 @@
 //! Learnt values against the exact ones of linear value function approximation, on the book's grid.
 
-use etude_mdp::{GridRewards, GridWorld, GridWorldSpec, Policy};
+mod common;
+
+use etude_mdp::Policy;
 use etude_rl::prediction::{Lstd, MonteCarlo, NStepTd, Predictor, ResidualGradient, Sample, TdLambda, Tdc};
 use etude_rl::{Env, FeatureMap, FeatureMatrix, GridWorldEnv, KnownChain, OneHot, Polynomial};
 use etude_train::Seed;
 use proptest::prelude::*;
 use rand::RngExt;
 
-const DISCOUNT: f64 = 0.9;
-
-/// Figure 8.6, from a random cell.
-fn grid() -> GridWorld {
-    GridWorld::new(&GridWorldSpec {
-        rows: 5,
-        columns: 5,
-        forbidden: vec![[2, 2], [2, 3], [3, 3], [4, 2], [4, 4], [5, 2]],
-        targets: vec![[4, 3]],
-        rewards: GridRewards {
-            boundary: -1.0,
-            forbidden: -1.0,
-            target: 1.0,
-            step: 0.0,
-        },
-        ..GridWorldSpec::default()
-    })
-    .unwrap()
-}
+use common::{DISCOUNT, grid};
 
 fn cells() -> Vec<Vec<f64>> {
     (0..25)
@@ -198,6 +182,30 @@ proptest! {
             }
         }
         for (weight, value) in td.weights().iter().zip(table) {
+            prop_assert!((weight - value).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn monte_carlo_and_more_steps_than_an_episode_has_move_to_returns(
+        episodes in prop::collection::vec((prop::collection::vec((0..5_usize, -1.0..1.0_f64), 1..8), any::<bool>()), 1..6),
+    ) {
+        let mut monte_carlo = MonteCarlo::new(vec![0.0; 5], 0.9, 0.1);
+        let mut eight_steps = NStepTd::new(vec![0.0; 5], 0.9, 0.1, 8);
+        feed(&mut monte_carlo, &episodes);
+        feed(&mut eight_steps, &episodes);
+        prop_assert_eq!(monte_carlo.weights(), eight_steps.weights());
+        let mut table = [0.0; 5];
+        for (steps, terminated) in &episodes {
+            let cut_off_in = if *terminated { 0.0 } else { table[steps[0].0] };
+            let returns: Vec<f64> = (0..steps.len())
+                .map(|from| steps[from..].iter().rev().fold(cut_off_in, |value, (_, reward)| reward + 0.9 * value))
+                .collect();
+            for (&(state, _), target) in steps.iter().zip(returns) {
+                table[state] += 0.1 * (target - table[state]);
+            }
+        }
+        for (weight, value) in monte_carlo.weights().iter().zip(table) {
             prop_assert!((weight - value).abs() < 1e-12);
         }
     }

@@ -1,10 +1,11 @@
 //! `etude rl check-env`: an environment looked over.
 
-use etude_rl::{Verdict, check_env, registered};
+use etude_rl::{Verdict, check_env, environments, registered};
 use serde::Serialize;
 
 use crate::error::{CommandError, Context as _};
 use crate::output::Output;
+use crate::recipe::nearest;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -25,7 +26,11 @@ struct Checked {
 
 pub(super) fn run(name: &str, output: &Output) -> Result<(), CommandError> {
     let known = registered(name).map_err(|error| {
-        let hint = "`etude rl envs` lists the environments that there are";
+        let ids: Vec<&str> = environments().iter().map(|known| known.id).collect();
+        let hint = nearest(name, &ids).map_or_else(
+            || "`etude rl envs` lists the environments that there are".to_owned(),
+            |id| format!("did you mean `{id}`? `etude rl envs` lists all"),
+        );
         CommandError::bad_input("cannot check this environment")
             .caused_by(&error)
             .hint(hint)

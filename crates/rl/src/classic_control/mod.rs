@@ -1,4 +1,4 @@
-//! The classic control tasks, equal to Gymnasium's in every step.
+//! The classic control tasks, held to recorded steps of Gymnasium's.
 //!
 //! Lengths are in metres, angles in radians, masses in kilograms and times in seconds.
 

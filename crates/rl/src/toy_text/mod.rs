@@ -1,4 +1,4 @@
-//! The toy text tasks, equal to Gymnasium's in every probability.
+//! The toy text tasks; all but Blackjack are Gymnasium's in every probability, without the taxi's fickle passengers.
 
 mod blackjack;
 mod cliff_walking;
