@@ -16,6 +16,9 @@ pub enum RlError {
     /// The long run of a chain is not one.
     #[error("the policy's chain has no single stationary distribution: {0}")]
     NoStationaryDistribution(&'static str),
+    /// A saved state is not one.
+    #[error("saved state: {0}")]
+    SavedState(&'static str),
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),
