@@ -1,6 +1,5 @@
 """What Stable-Baselines3's n-step replay buffer makes of two environments, for the tests of `crates/rl`.
 
-    pip install stable-baselines3==2.9.2
     python scripts/rl_replay_fixtures.py        writes crates/rl/tests/fixtures/replay.json
 
 The episodes are made up: short ones, with both kinds of ending. Each environment is a list of steps

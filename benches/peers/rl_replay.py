@@ -1,6 +1,5 @@
 """Side by side: drawing 256 of a million cart-pole transitions from étude's replay buffer and Stable-Baselines3's.
 
-    pip install stable-baselines3==2.9.2
     cargo build --release -p etude-rl --example rl_replay
     python benches/peers/rl_replay.py --etude target/release > table.md
 

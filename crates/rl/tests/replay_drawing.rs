@@ -161,6 +161,14 @@ fn what_is_new_has_the_greatest_priority_there_has_been() {
 }
 
 #[test]
+#[should_panic(expected = "of 3 transitions")]
+fn transitions_that_are_not_there_are_refused() {
+    let mut replay = replay(10, true);
+    push(&mut replay, 3);
+    replay.update_priorities(&[3], &[1.0]);
+}
+
+#[test]
 #[should_panic(expected = "TD errors")]
 fn errors_that_are_no_numbers_are_refused() {
     with_errors(&[1.0, f32::NAN]);

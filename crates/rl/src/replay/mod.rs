@@ -225,6 +225,8 @@ impl Replay {
     /// An error is not finite, there is no such transition, or the lengths differ.
     pub fn update_priorities(&mut self, indices: &[u32], errors: &[f32]) {
         assert_eq!(indices.len(), errors.len(), "one error for each transition");
+        let known = |&index: &u32| (index as usize) < self.len();
+        assert!(indices.iter().all(known), "of {} transitions: {indices:?}", self.len());
         assert!(errors.iter().all(|error| error.is_finite()), "TD errors {errors:?}");
         if let Some(priorities) = &mut self.priorities {
             priorities.update(indices, errors);
