@@ -1,12 +1,14 @@
 //! Many environments, a step of all at a time.
 
+use serde::{Deserialize, Serialize};
+
 use crate::env::Env;
 use crate::error::RlError;
 use crate::saved_state;
 use crate::space::Space;
 
 /// When an environment whose episode is over begins the next (Gymnasium's `AutoresetMode`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Autoreset {
     /// In the step after: the action of that step is not taken, and it is no transition ([`Transition::Ghost`]).
     #[default]
