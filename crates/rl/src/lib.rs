@@ -49,6 +49,7 @@ mod registry;
 mod simulator;
 mod simulators;
 mod space;
+pub mod statistics;
 mod tabular;
 mod time_limit;
 pub mod toy_text;
