@@ -62,7 +62,7 @@ pub(super) fn percentile_interval(
     Interval { low, high }
 }
 
-/// A quantile of sorted values, between two of them by linear interpolation (Hyndman and Fan's type 7, NumPy's default).
+/// A quantile of sorted values, between two of them by linear interpolation (Hyndman and Fan's type 7, as NumPy).
 fn quantile(sorted: &[f64], share: f64) -> f64 {
     let place = share * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[place.floor() as usize], sorted[place.ceil() as usize]);

@@ -78,8 +78,8 @@ pub fn interquartile_mean(scores: &Scores) -> f64 {
     kept.iter().sum::<f64>() / kept.len() as f64
 }
 
-/// By how much scores fall short of `optimum` on average (Agarwal et al. 2021, section 4.3). What exceeds it makes up for
-/// nothing, so that a task that is solved beyond measure does not hide others that are not.
+/// By how much scores fall short of `optimum` on average (Agarwal et al. 2021, section 4.3). What exceeds it makes up
+/// for nothing, so that a task that is solved beyond measure does not hide others that are not.
 pub fn optimality_gap(scores: &Scores, optimum: f64) -> f64 {
     let missing = scores.all.iter().map(|score| optimum - score.min(optimum));
     missing.sum::<f64>() / scores.all.len() as f64
