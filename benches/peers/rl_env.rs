@@ -18,11 +18,11 @@ const SECONDS: f64 = 0.5;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let count: usize = std::env::args().nth(1).ok_or("expected how many cart poles")?.parse()?;
-    let mut envs = Simulators::<CartPole, 4>::new(count, Some(500), Autoreset::NextStep);
+    let mut envs = Simulators::new(CartPole, count, Some(500), Autoreset::NextStep);
     let mut batch = Batch::for_envs(&envs);
     let mut random = Seed(0).stream("actions");
     let mut actions = vec![0.0; count];
-    envs.reset(Some(0), &mut batch);
+    envs.reset(Some(0), &mut batch)?;
     let (mut best, mut episodes) = (0.0_f64, 0_u64);
     for _ in 0..ROUNDS {
         let (start, mut steps) = (Instant::now(), 0);
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                         *action = (bits >> bit & 1) as f32;
                     }
                 }
-                envs.step(&actions, &mut batch);
+                envs.step(&actions, &mut batch)?;
                 episodes += batch.transitions.iter().filter(|transition| transition.ends()).count() as u64;
                 steps += count;
             }

@@ -1,5 +1,6 @@
 //! What an environment is.
 
+use crate::error::RlError;
 use crate::space::Space;
 
 /// What one step gave, apart from the observation.
@@ -37,6 +38,22 @@ pub trait Env: Send {
 
     /// Takes an action and writes the observation that follows.
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step;
+
+    /// Appends all that the future depends on, random numbers included, to `state`. False, with nothing appended, where
+    /// the environment cannot be saved.
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        let _ = state;
+        false
+    }
+
+    /// Goes on from where [`save`](Self::save) was called, and takes what it reads from the front of `state`.
+    ///
+    /// # Errors
+    /// `state` is not of such an environment, or it cannot be saved.
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        let _ = state;
+        Err(RlError::SavedState("this environment cannot be saved"))
+    }
 }
 
 impl<E: Env + ?Sized> Env for Box<E> {
@@ -54,5 +71,13 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         (**self).step(action, observation)
+    }
+
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        (**self).save(state)
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        (**self).load(state)
     }
 }

@@ -32,6 +32,9 @@ pub enum RlError {
     /// A threshold of a performance profile is NaN.
     #[error("a threshold of the performance profile is NaN; expected numbers")]
     Threshold,
+    /// A saved state is not one.
+    #[error("saved state: {0}")]
+    SavedState(&'static str),
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),

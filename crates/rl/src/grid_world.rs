@@ -1,87 +1,50 @@
 //! The grid worlds that `etude_mdp` solves, to be acted in.
 
-use etude_mdp::{GridWorld, Model, Sample, TERMINAL};
-use rand::RngExt;
-use rand_chacha::ChaCha8Rng;
+use etude_mdp::{GridWorld, Model, TERMINAL};
 
-use crate::env::{Env, Step};
-use crate::simulator::stream;
-use crate::space::Space;
+use crate::tabular::{Outcome, TabularModel};
 
-/// A [`GridWorld`] as an environment: the very model that is solved exactly. What is seen is the number of the cell.
-pub struct GridWorldEnv {
-    grid: GridWorld,
-    observation_space: Space,
-    action_space: Space,
-    random: ChaCha8Rng,
-    state: usize,
-}
-
-impl GridWorldEnv {
-    /// Episodes begin in the grid's start, and in any cell that has actions where it has none.
-    pub fn new(grid: GridWorld) -> Self {
-        let states = grid.states();
-        let most_actions = (0..states).map(|state| grid.actions(state)).max().unwrap_or(0);
-        let mut env = Self {
-            grid,
-            observation_space: Space::Discrete(states),
-            action_space: Space::Discrete(most_actions),
-            random: stream(0),
-            state: 0,
-        };
-        env.begin();
-        env
-    }
-
-    /// The model.
-    pub fn model(&self) -> &GridWorld {
-        &self.grid
-    }
-
-    fn begin(&mut self) {
-        self.state = self.grid.start().unwrap_or_else(|| {
-            let cells: Vec<usize> = (0..self.grid.states())
-                .filter(|&cell| self.grid.actions(cell) > 0)
-                .collect();
-            cells
-                .get(self.random.random_range(0..cells.len().max(1)))
-                .copied()
-                .unwrap_or(0)
-        });
-    }
-}
-
-impl Env for GridWorldEnv {
-    fn observation_space(&self) -> &Space {
-        &self.observation_space
-    }
-
-    fn action_space(&self) -> &Space {
-        &self.action_space
-    }
-
-    fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
-        if let Some(seed) = seed {
-            self.random = stream(seed);
-        }
-        self.begin();
-        observation[0] = self.state as f32;
-    }
-
-    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
-        let (next, reward) = self.grid.sample(self.state, action[0] as usize, &mut self.random);
-        // A target that ends the episode is a state without actions; where there is none, the agent is seen where it was.
-        let ended = next == TERMINAL;
-        if !ended {
-            self.state = next as usize;
-        }
-        observation[0] = self.state as f32;
-        Step {
-            reward,
-            terminated: ended || self.grid.actions(self.state) == 0,
-            truncated: false,
-        }
-    }
+/// The chances of a [`GridWorld`]: the very model that is solved exactly. Episodes begin in the grid's start, and in any cell
+/// that has actions where it has none; a cell without actions, such as a target that is absorbing, ends them.
+pub fn grid_world(grid: &GridWorld) -> TabularModel {
+    let states = grid.states();
+    let acts = |state: usize| grid.actions(state) > 0;
+    let first = grid.start().map_or_else(
+        || (0..states).filter(|&state| acts(state)).collect(),
+        |start| vec![start],
+    );
+    let actions = (0..states).map(|state| grid.actions(state)).max().unwrap_or(0);
+    TabularModel::new(
+        states,
+        actions,
+        first.into_iter().map(|state| state as u32).collect(),
+        |state, action| {
+            let stays = Outcome {
+                probability: 1.0,
+                next: state as u32,
+                reward: 0.0,
+                terminated: true,
+            };
+            let mut outcomes = Vec::new();
+            if action < grid.actions(state) {
+                let reward = grid.reward(state, action);
+                grid.successors(state, action, |next, probability| {
+                    // Where the model says that the episode ends and not where, the agent is seen where it was.
+                    let ended = next == TERMINAL;
+                    outcomes.push(Outcome {
+                        probability,
+                        next: if ended { state as u32 } else { next },
+                        reward,
+                        terminated: ended || !acts(next as usize),
+                    });
+                });
+            } else {
+                // Nothing leads to a cell without actions but the end of an episode.
+                outcomes.push(stays);
+            }
+            outcomes
+        },
+    )
 }
 
 #[cfg(test)]
@@ -89,6 +52,8 @@ mod tests {
     use etude_mdp::GridWorldSpec;
 
     use super::*;
+    use crate::env::Env;
+    use crate::tabular::Tabular;
 
     #[test]
     fn a_target_ends_the_episode_where_it_is_absorbing_and_not_where_it_is_not() {
@@ -98,7 +63,7 @@ mod tests {
                 absorbing,
                 ..GridWorldSpec::default()
             };
-            let mut env = GridWorldEnv::new(GridWorld::new(&spec).unwrap());
+            let mut env = Tabular::new(grid_world(&GridWorld::new(&spec).unwrap()));
             let mut observation = [f32::NAN];
             env.reset(Some(1), &mut observation);
             assert_eq!(observation[0] as u8, 0);
@@ -110,6 +75,28 @@ mod tests {
                 (second.reward, second.terminated, second.truncated),
                 (1.0, absorbing, false)
             );
+        }
+    }
+
+    #[test]
+    fn it_is_worth_what_the_grid_is_worth() {
+        use etude_mdp::optimal::{SolveOptions, solve};
+        use etude_mdp::silent;
+        for absorbing in [true, false] {
+            let spec = GridWorldSpec {
+                map: vec!["S.#.".into(), "..x.".into(), "...T".into()],
+                slip: 0.2,
+                absorbing,
+                ..GridWorldSpec::default()
+            };
+            let grid = GridWorld::new(&spec).unwrap();
+            let options = SolveOptions::default();
+            let mdp = grid_world(&grid).to_mdp().unwrap();
+            let ours = solve(&mdp, 0.9, &options, &mut silent).unwrap().values;
+            let theirs = solve(&grid, 0.9, &options, &mut silent).unwrap().values;
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert!((ours - theirs).abs() < 1e-5, "{ours} {theirs}");
+            }
         }
     }
 }

@@ -1,20 +1,18 @@
 //! The environments that are known by name.
 
-use std::sync::Arc;
-
 use etude_mdp::{GridWorld, GridWorldSpec};
 
 use crate::classic_control::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 use crate::env::Env;
 use crate::error::RlError;
-use crate::grid_world::GridWorldEnv;
+use crate::grid_world::grid_world;
 use crate::random_walk::random_walk;
-use crate::simulator::{Dynamics, Simulator};
+use crate::simulator::Simulator;
+use crate::simulators::Simulators;
 use crate::tabular::{Tabular, TabularModel};
 use crate::time_limit::TimeLimit;
 use crate::toy_text::{Blackjack, BlackjackRules, FROZEN_LAKE_4X4, FROZEN_LAKE_8X8, cliff_walking, frozen_lake, taxi};
-
-type BoxedEnv = Box<dyn Env>;
+use crate::vector::{Autoreset, Vector, VectorEnv};
 
 /// An environment that [`make`] can build.
 #[derive(Debug, Clone, Copy)]
@@ -27,7 +25,21 @@ pub struct Registered {
     pub max_episode_steps: Option<usize>,
     /// The mean return from which Gymnasium calls it solved.
     pub reward_threshold: Option<f64>,
-    build: fn() -> Result<BoxedEnv, RlError>,
+    kind: Kind,
+}
+
+/// How it is built.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    /// From a model that is known.
+    Model(fn() -> Result<TabularModel, RlError>),
+    /// From a law of motion.
+    Law(fn() -> Box<dyn Env>),
+    /// From a law of motion that many can follow side by side: so many, with this limit on the steps of an episode.
+    SideBySide {
+        one: fn() -> Box<dyn Env>,
+        many: fn(usize, Option<usize>, Autoreset) -> Box<dyn VectorEnv>,
+    },
 }
 
 impl Registered {
@@ -35,12 +47,38 @@ impl Registered {
     ///
     /// # Errors
     /// None in the environments that are registered here.
-    pub fn make(&self) -> Result<BoxedEnv, RlError> {
-        let env = (self.build)()?;
+    pub fn make(&self) -> Result<Box<dyn Env>, RlError> {
+        let env = match self.kind {
+            Kind::Model(model) => Box::new(Tabular::new(model()?)),
+            Kind::Law(one) | Kind::SideBySide { one, .. } => one(),
+        };
         Ok(match self.max_episode_steps {
             Some(limit) => Box::new(TimeLimit::new(env, limit)),
             None => env,
         })
+    }
+
+    /// Builds `count` of them.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make).
+    pub fn make_vector(&self, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
+        if let Kind::SideBySide { many, .. } = self.kind {
+            return Ok(many(count, self.max_episode_steps, autoreset));
+        }
+        let envs = (0..count).map(|_| self.make()).collect::<Result<Vec<_>, _>>()?;
+        Ok(Box::new(Vector::new(envs, autoreset)))
+    }
+
+    /// All its chances, where they are known.
+    ///
+    /// # Errors
+    /// As [`make`](Self::make).
+    pub fn model(&self) -> Result<Option<TabularModel>, RlError> {
+        match self.kind {
+            Kind::Model(model) => model().map(Some),
+            Kind::Law(_) | Kind::SideBySide { .. } => Ok(None),
+        }
     }
 }
 
@@ -49,115 +87,144 @@ const fn entry(
     summary: &'static str,
     max_episode_steps: Option<usize>,
     reward_threshold: Option<f64>,
-    build: fn() -> Result<BoxedEnv, RlError>,
+    kind: Kind,
 ) -> Registered {
     Registered {
         id,
         summary,
         max_episode_steps,
         reward_threshold,
-        build,
+        kind,
     }
 }
 
-fn simulator<D: Dynamics>() -> BoxedEnv {
-    Box::new(Simulator::<D>::default())
-}
-
-fn tabular(model: TabularModel) -> BoxedEnv {
-    Box::new(Tabular::new(Arc::new(model)))
+/// A law without parameters, whose state is an array.
+macro_rules! side_by_side {
+    ($law:ident) => {
+        Kind::SideBySide {
+            one: || Box::new(Simulator::new($law)),
+            many: |count, limit, autoreset| Box::new(Simulators::new($law, count, limit, autoreset)),
+        }
+    };
 }
 
 /// All of them.
 static ENVIRONMENTS: [Registered; 16] = [
-    entry("Acrobot-v1", "swing two links up", Some(500), Some(-100.0), || {
-        Ok(simulator::<Acrobot>())
-    }),
-    entry("Blackjack-v1", "beat the dealer", None, None, || {
-        Ok(Box::new(Blackjack::new(BlackjackRules::SuttonAndBarto)))
-    }),
+    entry(
+        "Acrobot-v1",
+        "swing two links up",
+        Some(500),
+        Some(-100.0),
+        side_by_side!(Acrobot),
+    ),
+    entry(
+        "Blackjack-v1",
+        "beat the dealer",
+        None,
+        None,
+        Kind::Law(|| {
+            let rules = BlackjackRules::SuttonAndBarto;
+            Box::new(Simulator::new(Blackjack { rules }))
+        }),
+    ),
     entry(
         "CartPole-v0",
         "balance a pole for 200 steps",
         Some(200),
         Some(195.0),
-        || Ok(simulator::<CartPole>()),
+        side_by_side!(CartPole),
     ),
     entry(
         "CartPole-v1",
         "balance a pole for 500 steps",
         Some(500),
         Some(475.0),
-        || Ok(simulator::<CartPole>()),
+        side_by_side!(CartPole),
     ),
-    entry("CliffWalking-v1", "walk along a cliff", None, None, || {
-        Ok(tabular(cliff_walking(false)))
-    }),
+    entry(
+        "CliffWalking-v1",
+        "walk along a cliff",
+        None,
+        None,
+        Kind::Model(|| Ok(cliff_walking(false))),
+    ),
     entry(
         "CliffWalkingSlippery-v1",
         "walk along a cliff in the wet",
         None,
         None,
-        || Ok(tabular(cliff_walking(true))),
+        Kind::Model(|| Ok(cliff_walking(true))),
     ),
     entry(
         "FrozenLake-v1",
         "cross a small lake on slippery ice",
         Some(100),
         Some(0.7),
-        || Ok(tabular(frozen_lake(&FROZEN_LAKE_4X4, true)?)),
+        Kind::Model(|| frozen_lake(&FROZEN_LAKE_4X4, true)),
     ),
     entry(
         "FrozenLake8x8-v1",
         "cross a large lake on slippery ice",
         Some(200),
         Some(0.85),
-        || Ok(tabular(frozen_lake(&FROZEN_LAKE_8X8, true)?)),
+        Kind::Model(|| frozen_lake(&FROZEN_LAKE_8X8, true)),
     ),
     entry(
         "FrozenLakeNotSlippery-v1",
         "cross a small lake on rough ice",
         Some(100),
         None,
-        || Ok(tabular(frozen_lake(&FROZEN_LAKE_4X4, false)?)),
+        Kind::Model(|| frozen_lake(&FROZEN_LAKE_4X4, false)),
     ),
     entry(
         "GridWorld-v0",
         "Zhao's 5 x 5 grid, as etude mdp solves it",
         Some(500),
         None,
-        || Ok(Box::new(GridWorldEnv::new(GridWorld::new(&book_grid())?))),
+        Kind::Model(|| Ok(grid_world(&GridWorld::new(&book_grid())?))),
     ),
     entry(
         "MountainCar-v0",
         "drive a weak car uphill",
         Some(200),
         Some(-110.0),
-        || Ok(simulator::<MountainCar>()),
+        side_by_side!(MountainCar),
     ),
     entry(
         "MountainCarContinuous-v0",
         "drive a weak car uphill, with a throttle",
         Some(999),
         Some(90.0),
-        || Ok(simulator::<MountainCarContinuous>()),
+        Kind::Law(|| Box::new(Simulator::new(MountainCarContinuous))),
     ),
     entry(
         "Pendulum-v1",
         "swing a pendulum up and hold it",
         Some(200),
         None,
-        || Ok(simulator::<Pendulum>()),
+        side_by_side!(Pendulum),
     ),
-    entry("RandomWalk-v0", "1,000 states without a choice", None, None, || {
-        Ok(tabular(random_walk()))
-    }),
-    entry("Taxi-v4", "fetch a passenger", Some(200), Some(8.0), || {
-        Ok(tabular(taxi(false)))
-    }),
-    entry("TaxiRainy-v4", "fetch a passenger in the rain", Some(200), None, || {
-        Ok(tabular(taxi(true)))
-    }),
+    entry(
+        "RandomWalk-v0",
+        "1,000 states without a choice",
+        None,
+        None,
+        Kind::Model(|| Ok(random_walk())),
+    ),
+    entry(
+        "Taxi-v4",
+        "fetch a passenger",
+        Some(200),
+        Some(8.0),
+        Kind::Model(|| Ok(taxi(false))),
+    ),
+    entry(
+        "TaxiRainy-v4",
+        "fetch a passenger in the rain",
+        Some(200),
+        None,
+        Kind::Model(|| Ok(taxi(true))),
+    ),
 ];
 
 /// The grid of the book's chapter 1: forbidden cells and one target, which is not absorbing.
@@ -189,7 +256,7 @@ pub fn registered(id: &str) -> Result<&'static Registered, RlError> {
 ///
 /// # Errors
 /// There is none.
-pub fn make(id: &str) -> Result<BoxedEnv, RlError> {
+pub fn make(id: &str) -> Result<Box<dyn Env>, RlError> {
     registered(id)?.make()
 }
 

@@ -2,52 +2,62 @@
 
 use etude_train::Seed;
 use rand_chacha::ChaCha8Rng;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use crate::env::{Env, Step};
+use crate::error::RlError;
+use crate::saved_state;
 use crate::space::Space;
 
-/// A law of motion without chance but in the start: the next state depends on the state and the action alone.
+/// A law of motion: what follows depends on the state, the action and chance alone.
 pub trait Dynamics: Send + 'static {
-    /// All that the future depends on, in 64 bits.
-    type State: Copy + Send;
+    /// All that the future depends on.
+    type State: Copy + Send + Serialize + DeserializeOwned;
 
     /// What observations may be.
-    fn observation_space() -> Space;
+    fn observation_space(&self) -> Space;
 
     /// What actions may be.
-    fn action_space() -> Space;
+    fn action_space(&self) -> Space;
 
     /// Draws a first state.
-    fn start(random: &mut ChaCha8Rng) -> Self::State;
+    fn start(&self, random: &mut ChaCha8Rng) -> Self::State;
 
     /// The state after `action`, the reward, and whether the task is over.
-    fn advance(state: Self::State, action: &[f32]) -> (Self::State, f64, bool);
+    fn advance(&self, state: Self::State, action: &[f32], random: &mut ChaCha8Rng) -> (Self::State, f64, bool);
 
     /// Writes what is seen of a state.
-    fn observe(state: &Self::State, observation: &mut [f32]);
+    fn observe(&self, state: &Self::State, observation: &mut [f32]);
 }
 
 /// One system that follows the law `D`.
 pub struct Simulator<D: Dynamics> {
+    law: D,
     observation_space: Space,
     action_space: Space,
     random: ChaCha8Rng,
     state: D::State,
 }
 
-impl<D: Dynamics> Default for Simulator<D> {
-    fn default() -> Self {
+impl<D: Dynamics> Simulator<D> {
+    /// A system that follows `law`.
+    pub fn new(law: D) -> Self {
         let mut random = stream(0);
         Self {
-            observation_space: D::observation_space(),
-            action_space: D::action_space(),
-            state: D::start(&mut random),
+            observation_space: law.observation_space(),
+            action_space: law.action_space(),
+            state: law.start(&mut random),
             random,
+            law,
         }
     }
-}
 
-impl<D: Dynamics> Simulator<D> {
+    /// The law that it follows.
+    pub fn law(&self) -> &D {
+        &self.law
+    }
+
     /// The present state.
     pub fn state(&self) -> D::State {
         self.state
@@ -72,19 +82,29 @@ impl<D: Dynamics> Env for Simulator<D> {
         if let Some(seed) = seed {
             self.random = stream(seed);
         }
-        self.state = D::start(&mut self.random);
-        D::observe(&self.state, observation);
+        self.state = self.law.start(&mut self.random);
+        self.law.observe(&self.state, observation);
     }
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
-        let (state, reward, terminated) = D::advance(self.state, action);
+        let (state, reward, terminated) = self.law.advance(self.state, action, &mut self.random);
         self.state = state;
-        D::observe(&state, observation);
+        self.law.observe(&state, observation);
         Step {
             reward,
             terminated,
             truncated: false,
         }
+    }
+
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        saved_state::write(&(&self.random, &self.state), state);
+        true
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        (self.random, self.state) = saved_state::read(state)?;
+        Ok(())
     }
 }
 

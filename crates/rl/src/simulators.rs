@@ -3,6 +3,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use rand_chacha::ChaCha8Rng;
 
+use crate::error::RlError;
+use crate::saved_state;
 use crate::simulator::{Dynamics, stream};
 use crate::space::Space;
 use crate::vector::{Autoreset, Batch, Transition, VectorEnv};
@@ -16,37 +18,39 @@ type Block<const N: usize> = [[f64; LANES]; N];
 /// Systems that follow the law `D`, whose state is `N` numbers and whose actions are one. They do what as many
 /// [`Simulator`](crate::Simulator)s do, bit by bit, and many at a time: their states lie entry by entry in memory.
 pub struct Simulators<D, const N: usize> {
+    law: D,
     observation_space: Space,
     action_space: Space,
     blocks: Vec<Block<N>>,
-    /// One stream of random numbers for each.
-    random: Vec<ChaCha8Rng>,
+    /// One stream of random numbers for each lane, of which the last block may have more than there are systems.
+    random: Vec<[ChaCha8Rng; LANES]>,
     /// How long each episode has lasted.
     steps: Vec<u32>,
     limit: u32,
     autoreset: Autoreset,
     /// Those that the next step has to reset.
     waiting: Vec<bool>,
-    law: std::marker::PhantomData<D>,
 }
 
 impl<D: Dynamics<State = [f64; N]>, const N: usize> Simulators<D, N> {
-    /// `count` systems, whose episodes are truncated after `limit` steps if there is a limit.
+    /// `count` systems under `law`, whose episodes are truncated after `limit` steps if there is a limit.
     ///
     /// # Panics
     /// Actions of the law are not one number.
-    pub fn new(count: usize, limit: Option<usize>, autoreset: Autoreset) -> Self {
-        assert_eq!(D::action_space().length(), 1, "numbers of an action");
+    pub fn new(law: D, count: usize, limit: Option<usize>, autoreset: Autoreset) -> Self {
+        assert_eq!(law.action_space().length(), 1, "numbers of an action");
         let mut simulators = Self {
-            observation_space: D::observation_space(),
-            action_space: D::action_space(),
+            observation_space: law.observation_space(),
+            action_space: law.action_space(),
+            law,
             blocks: vec![[[0.0; LANES]; N]; count.div_ceil(LANES)],
-            random: (0..count as u64).map(stream).collect(),
+            random: (0..count.div_ceil(LANES))
+                .map(|block| std::array::from_fn(|lane| stream((block * LANES + lane) as u64)))
+                .collect(),
             steps: vec![0; count],
             limit: limit.map_or(u32::MAX, |limit| limit as u32),
             autoreset,
             waiting: vec![false; count],
-            law: std::marker::PhantomData,
         };
         for index in 0..count {
             simulators.begin(index);
@@ -60,20 +64,24 @@ impl<D: Dynamics<State = [f64; N]>, const N: usize> Simulators<D, N> {
         std::array::from_fn(|entry| block[entry][index % LANES])
     }
 
-    /// Begins an episode.
-    fn begin(&mut self, index: usize) {
-        let state = D::start(&mut self.random[index]);
+    fn set_state(&mut self, index: usize, state: [f64; N]) {
         let block = &mut self.blocks[index / LANES];
         for (entry, value) in state.into_iter().enumerate() {
             block[entry][index % LANES] = value;
         }
+    }
+
+    /// Begins an episode.
+    fn begin(&mut self, index: usize) {
+        let state = self.law.start(&mut self.random[index / LANES][index % LANES]);
+        self.set_state(index, state);
         self.steps[index] = 0;
         self.waiting[index] = false;
     }
 
     fn observe(&self, index: usize, observations: &mut [f32]) {
         let width = self.observation_space.length();
-        D::observe(
+        self.law.observe(
             &self.state(index),
             &mut observations[index * width..(index + 1) * width],
         );
@@ -93,31 +101,38 @@ impl<D: Dynamics<State = [f64; N]>, const N: usize> VectorEnv for Simulators<D, 
         &self.action_space
     }
 
-    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch) {
+    fn autoreset(&self) -> Autoreset {
+        self.autoreset
+    }
+
+    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch) -> Result<(), RlError> {
         for index in 0..self.count() {
             if let Some(seed) = seed {
-                self.random[index] = stream(seed.wrapping_add(index as u64));
+                self.random[index / LANES][index % LANES] = stream(seed.wrapping_add(index as u64));
             }
             self.begin(index);
             self.observe(index, &mut batch.observations);
         }
+        Ok(())
     }
 
-    fn reset_where(&mut self, which: &[bool], batch: &mut Batch) {
+    fn reset_where(&mut self, which: &[bool], batch: &mut Batch) -> Result<(), RlError> {
         for index in (0..self.count()).filter(|&index| which[index]) {
             self.begin(index);
             self.observe(index, &mut batch.observations);
         }
+        Ok(())
     }
 
-    fn step(&mut self, actions: &[f32], batch: &mut Batch) {
+    fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError> {
         let width = self.observation_space.length();
-        Arch::new().dispatch(Advance::<D, N> {
+        Arch::new().dispatch(Advance {
+            law: &self.law,
+            random: &mut self.random,
             blocks: &mut self.blocks,
             actions,
             batch,
             width,
-            law: std::marker::PhantomData,
         });
         for index in 0..self.count() {
             if self.waiting[index] {
@@ -146,16 +161,35 @@ impl<D: Dynamics<State = [f64; N]>, const N: usize> VectorEnv for Simulators<D, 
                 Autoreset::Disabled => {}
             }
         }
+        Ok(())
+    }
+
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        let states = self.blocks.as_flattened().as_flattened();
+        saved_state::write(&(states, self.random.as_flattened(), &self.steps, &self.waiting), state);
+        true
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        let count = self.count();
+        let states = self.blocks.as_flattened_mut().as_flattened_mut();
+        states.copy_from_slice(&saved_state::read_length(state, states.len())?);
+        let random = self.random.as_flattened_mut();
+        random.clone_from_slice(&saved_state::read_length(state, random.len())?);
+        self.steps = saved_state::read_length(state, count)?;
+        self.waiting = saved_state::read_length(state, count)?;
+        Ok(())
     }
 }
 
 /// One step of all blocks.
 struct Advance<'a, D, const N: usize> {
+    law: &'a D,
+    random: &'a mut [[ChaCha8Rng; LANES]],
     blocks: &'a mut [Block<N>],
     actions: &'a [f32],
     batch: &'a mut Batch,
     width: usize,
-    law: std::marker::PhantomData<D>,
 }
 
 impl<D: Dynamics<State = [f64; N]>, const N: usize> WithSimd for Advance<'_, D, N> {
@@ -176,8 +210,8 @@ impl<D: Dynamics<State = [f64; N]>, const N: usize> WithSimd for Advance<'_, D, 
         let actions = self.actions.chunks(LANES);
         let results = rewards.chunks_mut(LANES).zip(transitions.chunks_mut(LANES));
         let rows = observations.chunks_mut(LANES * self.width);
-        for (((block, actions), (rewards, transitions)), rows) in
-            self.blocks.iter_mut().zip(actions).zip(results).zip(rows)
+        let systems = self.blocks.iter_mut().zip(self.random);
+        for (((block, random), actions), ((rewards, transitions), rows)) in systems.zip(actions).zip(results.zip(rows))
         {
             // Whole blocks have a loop of known length; the last one may be shorter.
             let mut chosen = [0.0; LANES];
@@ -185,7 +219,7 @@ impl<D: Dynamics<State = [f64; N]>, const N: usize> WithSimd for Advance<'_, D, 
             let (mut next, mut earned, mut over) = (*block, [0.0; LANES], [false; LANES]);
             for lane in 0..LANES {
                 let state = std::array::from_fn(|entry| block[entry][lane]);
-                let (state, reward, terminated) = D::advance(state, &[chosen[lane]]);
+                let (state, reward, terminated) = self.law.advance(state, &[chosen[lane]], &mut random[lane]);
                 for entry in 0..N {
                     next[entry][lane] = state[entry];
                 }
@@ -201,7 +235,7 @@ impl<D: Dynamics<State = [f64; N]>, const N: usize> WithSimd for Advance<'_, D, 
                 };
             }
             for (lane, row) in rows.chunks_exact_mut(self.width).enumerate() {
-                D::observe(&std::array::from_fn(|entry| next[entry][lane]), row);
+                self.law.observe(&std::array::from_fn(|entry| next[entry][lane]), row);
             }
         }
     }

@@ -1,13 +1,10 @@
 //! Environments with finitely many states, whose chances are known.
 
-use std::sync::Arc;
-
 use etude_mdp::{Mdp, MdpBuilder, MdpError, Next};
-use rand::{Rng, RngExt};
+use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use crate::env::{Env, Step};
-use crate::simulator::stream;
+use crate::simulator::{Dynamics, Simulator};
 use crate::space::Space;
 
 /// One thing that may happen.
@@ -105,58 +102,26 @@ impl TabularModel {
 }
 
 /// An environment that follows a [`TabularModel`] and shows its states as numbers.
-pub struct Tabular {
-    model: Arc<TabularModel>,
-    observation_space: Space,
-    action_space: Space,
-    random: ChaCha8Rng,
-    state: u32,
-}
+pub type Tabular = Simulator<TabularModel>;
 
-impl Tabular {
-    /// An environment that follows `model`.
-    pub fn new(model: Arc<TabularModel>) -> Self {
-        let mut random = stream(0);
-        Self {
-            observation_space: Space::Discrete(model.states()),
-            action_space: Space::Discrete(model.actions()),
-            state: first(&model, &mut random),
-            random,
-            model,
-        }
+impl Dynamics for TabularModel {
+    type State = u32;
+
+    fn observation_space(&self) -> Space {
+        Space::Discrete(self.states())
     }
 
-    /// The chances that it follows.
-    pub fn model(&self) -> &TabularModel {
-        &self.model
-    }
-}
-
-/// Draws a first state.
-fn first(model: &TabularModel, random: &mut impl Rng) -> u32 {
-    model.first[random.random_range(0..model.first.len())]
-}
-
-impl Env for Tabular {
-    fn observation_space(&self) -> &Space {
-        &self.observation_space
+    fn action_space(&self) -> Space {
+        Space::Discrete(self.actions)
     }
 
-    fn action_space(&self) -> &Space {
-        &self.action_space
+    fn start(&self, random: &mut ChaCha8Rng) -> u32 {
+        self.first[random.random_range(0..self.first.len())]
     }
 
-    fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
-        if let Some(seed) = seed {
-            self.random = stream(seed);
-        }
-        self.state = first(&self.model, &mut self.random);
-        observation[0] = self.state as f32;
-    }
-
-    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
-        let outcomes = self.model.outcomes(self.state as usize, action[0] as usize);
-        let mut left: f64 = self.random.random();
+    fn advance(&self, state: u32, action: &[f32], random: &mut ChaCha8Rng) -> (u32, f64, bool) {
+        let outcomes = self.outcomes(state as usize, action[0] as usize);
+        let mut left: f64 = random.random();
         // The last one where rounding leaves some of the number.
         let mut taken = &outcomes[outcomes.len() - 1];
         for outcome in outcomes {
@@ -166,12 +131,10 @@ impl Env for Tabular {
                 break;
             }
         }
-        self.state = taken.next;
-        observation[0] = taken.next as f32;
-        Step {
-            reward: taken.reward,
-            terminated: taken.terminated,
-            truncated: false,
-        }
+        (taken.next, taken.reward, taken.terminated)
+    }
+
+    fn observe(&self, state: &u32, observation: &mut [f32]) {
+        observation[0] = *state as f32;
     }
 }

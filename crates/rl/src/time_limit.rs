@@ -1,6 +1,8 @@
 //! Cutting episodes off.
 
 use crate::env::{Env, Step};
+use crate::error::RlError;
+use crate::saved_state;
 use crate::space::Space;
 
 /// An environment whose episodes are truncated after so many steps.
@@ -37,5 +39,20 @@ impl<E: Env> Env for TimeLimit<E> {
         // Both may be true, as in Gymnasium: an episode that is over in its last step is over.
         step.truncated |= self.steps >= self.limit;
         step
+    }
+
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        let start = state.len();
+        saved_state::write(&self.steps, state);
+        let saved = self.env.save(state);
+        if !saved {
+            state.truncate(start);
+        }
+        saved
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        self.steps = saved_state::read(state)?;
+        self.env.load(state)
     }
 }

@@ -1,6 +1,8 @@
 //! Many environments, a step of all at a time.
 
 use crate::env::Env;
+use crate::error::RlError;
+use crate::saved_state;
 use crate::space::Space;
 
 /// When an environment whose episode is over begins the next (Gymnasium's `AutoresetMode`).
@@ -74,14 +76,41 @@ pub trait VectorEnv: Send {
     /// What actions of one of them may be.
     fn action_space(&self) -> &Space;
 
+    /// When they begin the next episode.
+    fn autoreset(&self) -> Autoreset;
+
     /// Begins an episode in each. With a seed, the i-th environment begins as it would alone with `seed + i`.
-    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch);
+    ///
+    /// # Errors
+    /// The environments run in another program, which has failed. None of ours does.
+    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch) -> Result<(), RlError>;
 
     /// Begins an episode in those for which `which` says so.
-    fn reset_where(&mut self, which: &[bool], batch: &mut Batch);
+    ///
+    /// # Errors
+    /// As [`reset`](Self::reset).
+    fn reset_where(&mut self, which: &[bool], batch: &mut Batch) -> Result<(), RlError>;
 
     /// Takes an action in each: `actions` has the shape `[n, a]`, `a` numbers to an action.
-    fn step(&mut self, actions: &[f32], batch: &mut Batch);
+    ///
+    /// # Errors
+    /// As [`reset`](Self::reset).
+    fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError>;
+
+    /// Appends all that the future depends on to `state`, as [`Env::save`] does.
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        let _ = state;
+        false
+    }
+
+    /// Goes on from where [`save`](Self::save) was called, as [`Env::load`] does.
+    ///
+    /// # Errors
+    /// `state` is not of such environments, or they cannot be saved.
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        let _ = state;
+        Err(RlError::SavedState("these environments cannot be saved"))
+    }
 }
 
 /// Environments that are stepped one after another.
@@ -117,16 +146,21 @@ impl<E: Env> VectorEnv for Vector<E> {
         self.envs[0].action_space()
     }
 
-    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch) {
+    fn autoreset(&self) -> Autoreset {
+        self.autoreset
+    }
+
+    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch) -> Result<(), RlError> {
         let width = self.observation_space().length();
         let rows = batch.observations.chunks_exact_mut(width);
         for (index, (env, observation)) in self.envs.iter_mut().zip(rows).enumerate() {
             env.reset(seed.map(|seed| seed.wrapping_add(index as u64)), observation);
         }
         self.waiting.fill(false);
+        Ok(())
     }
 
-    fn reset_where(&mut self, which: &[bool], batch: &mut Batch) {
+    fn reset_where(&mut self, which: &[bool], batch: &mut Batch) -> Result<(), RlError> {
         let width = self.observation_space().length();
         let rows = batch.observations.chunks_exact_mut(width);
         for (index, (env, observation)) in self.envs.iter_mut().zip(rows).enumerate() {
@@ -135,9 +169,10 @@ impl<E: Env> VectorEnv for Vector<E> {
                 self.waiting[index] = false;
             }
         }
+        Ok(())
     }
 
-    fn step(&mut self, actions: &[f32], batch: &mut Batch) {
+    fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError> {
         let width = self.observation_space().length();
         let actions = actions.chunks_exact(self.action_space().length());
         let rows = batch
@@ -172,5 +207,21 @@ impl<E: Env> VectorEnv for Vector<E> {
                 }
             }
         }
+        Ok(())
+    }
+
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        let start = state.len();
+        saved_state::write(&self.waiting, state);
+        let saved = self.envs.iter().all(|env| env.save(state));
+        if !saved {
+            state.truncate(start);
+        }
+        saved
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        self.waiting = saved_state::read_length(state, self.envs.len())?;
+        self.envs.iter_mut().try_for_each(|env| env.load(state))
     }
 }

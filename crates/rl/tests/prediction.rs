@@ -4,7 +4,7 @@ mod common;
 
 use etude_mdp::Policy;
 use etude_rl::prediction::{Lstd, MonteCarlo, NStepTd, Predictor, ResidualGradient, Sample, TdLambda, Tdc};
-use etude_rl::{Env, FeatureMap, FeatureMatrix, GridWorldEnv, KnownChain, OneHot, Polynomial};
+use etude_rl::{Env, FeatureMap, FeatureMatrix, KnownChain, OneHot, Polynomial, Tabular, grid_world};
 use etude_train::Seed;
 use proptest::prelude::*;
 use rand::RngExt;
@@ -20,7 +20,7 @@ fn cells() -> Vec<Vec<f64>> {
 /// Lets `predictor` see `episodes` of 500 steps of the uniform policy.
 fn play(predictor: &mut dyn Predictor, map: &impl FeatureMap, points: &[Vec<f64>], episodes: u64) {
     const STEPS: usize = 500;
-    let mut env = GridWorldEnv::new(grid());
+    let mut env = Tabular::new(grid_world(&grid()));
     let mut random = Seed(1).stream("policy");
     let (mut features, mut next) = (vec![0.0; map.dimension()], vec![0.0; map.dimension()]);
     let mut observation = [0.0];

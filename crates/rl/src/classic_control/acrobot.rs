@@ -25,26 +25,27 @@ const MOST_ROTATION: [f64; 2] = [4.0 * PI, 9.0 * PI];
 /// The state is the angle of the first link from hanging down, that of the second relative to the first, and their angular
 /// velocities; what is seen is cosine and sine of both angles, and the velocities. Actions 0, 1 and 2 turn the joint by
 /// -1, 0 and 1 newton metres.
+#[derive(Debug, Clone, Copy)]
 pub struct Acrobot;
 
 impl Dynamics for Acrobot {
     type State = [f64; 4];
 
-    fn observation_space() -> Space {
+    fn observation_space(&self) -> Space {
         let rotations = MOST_ROTATION.map(|most| most as f32);
         Space::symmetric([&[1.0; 4][..], &rotations].concat())
     }
 
-    fn action_space() -> Space {
+    fn action_space(&self) -> Space {
         Space::Discrete(3)
     }
 
-    fn start(random: &mut ChaCha8Rng) -> Self::State {
+    fn start(&self, random: &mut ChaCha8Rng) -> Self::State {
         // Gymnasium rounds the first state to 32 bits.
         uniform(random, 0.1).map(|entry| f64::from(entry as f32))
     }
 
-    fn advance(state: Self::State, action: &[f32]) -> (Self::State, f64, bool) {
+    fn advance(&self, state: Self::State, action: &[f32], _: &mut ChaCha8Rng) -> (Self::State, f64, bool) {
         let torque = f64::from(action[0]) - 1.0;
         let [first, second, first_rotation, second_rotation] = runge_kutta(state, torque);
         let next = [
@@ -58,7 +59,7 @@ impl Dynamics for Acrobot {
         (next, if terminated { 0.0 } else { -1.0 }, terminated)
     }
 
-    fn observe(state: &Self::State, observation: &mut [f32]) {
+    fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         let [first, second, first_rotation, second_rotation] = *state;
         let ((first_sin, first_cos), (second_sin, second_cos)) = (sin_cos(first), sin_cos(second));
         let seen = [

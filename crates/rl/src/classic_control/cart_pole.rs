@@ -22,26 +22,27 @@ const MOST_POSITION: f64 = 2.4;
 /// Balancing a pole for as long as possible: 1 for every step (Barto, Sutton and Anderson 1983).
 ///
 /// The state is position, velocity, angle and angular velocity. Action 0 pushes to the left, 1 to the right.
+#[derive(Debug, Clone, Copy)]
 pub struct CartPole;
 
 impl Dynamics for CartPole {
     type State = [f64; 4];
 
-    fn observation_space() -> Space {
+    fn observation_space(&self) -> Space {
         let angle = (2.0 * MOST_ANGLE) as f32;
         Space::symmetric(vec![2.0 * MOST_POSITION as f32, f32::INFINITY, angle, f32::INFINITY])
     }
 
-    fn action_space() -> Space {
+    fn action_space(&self) -> Space {
         Space::Discrete(2)
     }
 
-    fn start(random: &mut ChaCha8Rng) -> Self::State {
+    fn start(&self, random: &mut ChaCha8Rng) -> Self::State {
         uniform(random, 0.05)
     }
 
     #[inline]
-    fn advance(state: Self::State, action: &[f32]) -> (Self::State, f64, bool) {
+    fn advance(&self, state: Self::State, action: &[f32], _: &mut ChaCha8Rng) -> (Self::State, f64, bool) {
         let [position, velocity, angle, rotation] = state;
         let force = if action[0] > 0.5 { FORCE } else { -FORCE };
         let (sin, cos) = sin_cos(angle);
@@ -61,7 +62,7 @@ impl Dynamics for CartPole {
     }
 
     #[inline]
-    fn observe(state: &Self::State, observation: &mut [f32]) {
+    fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|entry| entry as f32));
     }
 }

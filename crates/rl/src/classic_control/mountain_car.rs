@@ -16,28 +16,34 @@ const GRAVITY: f64 = 0.0025;
 /// Reaching the hill on the right: -1 for every step (Moore 1990).
 ///
 /// The state is position and velocity. Actions 0, 1 and 2 accelerate to the left, not at all, and to the right.
+#[derive(Debug, Clone, Copy)]
 pub struct MountainCar;
 
 impl Dynamics for MountainCar {
     type State = [f64; 2];
 
-    fn observation_space() -> Space {
+    fn observation_space(&self) -> Space {
         Space::Box {
             low: vec![POSITIONS[0] as f32, -MOST_SPEED as f32],
             high: vec![POSITIONS[1] as f32, MOST_SPEED as f32],
         }
     }
 
-    fn action_space() -> Space {
+    fn action_space(&self) -> Space {
         Space::Discrete(3)
     }
 
-    fn start(random: &mut ChaCha8Rng) -> Self::State {
+    fn start(&self, random: &mut ChaCha8Rng) -> Self::State {
         [car_start(random), 0.0]
     }
 
     #[inline]
-    fn advance([position, velocity]: Self::State, action: &[f32]) -> (Self::State, f64, bool) {
+    fn advance(
+        &self,
+        [position, velocity]: Self::State,
+        action: &[f32],
+        _: &mut ChaCha8Rng,
+    ) -> (Self::State, f64, bool) {
         let push = (f64::from(action[0]) - 1.0) * FORCE;
         let velocity = (velocity + (push - sin_cos(3.0 * position).1 * GRAVITY)).clamp(-MOST_SPEED, MOST_SPEED);
         let position = (position + velocity).clamp(POSITIONS[0], POSITIONS[1]);
@@ -48,7 +54,7 @@ impl Dynamics for MountainCar {
     }
 
     #[inline]
-    fn observe(state: &Self::State, observation: &mut [f32]) {
+    fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|entry| entry as f32));
     }
 }

@@ -1,6 +1,7 @@
 //! The mountain car with a throttle.
 
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
 use super::car_start;
 use crate::simulator::Dynamics;
@@ -15,11 +16,12 @@ const GRAVITY: f64 = 0.0025;
 /// Reaching the hill on the right: 100 for that, less a tenth of the squared action in every step.
 ///
 /// The action is a force from -1 to 1; what is beyond is cut off, but costs.
+#[derive(Debug, Clone, Copy)]
 pub struct MountainCarContinuous;
 
 /// Position and velocity. Gymnasium computes the first step of an episode in 64 bits and keeps the state in 32 from then
 /// on, so its numbers are met only by doing the same.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum CarState {
     /// Before the first step.
     First([f64; 2]),
@@ -40,22 +42,22 @@ impl CarState {
 impl Dynamics for MountainCarContinuous {
     type State = CarState;
 
-    fn observation_space() -> Space {
+    fn observation_space(&self) -> Space {
         Space::Box {
             low: vec![POSITIONS[0] as f32, -MOST_SPEED as f32],
             high: vec![POSITIONS[1] as f32, MOST_SPEED as f32],
         }
     }
 
-    fn action_space() -> Space {
+    fn action_space(&self) -> Space {
         Space::symmetric(vec![1.0])
     }
 
-    fn start(random: &mut ChaCha8Rng) -> Self::State {
+    fn start(&self, random: &mut ChaCha8Rng) -> Self::State {
         CarState::First([car_start(random), 0.0])
     }
 
-    fn advance(state: Self::State, action: &[f32]) -> (Self::State, f64, bool) {
+    fn advance(&self, state: Self::State, action: &[f32], _: &mut ChaCha8Rng) -> (Self::State, f64, bool) {
         let (next, reached) = match state {
             CarState::First([position, velocity]) => {
                 let force = acceleration(action[0], (3.0 * position).cos());
@@ -82,7 +84,7 @@ impl Dynamics for MountainCarContinuous {
         (CarState::Later(next), reward, reached)
     }
 
-    fn observe(state: &Self::State, observation: &mut [f32]) {
+    fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.values().map(|entry| entry as f32));
     }
 }

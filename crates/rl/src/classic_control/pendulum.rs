@@ -20,26 +20,27 @@ const MOST_ROTATION: f64 = 8.0;
 ///
 /// The state is the angle from upright and the angular velocity; what is seen is cosine and sine of the angle, and the
 /// velocity. The action is a torque from -2 to 2 newton metres. No episode terminates.
+#[derive(Debug, Clone, Copy)]
 pub struct Pendulum;
 
 impl Dynamics for Pendulum {
     type State = [f64; 2];
 
-    fn observation_space() -> Space {
+    fn observation_space(&self) -> Space {
         Space::symmetric(vec![1.0, 1.0, MOST_ROTATION as f32])
     }
 
-    fn action_space() -> Space {
+    fn action_space(&self) -> Space {
         Space::symmetric(vec![MOST_TORQUE])
     }
 
-    fn start(random: &mut ChaCha8Rng) -> Self::State {
+    fn start(&self, random: &mut ChaCha8Rng) -> Self::State {
         let [angle, rotation] = uniform(random, 1.0);
         [PI * angle, rotation]
     }
 
     #[inline]
-    fn advance([angle, rotation]: Self::State, action: &[f32]) -> (Self::State, f64, bool) {
+    fn advance(&self, [angle, rotation]: Self::State, action: &[f32], _: &mut ChaCha8Rng) -> (Self::State, f64, bool) {
         let torque = action[0].clamp(-MOST_TORQUE, MOST_TORQUE);
         // Between -pi and pi.
         let from_upright = angle - TAU * ((angle + PI) / TAU).floor();
@@ -53,7 +54,7 @@ impl Dynamics for Pendulum {
     }
 
     #[inline]
-    fn observe([angle, rotation]: &Self::State, observation: &mut [f32]) {
+    fn observe(&self, [angle, rotation]: &Self::State, observation: &mut [f32]) {
         let (sin, cos) = sin_cos(*angle);
         observation.copy_from_slice(&[cos, sin, *rotation].map(|entry| entry as f32));
     }

@@ -2,9 +2,9 @@
 
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
 
-use crate::env::{Env, Step};
-use crate::simulator::stream;
+use crate::simulator::Dynamics;
 use crate::space::Space;
 
 /// What a natural, an ace and a ten at the start, is worth.
@@ -20,7 +20,7 @@ pub enum BlackjackRules {
 }
 
 /// Cards, of which an ace counts as 11 where that does not go beyond 21.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Hand {
     /// With aces as 1.
     hard: u32,
@@ -63,42 +63,19 @@ impl Hand {
 
 /// Blackjack: 1 for winning, -1 for losing. What is seen is the sum of the player's cards, the dealer's first card, and
 /// whether the player holds an ace that counts as 11. Action 0 sticks and 1 takes another card.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Blackjack {
-    rules: BlackjackRules,
-    observation_space: Space,
-    action_space: Space,
-    random: ChaCha8Rng,
+    /// What a natural is worth.
+    pub rules: BlackjackRules,
+}
+
+/// The cards on the table.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct Deal {
+    /// The dealer's first card.
     shown: u32,
     dealer: Hand,
     player: Hand,
-}
-
-impl Blackjack {
-    /// A table with these rules.
-    pub fn new(rules: BlackjackRules) -> Self {
-        let mut blackjack = Self {
-            rules,
-            observation_space: Space::MultiDiscrete(vec![32, 11, 2]),
-            action_space: Space::Discrete(2),
-            random: stream(0),
-            shown: 1,
-            dealer: Hand::EMPTY,
-            player: Hand::EMPTY,
-        };
-        blackjack.deal();
-        blackjack
-    }
-
-    fn deal(&mut self) {
-        self.shown = draw(&mut self.random);
-        self.dealer = Hand::EMPTY.with(self.shown).with(draw(&mut self.random));
-        self.player = Hand::EMPTY.with(draw(&mut self.random)).with(draw(&mut self.random));
-    }
-
-    fn observe(&self, observation: &mut [f32]) {
-        let seen = [self.player.sum(), self.shown, u32::from(self.player.usable_ace())];
-        observation.copy_from_slice(&seen.map(|number| number as f32));
-    }
 }
 
 /// A card: ten and the three pictures count as 10, an ace as 1.
@@ -116,41 +93,42 @@ fn settle(player: Hand, dealer: Hand, rules: BlackjackRules) -> f64 {
     }
 }
 
-impl Env for Blackjack {
-    fn observation_space(&self) -> &Space {
-        &self.observation_space
+impl Dynamics for Blackjack {
+    type State = Deal;
+
+    fn observation_space(&self) -> Space {
+        Space::MultiDiscrete(vec![32, 11, 2])
     }
 
-    fn action_space(&self) -> &Space {
-        &self.action_space
+    fn action_space(&self) -> Space {
+        Space::Discrete(2)
     }
 
-    fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
-        if let Some(seed) = seed {
-            self.random = stream(seed);
+    fn start(&self, random: &mut ChaCha8Rng) -> Deal {
+        let shown = draw(random);
+        Deal {
+            shown,
+            dealer: Hand::EMPTY.with(shown).with(draw(random)),
+            player: Hand::EMPTY.with(draw(random)).with(draw(random)),
         }
-        self.deal();
-        self.observe(observation);
     }
 
-    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
+    fn advance(&self, mut deal: Deal, action: &[f32], random: &mut ChaCha8Rng) -> (Deal, f64, bool) {
         let hits = action[0] > 0.5;
-        let (reward, terminated) = if hits {
-            self.player = self.player.with(draw(&mut self.random));
-            let bust = self.player.score() == 0;
-            (if bust { -1.0 } else { 0.0 }, bust)
-        } else {
-            while self.dealer.sum() < 17 {
-                self.dealer = self.dealer.with(draw(&mut self.random));
-            }
-            (settle(self.player, self.dealer, self.rules), true)
-        };
-        self.observe(observation);
-        Step {
-            reward,
-            terminated,
-            truncated: false,
+        if hits {
+            deal.player = deal.player.with(draw(random));
+            let bust = deal.player.score() == 0;
+            return (deal, if bust { -1.0 } else { 0.0 }, bust);
         }
+        while deal.dealer.sum() < 17 {
+            deal.dealer = deal.dealer.with(draw(random));
+        }
+        (deal, settle(deal.player, deal.dealer, self.rules), true)
+    }
+
+    fn observe(&self, deal: &Deal, observation: &mut [f32]) {
+        let seen = [deal.player.sum(), deal.shown, u32::from(deal.player.usable_ace())];
+        observation.copy_from_slice(&seen.map(|number| number as f32));
     }
 }
 
@@ -159,6 +137,7 @@ mod tests {
     use serde::Deserialize;
 
     use super::*;
+    use crate::simulator::stream;
 
     /// See `scripts/rl_fixtures.py`.
     #[derive(Deserialize)]
