@@ -16,6 +16,22 @@ pub enum RlError {
     /// The long run of a chain is not one.
     #[error("the policy's chain has no single stationary distribution: {0}")]
     NoStationaryDistribution(&'static str),
+    /// Scores do not make a matrix of tasks and runs.
+    #[error("scores: {0}")]
+    Scores(String),
+    /// A score is no finite number.
+    #[error("the score of task {task}, run {run} (both from 0) is {value}; expected a finite number")]
+    Score {
+        /// The task, counted from 0.
+        task: usize,
+        /// The run of that task, counted from 0.
+        run: usize,
+        /// What was found.
+        value: f64,
+    },
+    /// A threshold of a performance profile is NaN.
+    #[error("a threshold of the performance profile is NaN; expected numbers")]
+    Threshold,
     /// A saved state is not one.
     #[error("saved state: {0}")]
     SavedState(&'static str),

@@ -52,6 +52,7 @@ mod schedule;
 mod simulator;
 mod simulators;
 mod space;
+pub mod statistics;
 mod tabular;
 mod time_limit;
 pub mod toy_text;
