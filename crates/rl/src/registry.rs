@@ -260,6 +260,14 @@ pub fn make(id: &str) -> Result<Box<dyn Env>, RlError> {
     registered(id)?.make()
 }
 
+/// Builds `count` environments called `id`, side by side.
+///
+/// # Errors
+/// There is none.
+pub fn make_envs(id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
+    registered(id)?.make_vector(count, autoreset)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
