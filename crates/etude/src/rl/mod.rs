@@ -7,6 +7,7 @@ mod eval;
 mod recipe;
 mod result;
 mod train;
+mod zoo;
 
 use clap::Subcommand;
 use etude_rl::{RlError, environments};

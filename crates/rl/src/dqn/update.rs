@@ -171,3 +171,105 @@ impl Half {
         online.backward(now, &self.value_gradient, &mut self.online, &mut self.gradient);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etude_kernels::{Activation, Mlp};
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::space::Space;
+
+    /// See `scripts/rl_dqn_fixtures.py`.
+    #[derive(Deserialize)]
+    struct Case {
+        duelling: bool,
+        double: bool,
+        loss: String,
+        max_norm: f64,
+        online: Vec<Vec<f32>>,
+        target: Vec<Vec<f32>>,
+        observations: Vec<f32>,
+        next_observations: Vec<f32>,
+        actions: Vec<f32>,
+        rewards: Vec<f32>,
+        discounts: Vec<f32>,
+        weights: Vec<f32>,
+        updates: Vec<Expected>,
+    }
+
+    #[derive(Deserialize)]
+    struct Expected {
+        errors: Vec<f32>,
+        loss: f64,
+        norm: f64,
+        gradients: Option<Vec<Vec<f32>>>,
+        parameters: Option<Vec<Vec<f32>>>,
+    }
+
+    fn network(duelling: bool, parts: &[Vec<f32>]) -> QNetwork {
+        let sizes: &[&[usize]] = if duelling {
+            &[&[3, 8, 6], &[6, 6, 1], &[6, 6, 4]]
+        } else {
+            &[&[3, 8, 6, 4]]
+        };
+        let parts = (sizes.iter().zip(parts))
+            .map(|(sizes, parameters)| Mlp::from_parameters(sizes, Activation::Relu, parameters.clone()).unwrap());
+        QNetwork::from_parts(parts.collect()).unwrap()
+    }
+
+    fn near(what: &str, ours: &[f32], theirs: &[f32]) {
+        assert_eq!(ours.len(), theirs.len(), "{what}");
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert!(
+                (ours - theirs).abs() <= 2e-5 * (1.0 + theirs.abs()),
+                "{what}: {ours} {theirs}"
+            );
+        }
+    }
+
+    #[test]
+    fn ten_updates_are_pytorchs() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/dqn.json")).unwrap();
+        assert_eq!(cases.len(), 3);
+        for case in cases {
+            let loss = if case.loss == "huber" {
+                Loss::Huber
+            } else {
+                Loss::Squared
+            };
+            let encoding = Encoding::new(&Space::symmetric(vec![9.0; 3]));
+            let online = network(case.duelling, &case.online);
+            let mut learner = Learner::new(online, &encoding, case.rewards.len(), 1e-8, case.double, loss);
+            learner.target = network(case.duelling, &case.target);
+            let minibatch = Minibatch {
+                observations: case.observations,
+                next_observations: case.next_observations,
+                actions: case.actions,
+                rewards: case.rewards,
+                discounts: case.discounts,
+                weights: case.weights,
+                ..Minibatch::default()
+            };
+            assert_eq!(case.updates.len(), 10);
+            for (step, expected) in case.updates.iter().enumerate() {
+                let what = format!("{} {} {}, update {step}", case.duelling, case.double, case.loss);
+                let updated = learner.update(&minibatch, 1e-2, Some(case.max_norm));
+                near(&what, &learner.errors().collect::<Vec<_>>(), &expected.errors);
+                near(
+                    &what,
+                    &[updated.loss as f32, updated.gradient_norm as f32],
+                    &[expected.loss as f32, expected.norm as f32],
+                );
+                let [first, second] = &learner.halves;
+                for (part, theirs) in expected.gradients.iter().flatten().enumerate() {
+                    let sum = first.gradient[part].iter().zip(&second.gradient[part]);
+                    near(&what, &sum.map(|(a, b)| a + b).collect::<Vec<_>>(), theirs);
+                }
+                for (part, theirs) in expected.parameters.iter().flatten().enumerate() {
+                    near(&what, learner.online.parts()[part].parameters(), theirs);
+                }
+            }
+        }
+    }
+}

@@ -23,6 +23,7 @@ use one_seed::{Done, Task};
 
 use super::failed;
 use super::recipe::Recipe;
+use super::zoo;
 use crate::cli::RunOptions;
 use crate::error::{CommandError, Context as _};
 use crate::interrupt;
@@ -37,7 +38,7 @@ pub(crate) struct Arguments {
     /// The algorithm: dqn
     #[arg(value_name = "ALGORITHM")]
     algorithm: String,
-    /// A recipe (.toml); without one, the algorithm's own for the environment, or else its usual constants
+    /// A recipe (.toml), or hyperparameters of Stable-Baselines3's zoo (.yml); without one, the algorithm's own for the environment, or else its usual constants
     #[arg(value_name = "RECIPE")]
     recipe: Option<PathBuf>,
     /// The environment, as `etude rl envs` lists it, or `gym:ID` for one of Gymnasium's
@@ -99,7 +100,7 @@ pub(super) struct Judged {
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
     let algorithm = Algorithm::called(&arguments.algorithm)?;
-    let loaded = arguments.load(algorithm)?;
+    let loaded = arguments.load(algorithm, output)?;
     let recipe = &loaded.value;
     try_out(algorithm, recipe)?;
     let folder = arguments.folder(algorithm, &loaded)?;
@@ -217,7 +218,7 @@ fn learn(
 
 impl Arguments {
     /// Reads the recipe: the file, that of the run to go on with, or the built-in one; with the flags on top.
-    fn load(&self, algorithm: Algorithm) -> Result<Loaded<Recipe>, CommandError> {
+    fn load(&self, algorithm: Algorithm, output: &Output) -> Result<Loaded<Recipe>, CommandError> {
         if let (true, Some(folder)) = (self.resume, &self.options.folder.out) {
             let given = self.recipe.is_some()
                 || self.env.is_some()
@@ -244,6 +245,10 @@ impl Arguments {
             .filter_map(|(flag, key, value)| Some(Override::from_flag(flag, key, value?)));
         let overrides: Vec<Override> = flags.chain(self.options.overrides.iter().cloned()).collect();
         match (&self.recipe, &self.env) {
+            (Some(path), env) if zoo::is_zoo(path) => {
+                let text = zoo::read(path, env.as_deref(), output)?;
+                recipe::load_text(path, &text, &overrides)
+            }
             (Some(path), _) => recipe::load(Some(path), &overrides),
             (None, Some(env)) => match built_in(algorithm, env) {
                 Some((path, text)) => recipe::load_text(Path::new(&path), text, &overrides),
