@@ -16,6 +16,14 @@ pub enum RlError {
     /// The long run of a chain is not one.
     #[error("the policy's chain has no single stationary distribution: {0}")]
     NoStationaryDistribution(&'static str),
+    /// A wrapper cannot be put around an environment as it was asked for.
+    #[error("{wrapper}: {detail}")]
+    Wrapper {
+        /// Its name.
+        wrapper: &'static str,
+        /// What was found and what was expected.
+        detail: String,
+    },
     /// Scores do not make a matrix of tasks and runs.
     #[error("scores: {0}")]
     Scores(String),
@@ -38,4 +46,12 @@ pub enum RlError {
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),
+}
+
+impl RlError {
+    /// What is wrong with a wrapper.
+    pub(crate) fn wrapper(wrapper: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::Wrapper { wrapper, detail }
+    }
 }

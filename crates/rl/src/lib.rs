@@ -52,10 +52,10 @@ mod simulators;
 mod space;
 pub mod statistics;
 mod tabular;
-mod time_limit;
 pub mod toy_text;
 mod trigonometry;
 mod vector;
+pub mod wrappers;
 
 pub use check::{Check, Verdict, check_env};
 pub use env::{Env, Step};
@@ -69,5 +69,5 @@ pub use simulator::{Dynamics, Simulator};
 pub use simulators::Simulators;
 pub use space::Space;
 pub use tabular::{Outcome, Tabular, TabularModel};
-pub use time_limit::TimeLimit;
 pub use vector::{Autoreset, Batch, Transition, Vector, VectorEnv};
+pub use wrappers::TimeLimit;
