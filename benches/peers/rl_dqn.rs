@@ -14,7 +14,13 @@ use serde_json::json;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let mut number = |what| arguments.next().ok_or(what)?.parse::<u64>().map_err(Box::<dyn Error>::from);
+    let mut number = |what| {
+        arguments
+            .next()
+            .ok_or(what)?
+            .parse::<u64>()
+            .map_err(Box::<dyn Error>::from)
+    };
     let (steps, seed) = (number("expected how many steps")?, number("expected a seed")?);
     // recipes/rl/dqn/CartPole-v1.toml.
     let options = DqnOptions {

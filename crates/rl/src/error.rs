@@ -32,6 +32,14 @@ pub enum RlError {
         /// What there is to choose.
         found: Space,
     },
+    /// A wrapper cannot be put around an environment as it was asked for.
+    #[error("{wrapper}: {detail}")]
+    Wrapper {
+        /// Its name.
+        wrapper: &'static str,
+        /// What was found and what was expected.
+        detail: String,
+    },
     /// Scores do not make a matrix of tasks and runs.
     #[error("scores: {0}")]
     Scores(String),
@@ -84,5 +92,11 @@ impl RlError {
             path: path.to_owned(),
             detail: detail.to_string(),
         }
+    }
+
+    /// What is wrong with a wrapper.
+    pub(crate) fn wrapper(wrapper: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::Wrapper { wrapper, detail }
     }
 }
