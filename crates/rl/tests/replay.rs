@@ -7,9 +7,11 @@ use etude_rl::{
     Autoreset, Batch, Env, Minibatch, PriorityOptions, Replay, ReplayOptions, Space, Step, Transition, Vector,
     VectorEnv,
 };
-use etude_train::Seed;
+use etude_train::{ChaCha8Rng, Seed};
 use proptest::prelude::*;
 use rand::RngExt;
+use serde::Deserialize;
+use serde_json::{Value, json};
 
 const MODES: [Autoreset; 3] = [Autoreset::NextStep, Autoreset::SameStep, Autoreset::Disabled];
 
@@ -128,38 +130,68 @@ fn transitions(history: &[Taken], options: &ReplayOptions) -> Vec<(usize, Expect
     (0..history.len()).filter_map(from).collect()
 }
 
-/// Takes `times` steps of all environments, and says what they consist of in the order in which it became complete.
-fn play(options: &ReplayOptions, replay: &mut Replay, times: usize) -> Vec<Expected> {
-    let scripts = (0..options.envs).map(Script::new).collect();
-    let mut envs = Vector::new(scripts, options.autoreset);
-    let mut batch = Batch::for_envs(&envs);
-    envs.reset(None, &mut batch).unwrap();
-    let mut random = Seed(1).stream("actions");
-    let mut histories: Vec<Vec<Taken>> = (0..options.envs).map(|_| Vec::new()).collect();
-    for time in 0..times {
-        let before = batch.observations.clone();
-        let actions: Vec<f32> = (0..options.envs).map(|_| random.random()).collect();
-        envs.step(&actions, &mut batch).unwrap();
-        replay.push(&before, &actions, &batch);
-        for (env, history) in histories.iter_mut().enumerate() {
-            if batch.transitions[env] != Transition::Ghost {
-                history.push(Taken {
-                    time,
-                    observation: before[3 * env..3 * env + 3].try_into().unwrap(),
-                    action: actions[env],
-                });
-            }
-        }
-        if options.autoreset == Autoreset::Disabled {
-            let ended: Vec<bool> = batch.transitions.iter().map(|transition| transition.ends()).collect();
-            envs.reset_where(&ended, &mut batch).unwrap();
+/// Environments that are played at random, and what they have done.
+struct Play {
+    options: ReplayOptions,
+    envs: Vector<Script>,
+    batch: Batch,
+    random: ChaCha8Rng,
+    time: usize,
+    histories: Vec<Vec<Taken>>,
+}
+
+impl Play {
+    fn new(options: &ReplayOptions) -> Self {
+        let mut envs = Vector::new((0..options.envs).map(Script::new).collect(), options.autoreset);
+        let mut batch = Batch::for_envs(&envs);
+        envs.reset(None, &mut batch).unwrap();
+        Self {
+            options: options.clone(),
+            envs,
+            batch,
+            random: Seed(1).stream("actions"),
+            time: 0,
+            histories: (0..options.envs).map(|_| Vec::new()).collect(),
         }
     }
-    let of_all = histories.iter().flat_map(|history| transitions(history, options));
-    let mut of_all: Vec<_> = of_all.collect();
-    // Stable: environment by environment, and the oldest first.
-    of_all.sort_by_key(|(time, _)| *time);
-    of_all.into_iter().map(|(_, transition)| transition).collect()
+
+    /// Takes `times` steps, which all of `replays` see.
+    fn steps(&mut self, times: usize, replays: &mut [Replay]) {
+        for _ in 0..times {
+            let before = self.batch.observations.clone();
+            let actions: Vec<f32> = before.chunks(3).map(|_| self.random.random()).collect();
+            self.envs.step(&actions, &mut self.batch).unwrap();
+            for replay in &mut *replays {
+                replay.push(&before, &actions, &self.batch);
+            }
+            for (env, history) in self.histories.iter_mut().enumerate() {
+                if self.batch.transitions[env] != Transition::Ghost {
+                    history.push(Taken {
+                        time: self.time,
+                        observation: before[3 * env..3 * env + 3].try_into().unwrap(),
+                        action: actions[env],
+                    });
+                }
+            }
+            if self.options.autoreset == Autoreset::Disabled {
+                let ended: Vec<bool> = self.batch.transitions.iter().map(|it| it.ends()).collect();
+                self.envs.reset_where(&ended, &mut self.batch).unwrap();
+            }
+            self.time += 1;
+        }
+    }
+
+    /// What the histories consist of, in the order in which it became complete.
+    fn expected(&self) -> Vec<Expected> {
+        let of_each = self
+            .histories
+            .iter()
+            .flat_map(|history| transitions(history, &self.options));
+        let mut of_all: Vec<_> = of_each.collect();
+        // Stable: environment by environment, and the oldest first.
+        of_all.sort_by_key(|(time, _)| *time);
+        of_all.into_iter().map(|(_, transition)| transition).collect()
+    }
 }
 
 fn close(ours: f32, expected: f64) -> bool {
@@ -225,9 +257,35 @@ fn any_options() -> impl Strategy<Value = ReplayOptions> {
 proptest! {
     #[test]
     fn it_holds_the_latest_transitions(options in any_options(), times in 0..80_usize) {
-        let mut replay = Replay::new(&options);
-        let expected = play(&options, &mut replay, times);
-        holds(&replay, &expected);
+        let (mut play, mut replay) = (Play::new(&options), Replay::new(&options));
+        play.steps(times, std::slice::from_mut(&mut replay));
+        holds(&replay, &play.expected());
+    }
+
+    #[test]
+    fn saved_and_read_again_it_goes_on_in_the_same_bytes(options in any_options(), times in 0..80_usize) {
+        let (mut play, mut replays) = (Play::new(&options), vec![Replay::new(&options)]);
+        let mut random = Seed(3).stream("replay");
+        let mut minibatches = [Minibatch::default(), Minibatch::default()];
+        for round in 0..6 {
+            play.steps(times / 6, &mut replays);
+            if replays[0].is_empty() {
+                continue;
+            }
+            for (replay, minibatch) in replays.iter_mut().zip(&mut minibatches) {
+                replay.sample(&mut random.clone(), 20, 0.5, minibatch);
+                replay.update_priorities(&minibatch.indices, &minibatch.rewards);
+            }
+            random.random::<u32>();
+            if round == 3 {
+                let bytes = postcard::to_stdvec(&replays[0]).unwrap();
+                replays.push(postcard::from_bytes(&bytes).unwrap());
+            } else if let [straight, resumed] = &replays[..] {
+                prop_assert_eq!(&minibatches[0], &minibatches[1]);
+                prop_assert_eq!(straight, resumed);
+                prop_assert_eq!(postcard::to_stdvec(straight), postcard::to_stdvec(resumed));
+            }
+        }
     }
 }
 
@@ -236,7 +294,9 @@ fn every_mode_and_ending_is_met() {
     // So that the property above cannot have missed them.
     for autoreset in MODES {
         let options = ReplayOptions { autoreset, ..options() };
-        let expected = play(&options, &mut Replay::new(&options), 60);
+        let mut play = Play::new(&options);
+        play.steps(60, &mut []);
+        let expected = play.expected();
         let count = |discount: f64| {
             expected
                 .iter()
@@ -246,5 +306,130 @@ fn every_mode_and_ending_is_met() {
         let counts = [0.0, 0.9, 0.81, 0.729].map(count);
         assert_eq!(counts.iter().sum::<usize>(), expected.len());
         assert!(counts.iter().all(|&count| count >= 5), "{counts:?}");
+    }
+}
+
+/// See `scripts/rl_replay_fixtures.py`.
+#[derive(Deserialize)]
+struct Peer {
+    discount: f64,
+    environments: Vec<Vec<PeerStep>>,
+    cases: Vec<PeerCase>,
+}
+
+/// Observation, action, reward, next observation, ending.
+#[derive(Deserialize)]
+struct PeerStep([f32; 2], f32, f64, [f32; 2], String);
+
+#[derive(Deserialize)]
+struct PeerCase {
+    n: usize,
+    transitions: Vec<Vec<PeerTransition>>,
+}
+
+/// Reward, next observation, discount.
+#[derive(Deserialize)]
+struct PeerTransition(f64, [f32; 2], f64);
+
+#[test]
+fn stable_baselines3_makes_the_same_of_the_same_steps() {
+    let peer: Peer = serde_json::from_str(include_str!("fixtures/replay.json")).unwrap();
+    let length = peer.environments[0].len();
+    for case in &peer.cases {
+        let mut replay = Replay::new(&ReplayOptions {
+            capacity: 1000,
+            envs: peer.environments.len(),
+            observation: 2,
+            autoreset: Autoreset::SameStep,
+            steps: case.n,
+            discount: peer.discount,
+            ..options()
+        });
+        for time in 0..length {
+            let now: Vec<&PeerStep> = peer.environments.iter().map(|steps| &steps[time]).collect();
+            // After an ending, the first observation of the next episode stands in the place of the last.
+            let follows = |steps: &Vec<PeerStep>| steps.get(time + 1).map_or([f32::NAN; 2], |next| next.0);
+            let ending = |step: &&PeerStep| match &*step.4 {
+                "none" => Transition::Continues,
+                "terminated" => Transition::Terminated,
+                "truncated" => Transition::Truncated,
+                other => panic!("{other}"),
+            };
+            let batch = Batch {
+                observations: peer.environments.iter().flat_map(follows).collect(),
+                final_observations: now.iter().flat_map(|step| step.3).collect(),
+                rewards: now.iter().map(|step| step.2).collect(),
+                transitions: now.iter().map(ending).collect(),
+            };
+            let observations: Vec<f32> = now.iter().flat_map(|step| step.0).collect();
+            let actions: Vec<f32> = now.iter().map(|step| step.1).collect();
+            replay.push(&observations, &actions, &batch);
+        }
+        assert_eq!(replay.len(), peer.environments.len() * length);
+        let mut minibatch = Minibatch::default();
+        replay.sample(&mut Seed(1).stream("replay"), 4000, 0.0, &mut minibatch);
+        assert_eq!(minibatch.indices.iter().collect::<HashSet<_>>().len(), replay.len());
+        let observations = minibatch
+            .observations
+            .chunks(2)
+            .zip(minibatch.next_observations.chunks(2));
+        for (row, (observation, next)) in observations.enumerate() {
+            // Each observation of the fixture comes once.
+            let (steps, theirs) = (peer.environments.iter().flatten(), case.transitions.iter().flatten());
+            let (step, theirs) = steps.zip(theirs).find(|(step, _)| step.0 == observation).unwrap();
+            assert_eq!((minibatch.actions[row], next), (step.1, &theirs.1[..]));
+            assert!(
+                close(minibatch.rewards[row], theirs.0),
+                "{}: {}",
+                minibatch.rewards[row],
+                theirs.0
+            );
+            assert!(
+                close(minibatch.discounts[row], theirs.2),
+                "{}: {}",
+                minibatch.discounts[row],
+                theirs.2
+            );
+        }
+    }
+}
+
+#[test]
+fn saved_parts_that_contradict_each_other_are_refused() {
+    let options = ReplayOptions {
+        priorities: Some(PRIORITIES),
+        ..options()
+    };
+    let (mut play, mut replays) = (Play::new(&options), [Replay::new(&options)]);
+    play.steps(20, &mut replays);
+    let saved = serde_json::to_value(&replays[0]).unwrap();
+    assert_eq!(serde_json::from_value::<Replay>(saved.clone()).unwrap(), replays[0]);
+    for (place, wrong) in [
+        ("/options/capacity", json!(0)),
+        ("/options/capacity", json!(51)),
+        ("/options/observation", json!(2)),
+        ("/options/action", json!(u64::MAX)),
+        ("/options/envs", json!(3)),
+        ("/options/steps", json!(4)),
+        ("/options/discount", json!(1.5)),
+        ("/options/priorities", Value::Null),
+        ("/options/priorities/alpha", json!(0.5)),
+        ("/ring/rows", json!([1.0])),
+        ("/ring/rows", json!([])),
+        ("/ring/next", json!(0)),
+        ("/windows/0/oldest", json!(3)),
+        ("/windows/0/length", json!(3)),
+        ("/windows/0/starts", json!([])),
+        ("/windows/0/rewards", json!([])),
+        ("/priorities", Value::Null),
+        ("/priorities/greatest", json!(0.5)),
+        ("/priorities/tree/count", json!(1)),
+        ("/priorities/tree/leaves", json!([])),
+        ("/priorities/tree/leaves/0/0", json!(0.0)),
+    ] {
+        let mut saved = saved.clone();
+        *saved.pointer_mut(place).unwrap() = wrong;
+        let error = serde_json::from_value::<Replay>(saved).unwrap_err().to_string();
+        assert!(error.contains("contradict each other"), "{place}: {error}");
     }
 }

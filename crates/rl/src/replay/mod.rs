@@ -15,9 +15,9 @@
 //! A step that only reset an environment is no transition and is not kept.
 //!
 //! Sampling is uniform, or with priorities (Schaul et al. 2016, the proportional variant): transition i is drawn with
-//! P(i) = p_i^alpha / sum_k p_k^alpha, where p_i = |its last TD error| + epsilon, and the greatest priority so far before there is an
-//! error. What this does to the mean of an update is made good by the weights (N P(i))^-beta, divided by the greatest of the
-//! minibatch.
+//! P(i) = p_i^alpha / sum_k p_k^alpha, where p_i = |its last TD error| + epsilon. Before it has been drawn, p_i is the
+//! greatest that any has had, which begins with 1. What this does to the mean of an update is made good by the weights (N P(i))^-beta, divided by the greatest of them in
+//! the minibatch (others divide by the greatest in the whole buffer).
 
 mod priorities;
 mod ring;
@@ -79,8 +79,9 @@ impl ReplayOptions {
                 "alpha of the priorities",
             ),
             (
+                // In the 32 bits that it is used in.
                 self.priorities
-                    .is_none_or(|it| it.epsilon > 0.0 && it.epsilon.is_finite()),
+                    .is_none_or(|it| it.epsilon as f32 > 0.0 && (it.epsilon as f32).is_finite()),
                 "epsilon of the priorities",
             ),
         ];
@@ -224,10 +225,9 @@ impl Replay {
     /// An error is not finite, there is no such transition, or the lengths differ.
     pub fn update_priorities(&mut self, indices: &[u32], errors: &[f32]) {
         assert_eq!(indices.len(), errors.len(), "one error for each transition");
+        assert!(errors.iter().all(|error| error.is_finite()), "TD errors {errors:?}");
         if let Some(priorities) = &mut self.priorities {
-            for (&index, &error) in indices.iter().zip(errors) {
-                priorities.update(index as usize, error);
-            }
+            priorities.update(indices, errors);
         }
     }
 }
@@ -256,10 +256,10 @@ impl TryFrom<Saved> for Replay {
             && ring.restore(&options)
             && windows.len() == options.envs
             && windows.iter().all(|window| window.fits(options.steps, width))
-            && priorities.is_some() == options.priorities.is_some()
-            && priorities
-                .as_mut()
-                .is_none_or(|priorities| priorities.restore(options.capacity, ring.len()));
+            && match (&mut priorities, options.priorities) {
+                (Some(priorities), Some(wanted)) => priorities.restore(wanted, options.capacity, ring.len()),
+                (priorities, wanted) => priorities.is_none() && wanted.is_none(),
+            };
         if !whole {
             return Err(RlError::SavedState(
                 "the parts of the replay buffer contradict each other",

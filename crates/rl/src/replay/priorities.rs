@@ -5,17 +5,14 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::PriorityOptions;
-use super::sum_tree::SumTree;
-
-/// Transitions whose targets are looked for at the same time.
-const LANES: usize = 64;
+use super::sum_tree::{LANES, SumTree};
 
 /// The priorities of all transitions.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Priorities {
     options: PriorityOptions,
-    /// The greatest p there has been, and 1 before there is any.
-    greatest: f64,
+    /// The greatest p there has been, and 1 to begin with.
+    greatest: f32,
     /// p^alpha of each.
     tree: SumTree,
 }
@@ -29,38 +26,40 @@ impl Priorities {
         }
     }
 
-    /// There is a new transition.
+    /// A new transition lies at `index`, after the last or in the place of an old one.
     pub(super) fn begin(&mut self, index: usize) {
-        self.set(index, self.greatest);
+        let value = self.greatest.powf(self.options.alpha as f32);
+        if index == self.tree.count() {
+            self.tree.push(value);
+        } else {
+            self.tree.set(&[index as u32], std::iter::once(value));
+        }
     }
 
-    /// The last TD error of a transition is `error`.
-    pub(super) fn update(&mut self, index: usize, error: f32) {
-        assert!(error.is_finite(), "TD error {error}");
-        let priority = f64::from(error).abs() + self.options.epsilon;
-        self.greatest = self.greatest.max(priority);
-        self.set(index, priority);
-    }
-
-    fn set(&mut self, index: usize, priority: f64) {
-        self.tree.set(index, priority.powf(self.options.alpha));
+    /// The last TD errors of some transitions are `errors`.
+    pub(super) fn update(&mut self, indices: &[u32], errors: &[f32]) {
+        let (alpha, epsilon) = (self.options.alpha as f32, self.options.epsilon as f32);
+        let priorities = errors.iter().map(|error| (error.abs() + epsilon).min(f32::MAX));
+        self.greatest = priorities.clone().fold(self.greatest, f32::max);
+        self.tree.set(indices, priorities.map(|priority| priority.powf(alpha)));
     }
 
     /// Draws one transition from each of as many equal parts of the sum as there are `indices`.
     pub(super) fn sample(&self, random: &mut ChaCha8Rng, beta: f64, indices: &mut [u32], weights: &mut [f32]) {
         let part = self.tree.total() / indices.len() as f64;
-        let mut targets = [0.0; LANES];
-        for (block, indices) in indices.chunks_mut(LANES).enumerate() {
-            let targets = &mut targets[..indices.len()];
-            for (lane, target) in targets.iter_mut().enumerate() {
-                *target = part * ((block * LANES + lane) as f64 + random.random::<f64>());
+        let mut first = 0.0;
+        for indices in indices.chunks_mut(LANES) {
+            let mut targets = [0.0; LANES];
+            for target in &mut targets[..indices.len()] {
+                *target = part * (first + random.random::<f64>());
+                first += 1.0;
             }
-            self.tree.find(targets, indices);
+            indices.copy_from_slice(&self.tree.find(targets)[..indices.len()]);
         }
         for (weight, &index) in weights.iter_mut().zip(&*indices) {
-            *weight = self.tree.get(index as usize);
+            *weight = self.tree.get(index);
         }
-        // The rarest has the greatest weight, so that (N P(i))^-beta over the greatest is (P(i) / P(rarest))^-beta.
+        // The rarest has the greatest weight, so that (N P(i))^-beta over the greatest is (P(rarest) / P(i))^beta.
         let rarest = weights.iter().copied().fold(f32::INFINITY, f32::min);
         for weight in weights {
             *weight = (rarest / *weight).powf(beta as f32);
@@ -68,7 +67,10 @@ impl Priorities {
     }
 
     /// Computes what is not saved, and says whether what was read are priorities of `transitions`.
-    pub(super) fn restore(&mut self, capacity: usize, transitions: usize) -> bool {
-        self.greatest > 0.0 && self.greatest.is_finite() && self.tree.restore(capacity, transitions)
+    pub(super) fn restore(&mut self, options: PriorityOptions, capacity: usize, transitions: usize) -> bool {
+        self.options == options
+            && self.greatest >= 1.0
+            && self.greatest.is_finite()
+            && self.tree.restore(capacity, transitions)
     }
 }
