@@ -2,20 +2,22 @@
 
 use std::path::Path;
 
-use etude_kernels::polyak;
+use burn::tensor::Device;
 use etude_train::{Observer, Seed};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use super::burn::{BurnLearner, QModule};
+use super::learner::{Learner, Rule};
 use super::loss::greedy;
-use super::network::{QNetwork, QPass};
+use super::network::QNetwork;
 use super::options::DqnOptions;
-use super::update::Learner;
+use super::update::FusedLearner;
 use crate::agent::{Agent, Policy};
 use crate::encoding::Encoding;
 use crate::error::RlError;
 use crate::replay::{Minibatch, Replay, ReplayOptions};
-use crate::saved_policy::{PolicyCard, save_network};
+use crate::saved_policy::PolicyCard;
 use crate::saved_state;
 use crate::space::Space;
 use crate::vector::{Autoreset, Batch, Transition};
@@ -26,14 +28,10 @@ pub struct Dqn {
     /// Steps of the whole run, of all environments together, which the schedules are about.
     total: u64,
     envs: usize,
-    encoding: Encoding,
-    learner: Learner,
+    learner: Box<dyn Learner>,
     replay: Replay,
     minibatch: Minibatch,
     errors: Vec<f32>,
-    /// For acting in all environments.
-    pass: QPass,
-    memory: Vec<f32>,
     exploration: ChaCha8Rng,
     sampling: ChaCha8Rng,
     /// Steps so far.
@@ -55,16 +53,55 @@ impl Dqn {
         total: u64,
         seed: Seed,
     ) -> Result<Self, RlError> {
-        let Space::Discrete(count) = actions else {
-            return Err(RlError::ActionSpace {
-                algorithm: "dqn",
-                expected: "one of so many actions",
-                found: actions.clone(),
-            });
-        };
+        let count = count_of(actions)?;
         let encoding = Encoding::new(observations);
         let mut random = seed.stream("network");
-        let network = QNetwork::new(encoding.width(), &options.hidden, *count, options.duelling, &mut random);
+        let network = QNetwork::new(encoding.width(), &options.hidden, count, options.duelling, &mut random);
+        let learner = FusedLearner::new(network, &encoding, envs, options.batch, options.adam_epsilon);
+        Ok(Self::with_learner(
+            options,
+            Box::new(learner),
+            observations,
+            (envs, autoreset),
+            total,
+            seed,
+        ))
+    }
+
+    /// The same with a Burn module in place of the perceptron, on a `device` without autodiff. The options' `hidden` and
+    /// `duelling` are the module's own business.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    pub fn with_module<M: QModule>(
+        options: DqnOptions,
+        (module, device): (M, &Device),
+        (observations, actions): (&Space, &Space),
+        (envs, autoreset): (usize, Autoreset),
+        total: u64,
+        seed: Seed,
+    ) -> Result<Self, RlError> {
+        let encoding = Encoding::new(observations);
+        let learner = BurnLearner::new(module, device, &encoding, count_of(actions)?, options.adam_epsilon);
+        Ok(Self::with_learner(
+            options,
+            Box::new(learner),
+            observations,
+            (envs, autoreset),
+            total,
+            seed,
+        ))
+    }
+
+    /// An agent whose network is `learner`'s.
+    fn with_learner(
+        options: DqnOptions,
+        learner: Box<dyn Learner>,
+        observations: &Space,
+        (envs, autoreset): (usize, Autoreset),
+        total: u64,
+        seed: Seed,
+    ) -> Self {
         let replay = Replay::new(&ReplayOptions {
             capacity: options.capacity,
             envs,
@@ -75,21 +112,11 @@ impl Dqn {
             discount: options.discount,
             priorities: options.priorities.as_ref().map(|(priorities, _)| priorities.clone()),
         });
-        Ok(Self {
-            pass: network.pass(envs),
-            learner: Learner::new(
-                network,
-                &encoding,
-                options.batch,
-                options.adam_epsilon,
-                options.double,
-                options.loss,
-            ),
-            encoding,
+        Self {
+            learner,
             replay,
             minibatch: Minibatch::default(),
             errors: Vec::new(),
-            memory: Vec::new(),
             exploration: seed.stream("exploration"),
             sampling: seed.stream("replay"),
             options,
@@ -98,12 +125,7 @@ impl Dqn {
             steps: 0,
             updates: 0,
             told: (0, [0.0; 3]),
-        })
-    }
-
-    /// q(s, .; w).
-    pub fn network(&self) -> &QNetwork {
-        &self.learner.online
+        }
     }
 
     fn update(&mut self) -> Result<(), RlError> {
@@ -113,10 +135,13 @@ impl Dqn {
         };
         self.replay
             .sample(&mut self.sampling, self.options.batch, beta, &mut self.minibatch);
-        let learning_rate = self.options.learning_rate.at(self.steps, self.total);
-        let updated = self
-            .learner
-            .update(&self.minibatch, learning_rate, self.options.max_gradient_norm);
+        let rule = Rule {
+            double: self.options.double,
+            loss: self.options.loss,
+            learning_rate: self.options.learning_rate.at(self.steps, self.total),
+            max_gradient_norm: self.options.max_gradient_norm,
+        };
+        let updated = self.learner.update(&self.minibatch, rule);
         // Not a number in one place is soon none in all.
         let value = updated.loss + updated.gradient_norm;
         if !value.is_finite() {
@@ -127,8 +152,7 @@ impl Dqn {
             });
         }
         if self.options.priorities.is_some() {
-            self.errors.clear();
-            self.errors.extend(self.learner.errors());
+            self.learner.errors(&mut self.errors);
             self.replay.update_priorities(&self.minibatch.indices, &self.errors);
         }
         self.updates += 1;
@@ -140,9 +164,21 @@ impl Dqn {
     }
 }
 
+/// How many actions there are.
+fn count_of(actions: &Space) -> Result<usize, RlError> {
+    match actions {
+        Space::Discrete(count) => Ok(*count),
+        _ => Err(RlError::ActionSpace {
+            algorithm: "dqn",
+            expected: "one of so many actions",
+            found: actions.clone(),
+        }),
+    }
+}
+
 impl Agent for Dqn {
     fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
-        let count = self.learner.online.actions();
+        let count = self.learner.actions();
         let epsilon = if self.steps < self.options.learning_starts {
             1.0
         } else {
@@ -163,8 +199,7 @@ impl Agent for Dqn {
         if all_random {
             return;
         }
-        let inputs = self.encoding.encode(observations, &mut self.memory);
-        let values = self.learner.online.forward(inputs, &mut self.pass);
+        let values = self.learner.values(observations);
         for (action, values) in actions.iter_mut().zip(values.chunks_exact(count)) {
             if *action < 0.0 {
                 *action = greedy(values) as f32;
@@ -187,10 +222,7 @@ impl Agent for Dqn {
             passes(self.options.train_frequency * self.envs as u64),
         );
         if follows {
-            let learner = &mut self.learner;
-            for (target, online) in learner.target.parts_mut().iter_mut().zip(learner.online.parts()) {
-                polyak(target.parameters_mut(), online.parameters(), self.options.tau);
-            }
+            self.learner.follow(self.options.tau);
         }
         if trains && self.steps > self.options.learning_starts && !self.replay.is_empty() {
             let came_in = self.options.train_frequency * self.envs as u64;
@@ -219,18 +251,15 @@ impl Agent for Dqn {
     }
 
     fn policy(&self) -> Box<dyn Policy> {
-        Box::new(GreedyPolicy::new(self.learner.online.clone(), self.encoding.clone()))
+        self.learner.policy()
     }
 
     fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
-        save_network(&self.learner.online, card, folder)
+        self.learner.save_policy(card, folder)
     }
 
     fn save(&self, state: &mut Vec<u8>) {
-        let Learner {
-            online, target, adam, ..
-        } = &self.learner;
-        saved_state::write(&(online, target, adam), state);
+        self.learner.save(state);
         saved_state::write(&self.replay, state);
         saved_state::write(
             &(&self.exploration, &self.sampling, self.steps, self.updates, self.told),
@@ -239,52 +268,9 @@ impl Agent for Dqn {
     }
 
     fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
-        let learner = &mut self.learner;
-        (learner.online, learner.target, learner.adam) = saved_state::read(state)?;
+        self.learner.load(state)?;
         self.replay = saved_state::read(state)?;
         (self.exploration, self.sampling, self.steps, self.updates, self.told) = saved_state::read(state)?;
         Ok(())
-    }
-}
-
-/// Takes the action of greatest value.
-pub struct GreedyPolicy {
-    network: QNetwork,
-    encoding: Encoding,
-    pass: QPass,
-    rows: usize,
-    memory: Vec<f32>,
-}
-
-impl GreedyPolicy {
-    /// With the values of `network`, which sees observations as `encoding` shows them.
-    pub fn new(network: QNetwork, encoding: Encoding) -> Self {
-        Self {
-            pass: network.pass(1),
-            network,
-            encoding,
-            rows: 1,
-            memory: Vec::new(),
-        }
-    }
-
-    /// The values of all actions for each row of `observations`: shape `[n, a]`.
-    pub fn values(&mut self, observations: &[f32]) -> &[f32] {
-        let inputs = self.encoding.encode(observations, &mut self.memory);
-        let rows = inputs.len() / self.network.inputs();
-        if rows > self.rows {
-            (self.pass, self.rows) = (self.network.pass(rows), rows);
-        }
-        self.network.forward(inputs, &mut self.pass)
-    }
-}
-
-impl Policy for GreedyPolicy {
-    fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
-        let count = self.network.actions();
-        let values = self.values(observations);
-        for (action, values) in actions.iter_mut().zip(values.chunks_exact(count)) {
-            *action = greedy(values) as f32;
-        }
     }
 }

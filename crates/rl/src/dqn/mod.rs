@@ -17,16 +17,24 @@
 //! | `options.rs` | every constant, with its usual value |
 //! | `network.rs` | q(s, .; w): a perceptron, or two streams (Wang et al. 2016) |
 //! | `loss.rs` | the targets, the loss and its gradient |
+//! | `learner.rs` | what DQN needs of a network that learns |
 //! | `update.rs` | one step of gradient descent, in two halves side by side |
+//! | `burn.rs` | the same with any Burn module, on any of its devices |
+//! | `greedy_policy.rs` | the action of greatest value |
 //! | `agent.rs` | acting, remembering, and when to learn |
 
 mod agent;
+mod burn;
+mod greedy_policy;
+mod learner;
 mod loss;
 mod network;
 mod options;
 mod update;
 
-pub use agent::{Dqn, GreedyPolicy};
+pub use agent::Dqn;
+pub use burn::QModule;
+pub use greedy_policy::GreedyPolicy;
 pub use loss::{Loss, double_targets, q_learning_targets};
 pub use network::{QNetwork, QPass};
 pub use options::DqnOptions;

@@ -1,25 +1,35 @@
-//! One step of gradient descent on a minibatch.
+//! One step of gradient descent on a minibatch, for the networks of [`QNetwork`]: the fast path.
 //!
 //! The minibatch is cut into two halves, always at the same row, and each half goes through the networks on its own: on two
 //! threads where there are two, and with the same result on one.
 
-use etude_kernels::{Adam, square_norm};
+use std::path::Path;
 
-use super::loss::{Loss, double_targets, q_learning_targets};
+use etude_kernels::{Adam, polyak, square_norm};
+
+use super::greedy_policy::GreedyPolicy;
+use super::learner::{Learner, Rule, Updated};
+use super::loss::{double_targets, q_learning_targets};
 use super::network::{QNetwork, QPass};
+use crate::agent::Policy;
 use crate::encoding::Encoding;
+use crate::error::RlError;
 use crate::replay::Minibatch;
+use crate::saved_policy::{PolicyCard, save_network};
+use crate::saved_state;
 
 /// The networks, Adam's state, and memory for both halves.
 #[derive(Debug)]
-pub(super) struct Learner {
-    pub(super) online: QNetwork,
-    pub(super) target: QNetwork,
+pub(super) struct FusedLearner {
+    online: QNetwork,
+    target: QNetwork,
     /// One for each part of the network.
-    pub(super) adam: Vec<Adam>,
+    adam: Vec<Adam>,
     halves: [Half; 2],
-    double: bool,
-    loss: Loss,
+    encoding: Encoding,
+    /// For acting.
+    pass: QPass,
+    memory: Vec<f32>,
 }
 
 /// Some rows of a minibatch.
@@ -41,26 +51,9 @@ struct Half {
     values: f64,
 }
 
-/// What an update tells.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Updated {
-    /// The mean loss.
-    pub(super) loss: f64,
-    /// The mean of q(s, a).
-    pub(super) values: f64,
-    /// The norm of the gradient before it was clipped.
-    pub(super) gradient_norm: f64,
-}
-
-impl Learner {
-    pub(super) fn new(
-        online: QNetwork,
-        encoding: &Encoding,
-        batch: usize,
-        adam_epsilon: f32,
-        double: bool,
-        loss: Loss,
-    ) -> Self {
+impl FusedLearner {
+    /// For acting in `envs` environments, and minibatches of `batch` transitions.
+    pub(super) fn new(online: QNetwork, encoding: &Encoding, envs: usize, batch: usize, adam_epsilon: f32) -> Self {
         let half = |rows: usize| Half {
             encoding: encoding.clone(),
             memory: [Vec::new(), Vec::new()],
@@ -78,36 +71,42 @@ impl Learner {
             adam: (online.parts().iter())
                 .map(|part| Adam::new(part.parameters().len(), adam_epsilon))
                 .collect(),
+            encoding: encoding.clone(),
+            pass: online.pass(envs),
+            memory: Vec::new(),
             target: online.clone(),
             online,
-            double,
-            loss,
         }
     }
+}
 
-    /// Learns from `minibatch`.
-    pub(super) fn update(&mut self, minibatch: &Minibatch, learning_rate: f64, max_norm: Option<f64>) -> Updated {
+impl Learner for FusedLearner {
+    fn actions(&self) -> usize {
+        self.online.actions()
+    }
+
+    fn values(&mut self, observations: &[f32]) -> &[f32] {
+        let inputs = self.encoding.encode(observations, &mut self.memory);
+        self.online.forward(inputs, &mut self.pass)
+    }
+
+    fn update(&mut self, minibatch: &Minibatch, rule: Rule) -> Updated {
         let count = minibatch.rewards.len();
-        let (online, target, double, loss) = (&self.online, &self.target, self.double, self.loss);
+        let (online, target) = (&self.online, &self.target);
         let [first, second] = &mut self.halves;
         let middle = first.targets.len();
         rayon::join(
-            || first.differentiate(minibatch, 0..middle, online, target, double, loss),
-            || second.differentiate(minibatch, middle..count, online, target, double, loss),
+            || first.differentiate(minibatch, 0..middle, online, target, rule),
+            || second.differentiate(minibatch, middle..count, online, target, rule),
         );
         let gradients = |part: usize| [&first.gradient[part][..], &second.gradient[part][..]];
-        let parts = self.online.parts().len();
-        let square: f64 = (0..parts).map(|part| square_norm(&gradients(part))).sum();
+        let square: f64 = (0..online.parts().len())
+            .map(|part| square_norm(&gradients(part)))
+            .sum();
         let norm = square.sqrt();
-        // As PyTorch's clip_grad_norm_ does it.
-        let scale = max_norm.map_or(1.0, |most| (most / (norm + 1e-6)).min(1.0));
+        let scale = rule.scale(norm) as f32;
         for (part, (mlp, adam)) in self.online.parts_mut().iter_mut().zip(&mut self.adam).enumerate() {
-            adam.step(
-                mlp.parameters_mut(),
-                &gradients(part),
-                scale as f32,
-                learning_rate as f32,
-            );
+            adam.step(mlp.parameters_mut(), &gradients(part), scale, rule.learning_rate as f32);
         }
         Updated {
             loss: (first.loss + second.loss) / count as f64,
@@ -116,9 +115,32 @@ impl Learner {
         }
     }
 
-    /// y - q of the last minibatch, row by row.
-    pub(super) fn errors(&self) -> impl Iterator<Item = f32> {
-        self.halves.iter().flat_map(|half| half.errors.iter().copied())
+    fn errors(&self, errors: &mut Vec<f32>) {
+        errors.clear();
+        errors.extend(self.halves.iter().flat_map(|half| &half.errors));
+    }
+
+    fn follow(&mut self, tau: f32) {
+        for (target, online) in self.target.parts_mut().iter_mut().zip(self.online.parts()) {
+            polyak(target.parameters_mut(), online.parameters(), tau);
+        }
+    }
+
+    fn policy(&self) -> Box<dyn Policy> {
+        Box::new(GreedyPolicy::new(self.online.clone(), self.encoding.clone()))
+    }
+
+    fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
+        save_network(&self.online, card, folder)
+    }
+
+    fn save(&self, state: &mut Vec<u8>) {
+        saved_state::write(&(&self.online, &self.target, &self.adam), state);
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        (self.online, self.target, self.adam) = saved_state::read(state)?;
+        Ok(())
     }
 }
 
@@ -130,8 +152,7 @@ impl Half {
         rows: std::ops::Range<usize>,
         online: &QNetwork,
         target: &QNetwork,
-        double: bool,
-        loss: Loss,
+        rule: Rule,
     ) {
         if rows.is_empty() {
             return;
@@ -144,7 +165,7 @@ impl Half {
         let next = self.encoding.encode(&minibatch.next_observations[entries], next);
         let (rewards, discounts) = (&minibatch.rewards[rows.clone()], &minibatch.discounts[rows.clone()]);
         let next_values = target.forward(next, &mut self.target);
-        if double {
+        if rule.double {
             let choosing = online.forward(next, &mut self.online);
             double_targets(rewards, discounts, next_values, choosing, &mut self.targets);
         } else {
@@ -163,7 +184,7 @@ impl Half {
         for (((error, gradient), (row, target)), (&action, weight)) in results.zip(rows).zip(chosen) {
             let value = row[action as usize];
             *error = target - value;
-            let (height, slope) = loss.of(*error);
+            let (height, slope) = rule.loss.of(*error);
             self.loss += f64::from(weight * height);
             self.values += f64::from(value);
             gradient[action as usize] = -weight * slope / count as f32;
@@ -177,6 +198,7 @@ mod tests {
     use etude_kernels::{Activation, Mlp};
     use serde::Deserialize;
 
+    use super::super::loss::Loss;
     use super::*;
     use crate::space::Space;
 
@@ -240,7 +262,13 @@ mod tests {
             };
             let encoding = Encoding::new(&Space::symmetric(vec![9.0; 3]));
             let online = network(case.duelling, &case.online);
-            let mut learner = Learner::new(online, &encoding, case.rewards.len(), 1e-8, case.double, loss);
+            let mut learner = FusedLearner::new(online, &encoding, 1, case.rewards.len(), 1e-8);
+            let rule = Rule {
+                double: case.double,
+                loss,
+                learning_rate: 1e-2,
+                max_gradient_norm: Some(case.max_norm),
+            };
             learner.target = network(case.duelling, &case.target);
             let minibatch = Minibatch {
                 observations: case.observations,
@@ -252,10 +280,12 @@ mod tests {
                 ..Minibatch::default()
             };
             assert_eq!(case.updates.len(), 10);
+            let mut errors = Vec::new();
             for (step, expected) in case.updates.iter().enumerate() {
                 let what = format!("{} {} {}, update {step}", case.duelling, case.double, case.loss);
-                let updated = learner.update(&minibatch, 1e-2, Some(case.max_norm));
-                near(&what, &learner.errors().collect::<Vec<_>>(), &expected.errors);
+                let updated = learner.update(&minibatch, rule);
+                learner.errors(&mut errors);
+                near(&what, &errors, &expected.errors);
                 near(
                     &what,
                     &[updated.loss as f32, updated.gradient_norm as f32],
