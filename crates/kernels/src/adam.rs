@@ -169,6 +169,7 @@ impl TryFrom<Stored> for Adam {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the same additions of numbers that are exact")]
 mod tests {
     use super::*;
 

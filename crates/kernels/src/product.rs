@@ -81,6 +81,7 @@ pub(crate) fn multiply(left: Matrix<'_>, right: Matrix<'_>, product: &mut [f32])
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of small integers are exact")]
 mod tests {
     use proptest::prelude::*;
 

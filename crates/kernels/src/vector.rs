@@ -108,6 +108,7 @@ pub fn polyak(target: &mut [f32], source: &[f32], tau: f32) {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of small integers and of halves are exact")]
 mod tests {
     use super::*;
 

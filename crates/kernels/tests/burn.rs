@@ -113,7 +113,9 @@ fn outputs_gradients_and_steps_of_adam_are_those_of_burn() {
                 .zip(&gradients[1])
                 .map(|(a, b)| (a + b) / 2.0)
                 .collect();
-            input_gradient.iter_mut().for_each(|number| *number /= 2.0);
+            for number in &mut input_gradient {
+                *number /= 2.0;
+            }
             adam.step(mlp.parameters_mut(), &[&gradients[0], &gradients[1]], 0.5, 1e-3);
 
             let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [rows, sizes[0]]), &device).require_grad();

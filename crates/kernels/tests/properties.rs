@@ -29,10 +29,12 @@ fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], inpu
             .map(|(row, b)| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>() + b)
             .collect();
         if index + 2 < sizes.len() {
-            x.iter_mut().for_each(|x| match activation {
-                Activation::Relu => *x = x.max(0.0),
-                Activation::Tanh => *x = x.tanh(),
-            });
+            for x in &mut x {
+                *x = match activation {
+                    Activation::Relu => x.max(0.0),
+                    Activation::Tanh => x.tanh(),
+                };
+            }
         }
         parameters = after;
     }
