@@ -1,4 +1,4 @@
-//! Reinforcement learning: environments, and later the methods that learn to act in them.
+//! Reinforcement learning: environments, and the methods that learn to predict ([`prediction`]) and to act ([`control`]) in them.
 //!
 //! An [`Env`] means what Gymnasium's environments mean: [`reset`](Env::reset) begins an episode, [`step`](Env::step) takes
 //! an action and returns a reward and whether the episode was *terminated* (by the task: what follows is worth nothing)
@@ -39,6 +39,7 @@
 mod agent;
 mod check;
 pub mod classic_control;
+pub mod control;
 pub mod dqn;
 mod encoding;
 mod env;
@@ -63,6 +64,7 @@ pub mod toy_text;
 mod training;
 mod trigonometry;
 mod vector;
+mod window;
 pub mod wrappers;
 
 pub use agent::{Agent, Policy};
@@ -71,7 +73,7 @@ pub use encoding::Encoding;
 pub use env::{Env, Step};
 pub use error::RlError;
 pub use evaluation::{Evaluation, evaluate};
-pub use features::{FeatureMap, Fourier, OneHot, Polynomial, RadialBasis, StateAggregation, TileCoding};
+pub use features::{FeatureMap, Fourier, OneHot, Placed, Polynomial, RadialBasis, StateAggregation, TileCoding};
 pub use grid_world::grid_world;
 pub use objectives::{FeatureMatrix, KnownChain, Objectives};
 pub use random_walk::random_walk;
