@@ -102,10 +102,10 @@ enum Command {
     })]
     Mdp(mdp::Verb),
 
-    /// Learn by trying: the environments so far
+    /// Learn by trying: environments, value functions, deep Q-learning
     #[command(subcommand, after_help = examples! {
+        "etude rl train dqn --env CartPole-v1 --seed 1"
         "etude rl envs"
-        "etude rl check-env CartPole-v1"
     })]
     Rl(rl::Verb),
 

@@ -11,7 +11,7 @@ use crate::output::Output;
 use crate::report::{Code, Provenance, Report, Section};
 
 /// Where runs go unless `--out` says otherwise.
-const RUNS: &str = "runs";
+pub(crate) const RUNS: &str = "runs";
 
 /// A run that is going on. Nothing is written before it has succeeded, so that bad input leaves no trace.
 pub(crate) struct Run<'a> {
@@ -108,20 +108,19 @@ impl Finished<'_> {
 
     /// The text of `config.toml`.
     fn config(&self) -> String {
-        let repeat = if self.name.is_empty() {
-            format!("etude {}", self.command)
-        } else {
-            format!("etude {} config.toml", self.command)
-        };
-        let version = env!("CARGO_PKG_VERSION");
-        format!(
-            "# Written by étude {version}. `{repeat}` repeats the run.\n\n{}",
-            self.config
-        )
+        config_text(self.command, self.name, self.config)
     }
 }
 
-fn provenance(seed: Option<u64>, started: Instant) -> Provenance {
+/// The text of `config.toml`: how to repeat the run, and the resolved recipe. A run without a name needs no recipe.
+pub(crate) fn config_text(command: &str, name: &str, config: &str) -> String {
+    let recipe = if name.is_empty() { "" } else { " config.toml" };
+    let version = env!("CARGO_PKG_VERSION");
+    format!("# Written by étude {version}. `etude {command}{recipe}` repeats the run.\n\n{config}")
+}
+
+/// What made a report that began to be made at `started`.
+pub(crate) fn provenance(seed: Option<u64>, started: Instant) -> Provenance {
     let arguments: Vec<String> = std::env::args_os()
         .skip(1)
         .map(|argument| for_a_shell(&argument.to_string_lossy()))

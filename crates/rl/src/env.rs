@@ -2,6 +2,7 @@
 
 use crate::error::RlError;
 use crate::space::Space;
+use crate::vector::Transition;
 
 /// What one step gave, apart from the observation.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -18,6 +19,15 @@ impl Step {
     /// Whether the episode is over, one way or the other.
     pub fn ends(self) -> bool {
         self.terminated || self.truncated
+    }
+
+    /// What became of the environment. An episode that is over in its last step is over: nothing is bootstrapped.
+    pub fn transition(self) -> Transition {
+        match (self.terminated, self.truncated) {
+            (true, _) => Transition::Terminated,
+            (false, true) => Transition::Truncated,
+            (false, false) => Transition::Continues,
+        }
     }
 }
 

@@ -1,7 +1,13 @@
 //! Everything that can be wrong with what this crate is asked for.
 
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+
 use etude_mdp::MdpError;
+use etude_train::TrainError;
 use thiserror::Error;
+
+use crate::space::Space;
 
 /// What a function of this crate reports instead of an answer.
 #[derive(Debug, Error)]
@@ -16,10 +22,81 @@ pub enum RlError {
     /// The long run of a chain is not one.
     #[error("the policy's chain has no single stationary distribution: {0}")]
     NoStationaryDistribution(&'static str),
+    /// An algorithm cannot choose such actions.
+    #[error("{algorithm} chooses {expected}; in this environment an action is {found}")]
+    ActionSpace {
+        /// The algorithm.
+        algorithm: &'static str,
+        /// What it can choose.
+        expected: &'static str,
+        /// What there is to choose.
+        found: Space,
+    },
+    /// A wrapper cannot be put around an environment as it was asked for.
+    #[error("{wrapper}: {detail}")]
+    Wrapper {
+        /// Its name.
+        wrapper: &'static str,
+        /// What was found and what was expected.
+        detail: String,
+    },
+    /// Scores do not make a matrix of tasks and runs.
+    #[error("scores: {0}")]
+    Scores(String),
+    /// A score is no finite number.
+    #[error("the score of task {task}, run {run} (both from 0) is {value}; expected a finite number")]
+    Score {
+        /// The task, counted from 0.
+        task: usize,
+        /// The run of that task, counted from 0.
+        run: usize,
+        /// What was found.
+        value: f64,
+    },
+    /// A threshold of a performance profile is NaN.
+    #[error("a threshold of the performance profile is NaN; expected numbers")]
+    Threshold,
+    /// Something that has to be a number is none.
+    #[error("{what} is {value} after {step} steps; expected a finite number")]
+    NotFinite {
+        /// What it is.
+        what: &'static str,
+        /// What was found.
+        value: f64,
+        /// Steps taken before.
+        step: u64,
+    },
     /// A saved state is not one.
     #[error("saved state: {0}")]
     SavedState(&'static str),
+    /// A saved policy cannot be written or read.
+    #[error("the policy {}: {detail}", path.display())]
+    Policy {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
+    /// A file of a run cannot be written.
+    #[error(transparent)]
+    Run(#[from] TrainError),
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),
+}
+
+impl RlError {
+    /// What is wrong with a policy at `path`.
+    pub(crate) fn policy(path: &Path, detail: &dyn Display) -> Self {
+        Self::Policy {
+            path: path.to_owned(),
+            detail: detail.to_string(),
+        }
+    }
+
+    /// What is wrong with a wrapper.
+    pub(crate) fn wrapper(wrapper: &'static str, detail: impl Into<String>) -> Self {
+        let detail = detail.into();
+        Self::Wrapper { wrapper, detail }
+    }
 }

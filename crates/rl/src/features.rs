@@ -4,17 +4,45 @@
 
 use std::f64::consts::PI;
 
+use serde::{Deserialize, Serialize};
+
 /// phi: from a point (an observation, as many numbers as its space has) to features.
 pub trait FeatureMap {
     /// How many features there are.
     fn dimension(&self) -> usize;
 
+    /// Calls `feature(i, phi_i)` for every feature of `point` that is not zero, and perhaps for some that are, each at most
+    /// once. A map of which few features are ever other than zero visits those alone.
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64));
+
     /// Writes phi(`point`) into `features`, of length [`dimension`](Self::dimension).
-    fn write(&self, point: &[f64], features: &mut [f64]);
+    fn write(&self, point: &[f64], features: &mut [f64]) {
+        features.fill(0.0);
+        self.visit(point, &mut |index, value| features[index] = value);
+    }
+}
+
+/// Numbered states, each of which lies at a point: what `map` makes of that point.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Placed<M> {
+    /// Where each state lies.
+    pub points: Vec<Vec<f64>>,
+    /// The features of those points.
+    pub map: M,
+}
+
+impl<M: FeatureMap> FeatureMap for Placed<M> {
+    fn dimension(&self) -> usize {
+        self.map.dimension()
+    }
+
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        self.map.visit(&self.points[point[0] as usize], feature);
+    }
 }
 
 /// One feature for each state, one where the agent is and zero elsewhere: the tabular case (Zhao, box 8.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OneHot {
     /// How many states there are. The point is the number of one.
     pub states: usize,
@@ -25,14 +53,13 @@ impl FeatureMap for OneHot {
         self.states
     }
 
-    fn write(&self, point: &[f64], features: &mut [f64]) {
-        features.fill(0.0);
-        features[point[0] as usize] = 1.0;
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        feature(point[0] as usize, 1.0);
     }
 }
 
 /// Neighbouring states share a feature: state s belongs to group s / `size` (Sutton and Barto, section 9.3).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateAggregation {
     /// How many states there are.
     pub states: usize,
@@ -45,14 +72,13 @@ impl FeatureMap for StateAggregation {
         self.states.div_ceil(self.size)
     }
 
-    fn write(&self, point: &[f64], features: &mut [f64]) {
-        features.fill(0.0);
-        features[point[0] as usize / self.size] = 1.0;
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        feature(point[0] as usize / self.size, 1.0);
     }
 }
 
 /// All products of the point's entries of total degree up to `degree`: 1, x, y, x^2, x y, y^2, ... (Zhao, chapter 8).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Polynomial {
     /// The power of each entry in each feature.
     powers: Vec<Vec<i32>>,
@@ -73,20 +99,17 @@ impl FeatureMap for Polynomial {
         self.powers.len()
     }
 
-    fn write(&self, point: &[f64], features: &mut [f64]) {
-        for (feature, powers) in features.iter_mut().zip(&self.powers) {
-            *feature = point
-                .iter()
-                .zip(powers)
-                .map(|(entry, &power)| entry.powi(power))
-                .product();
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        for (index, powers) in self.powers.iter().enumerate() {
+            let factors = point.iter().zip(powers).map(|(entry, &power)| entry.powi(power));
+            feature(index, factors.product());
         }
     }
 }
 
 /// cos(pi c^T x) for all c with entries 0, 1, ..., `order`, of points in the unit cube (Konidaris, Osentoski and Thomas 2011;
 /// Zhao, chapter 8).
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fourier {
     frequencies: Vec<Vec<i32>>,
 }
@@ -105,16 +128,16 @@ impl FeatureMap for Fourier {
         self.frequencies.len()
     }
 
-    fn write(&self, point: &[f64], features: &mut [f64]) {
-        for (feature, frequencies) in features.iter_mut().zip(&self.frequencies) {
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        for (index, frequencies) in self.frequencies.iter().enumerate() {
             let phase: f64 = point.iter().zip(frequencies).map(|(x, &c)| x * f64::from(c)).sum();
-            *feature = (PI * phase).cos();
+            feature(index, (PI * phase).cos());
         }
     }
 }
 
 /// Bumps exp(-|x - c|^2 / (2 width^2)) around centres.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RadialBasis {
     /// The centres, each as long as a point.
     pub centres: Vec<Vec<f64>>,
@@ -127,17 +150,17 @@ impl FeatureMap for RadialBasis {
         self.centres.len()
     }
 
-    fn write(&self, point: &[f64], features: &mut [f64]) {
-        for (feature, centre) in features.iter_mut().zip(&self.centres) {
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        for (index, centre) in self.centres.iter().enumerate() {
             let square: f64 = point.iter().zip(centre).map(|(x, c)| (x - c) * (x - c)).sum();
-            *feature = (-square / (2.0 * self.width * self.width)).exp();
+            feature(index, (-square / (2.0 * self.width * self.width)).exp());
         }
     }
 }
 
 /// Several grids of tiles over a box, each shifted by another fraction of a tile; one feature a tile, one where the point
 /// lies in it (Sutton and Barto, section 9.5.4). The shifts are in the ratio 1 : 3 : 5 : ... from entry to entry.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TileCoding {
     /// The least of each entry.
     pub low: Vec<f64>,
@@ -155,8 +178,7 @@ impl FeatureMap for TileCoding {
         self.tilings * (self.tiles + 1).pow(self.low.len() as u32)
     }
 
-    fn write(&self, point: &[f64], features: &mut [f64]) {
-        features.fill(0.0);
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
         let tiles_of_one = self.dimension() / self.tilings;
         for tiling in 0..self.tilings {
             let mut tile = 0;
@@ -165,7 +187,7 @@ impl FeatureMap for TileCoding {
                 let place = (x - low) / (high - low) * self.tiles as f64 + shift;
                 tile = tile * (self.tiles + 1) + (place as usize).min(self.tiles);
             }
-            features[tiling * tiles_of_one + tile] = 1.0;
+            feature(tiling * tiles_of_one + tile, 1.0);
         }
     }
 }
@@ -216,6 +238,26 @@ mod tests {
         let groups = StateAggregation { states: 5, size: 2 };
         assert_eq!(features(&groups, &[1.0]), [1.0, 0.0, 0.0]);
         assert_eq!(features(&groups, &[4.0]), [0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn numbered_states_are_seen_where_they_lie() {
+        let map = Placed {
+            points: vec![vec![0.0, 0.0], vec![2.0, 3.0]],
+            map: Polynomial::new(2, 1),
+        };
+        assert_eq!(features(&map, &[1.0]), [1.0, 3.0, 2.0]);
+    }
+
+    #[test]
+    fn sparse_maps_visit_few_features() {
+        let visited = |map: &dyn FeatureMap, point: &[f64]| {
+            let mut count = 0;
+            map.visit(point, &mut |_, _| count += 1);
+            count
+        };
+        assert_eq!(visited(&OneHot { states: 500 }, &[499.0]), 1);
+        assert_eq!(visited(&tiles(), &[0.0, 5.0]), 8);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Reinforcement learning: environments, and later the methods that learn to act in them.
+//! Reinforcement learning: environments, and the methods that learn to predict ([`prediction`]) and to act ([`control`]) in them.
 //!
 //! An [`Env`] means what Gymnasium's environments mean: [`reset`](Env::reset) begins an episode, [`step`](Env::step) takes
 //! an action and returns a reward and whether the episode was *terminated* (by the task: what follows is worth nothing)
@@ -36,10 +36,15 @@
     )
 )]
 
+mod agent;
 mod check;
 pub mod classic_control;
+pub mod control;
+pub mod dqn;
+mod encoding;
 mod env;
 mod error;
+mod evaluation;
 mod features;
 mod grid_world;
 mod objectives;
@@ -47,30 +52,39 @@ pub mod prediction;
 mod random_walk;
 mod registry;
 mod replay;
+mod saved_policy;
 mod saved_state;
 mod schedule;
 mod simulator;
 mod simulators;
 mod space;
+pub mod statistics;
 mod tabular;
-mod time_limit;
 pub mod toy_text;
+mod training;
 mod trigonometry;
 mod vector;
+mod window;
+pub mod wrappers;
 
+pub use agent::{Agent, Policy};
 pub use check::{Check, Verdict, check_env};
+pub use encoding::Encoding;
 pub use env::{Env, Step};
 pub use error::RlError;
-pub use features::{FeatureMap, Fourier, OneHot, Polynomial, RadialBasis, StateAggregation, TileCoding};
+pub use evaluation::{Evaluation, evaluate};
+pub use features::{FeatureMap, Fourier, OneHot, Placed, Polynomial, RadialBasis, StateAggregation, TileCoding};
 pub use grid_world::grid_world;
 pub use objectives::{FeatureMatrix, KnownChain, Objectives};
 pub use random_walk::random_walk;
-pub use registry::{Registered, environments, make, registered};
+pub use registry::{Registered, environments, make, make_envs, registered};
 pub use replay::{Minibatch, PriorityOptions, Replay, ReplayOptions};
+pub use saved_policy::{PolicyCard, load_policy};
 pub use schedule::Schedule;
 pub use simulator::{Dynamics, Simulator};
 pub use simulators::Simulators;
 pub use space::Space;
 pub use tabular::{Outcome, Tabular, TabularModel};
-pub use time_limit::TimeLimit;
+pub use training::{Episode, Training};
 pub use vector::{Autoreset, Batch, Transition, Vector, VectorEnv};
+pub use wrappers::TimeLimit;

@@ -1,7 +1,8 @@
 //! What linear value function approximation is after, exactly: the three objectives and where each is least.
 //!
 //! For a policy with transition matrix P, mean rewards r, values v = r + gamma P v and stationary distribution d, features
-//! Phi (a row a state) and D = diag(d) (Zhao, chapter 8; Sutton and Barto, section 11.4):
+//! Phi (a row a state) and D = diag(d) (Zhao, chapter 8; Sutton and Barto, section 11.4). Where episodes end, P leaks, v is what
+//! is earned until the end, and d is the share of time in a life of one episode after another (section 9.2):
 //!
 //! | objective | at v^ = Phi w | least at |
 //! |---|---|---|
@@ -19,7 +20,7 @@ use crate::features::FeatureMap;
 /// A policy's chain, dense: what is known where the model is.
 #[derive(Debug, Clone)]
 pub struct KnownChain {
-    /// P, of shape `[n, n]`.
+    /// P, of shape `[n, n]`, without what ends an episode.
     transitions: Mat<f64>,
     /// r, of shape `[n, 1]`.
     rewards: Mat<f64>,
@@ -36,7 +37,7 @@ pub struct FeatureMatrix(Mat<f64>);
 
 impl FeatureMatrix {
     /// What `map` makes of the states, which are seen as `points`.
-    pub fn new(map: &impl FeatureMap, points: &[Vec<f64>]) -> Self {
+    pub fn new(map: &(impl FeatureMap + ?Sized), points: &[Vec<f64>]) -> Self {
         let mut row = vec![0.0; map.dimension()];
         let mut matrix = Mat::zeros(points.len(), row.len());
         for (state, point) in points.iter().enumerate() {
@@ -71,29 +72,45 @@ impl KnownChain {
     /// # Errors
     /// An episode can end, or the chain has no single stationary distribution.
     pub fn new(model: &impl Model, policy: &Policy, discount: f64) -> Result<Self, RlError> {
+        Self::with_restarts(model, policy, discount, &[])
+    }
+
+    /// Of `policy` in a model whose episodes begin in one of the states `first`, all equally likely, and begin there again
+    /// where they end.
+    ///
+    /// # Errors
+    /// An episode can end and `first` is empty, or the chain has no single stationary distribution.
+    pub fn with_restarts(model: &impl Model, policy: &Policy, discount: f64, first: &[u32]) -> Result<Self, RlError> {
         let states = model.states();
         let (mut transitions, mut rewards) = (Mat::zeros(states, states), Mat::zeros(states, 1));
-        let mut ends = false;
-        for state in 0..states {
-            ends |= model.actions(state) == 0;
+        let acts = |state: usize| model.actions(state) > 0;
+        // The chance that the episode is over after a state, or in it.
+        let mut ending: Vec<f64> = (0..states).map(|state| f64::from(u8::from(!acts(state)))).collect();
+        for (state, ending) in ending.iter_mut().enumerate() {
             policy.for_each(state, |action, chance| {
                 rewards[(state, 0)] += chance * model.reward(state, action);
                 model.successors(state, action, |next, probability| {
-                    if next == TERMINAL {
-                        ends |= chance * probability > 0.0;
+                    if next == TERMINAL || !acts(next as usize) {
+                        *ending += chance * probability;
                     } else {
                         transitions[(state, next as usize)] += chance * probability;
                     }
                 });
             });
         }
-        if ends {
+        if first.is_empty() && ending.iter().any(|&chance| chance > 0.0) {
             return Err(RlError::NoStationaryDistribution("its episodes end"));
+        }
+        let mut lasting = transitions.clone();
+        for (state, chance) in ending.iter().enumerate() {
+            for &next in first {
+                lasting[(state, next as usize)] += chance / first.len() as f64;
+            }
         }
         let identity = Mat::<f64>::identity(states, states);
         let system = &identity - faer::Scale(discount) * &transitions;
         let values = system.partial_piv_lu().solve(&rewards);
-        let distribution = stationary(&transitions)?;
+        let distribution = stationary(&lasting)?;
         Ok(Self {
             transitions,
             rewards,
@@ -180,6 +197,11 @@ fn least_norm(matrix: &Mat<f64>, right: &Mat<f64>) -> Vec<f64> {
 
 /// d with d^T P = d^T and entries that sum to one.
 fn stationary(transitions: &Mat<f64>) -> Result<Vec<f64>, RlError> {
+    if !meets(transitions) {
+        return Err(RlError::NoStationaryDistribution(
+            "it falls apart into chains that never meet",
+        ));
+    }
     let states = transitions.nrows();
     // One equation of d^T (P - I) = 0 follows from the others; the sum takes its place.
     let matrix = Mat::from_fn(states, states, |row, entry| {
@@ -190,14 +212,37 @@ fn stationary(transitions: &Mat<f64>) -> Result<Vec<f64>, RlError> {
         }
     });
     let right = Mat::from_fn(states, 1, |row, _| f64::from(u8::from(row + 1 == states)));
-    let distribution = column(&matrix.full_piv_lu().solve(&right));
-    let sums_to_one = (distribution.iter().sum::<f64>() - 1.0).abs() < 1e-6;
-    if sums_to_one && distribution.iter().all(|&chance| chance > -1e-9) {
-        return Ok(distribution.into_iter().map(|chance| chance.max(0.0)).collect());
+    let distribution = column(&matrix.partial_piv_lu().solve(&right));
+    Ok(distribution.into_iter().map(|chance| chance.max(0.0)).collect())
+}
+
+/// Whether some state is reached from every state: then, and only then, there is one stationary distribution.
+fn meets(transitions: &Mat<f64>) -> bool {
+    let states = transitions.nrows();
+    // Marks the states from which `goal` is reached.
+    let mark = |goal: usize, reach: &mut [bool]| {
+        let mut found = vec![goal];
+        reach[goal] = true;
+        while let Some(next) = found.pop() {
+            for state in 0..states {
+                if !reach[state] && transitions[(state, next)] > 0.0 {
+                    reach[state] = true;
+                    found.push(state);
+                }
+            }
+        }
+    };
+    // If every state reaches s, then marking the first goal that s reaches marks them all: only the last goal is in question.
+    let (mut reach, mut last) = (vec![false; states], 0);
+    for goal in 0..states {
+        if !reach[goal] {
+            mark(goal, &mut reach);
+            last = goal;
+        }
     }
-    Err(RlError::NoStationaryDistribution(
-        "it falls apart into chains that never meet",
-    ))
+    let mut reach = vec![false; states];
+    mark(last, &mut reach);
+    reach.into_iter().all(|reaches| reaches)
 }
 
 fn vector(entries: &[f64]) -> Mat<f64> {

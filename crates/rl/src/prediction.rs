@@ -12,7 +12,9 @@
 //! | [`ResidualGradient`] | the least Bellman error, by its gradient |
 //! | [`Tdc`] | the least projected Bellman error, by its gradient |
 
-use std::collections::VecDeque;
+use serde::{Deserialize, Serialize};
+
+use crate::window::Window;
 
 /// One step of the policy, as features.
 #[derive(Debug, Clone, Copy)]
@@ -53,7 +55,7 @@ fn next_value(weights: &[f64], sample: &Sample<'_>) -> f64 {
 
 /// TD(lambda) with accumulating traces (Sutton and Barto, section 12.2): z <- gamma lambda z + phi(s), delta = r + gamma v^(s')
 /// - v^(s), w <- w + alpha delta z. With lambda = 0 it is TD(0), Zhao's TD-Linear.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TdLambda {
     weights: Vec<f64>,
     traces: Vec<f64>,
@@ -96,16 +98,13 @@ impl Predictor for TdLambda {
 
 /// n-step TD (Sutton and Barto, section 9.4): every state moves to the discounted rewards of the n steps after it and the
 /// value of where they lead.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NStepTd {
     weights: Vec<f64>,
     discount: f64,
     step_size: f64,
-    steps: usize,
-    /// Features and reward of the last steps, the oldest first.
-    window: VecDeque<(Vec<f64>, f64)>,
-    /// Vectors that have left the window, to be used again.
-    spare: Vec<Vec<f64>>,
+    /// The features of the last steps.
+    window: Window<Vec<f64>>,
 }
 
 impl NStepTd {
@@ -115,45 +114,25 @@ impl NStepTd {
             weights,
             discount,
             step_size,
-            steps,
-            window: VecDeque::new(),
-            spare: Vec::new(),
-        }
-    }
-
-    /// Moves the oldest state of the window to `target`.
-    fn learn_oldest(&mut self, target: f64) {
-        if let Some((features, _)) = self.window.pop_front() {
-            let error = target - dot(&self.weights, &features);
-            add(&mut self.weights, self.step_size * error, &features);
-            self.spare.push(features);
+            window: Window::new(steps),
         }
     }
 }
 
 impl Predictor for NStepTd {
     fn learn(&mut self, sample: Sample<'_>) {
-        let mut features = self.spare.pop().unwrap_or_default();
-        features.clear();
-        features.extend_from_slice(sample.features);
-        self.window.push_back((features, sample.reward));
-        let discount = self.discount;
-        if self.window.len() == self.steps {
+        self.window.push(sample.reward, |features| {
+            features.clear();
+            features.extend_from_slice(sample.features);
+        });
+        if self.window.is_due(sample.ends) {
             let last = next_value(&self.weights, &sample);
-            let rewards = self.window.iter().rev().map(|(_, reward)| reward);
-            let target = rewards.fold(last, |value, reward| reward + discount * value);
-            self.learn_oldest(target);
-        }
-        if sample.ends {
-            // What is left sees fewer steps: each reward becomes the target of its state, from the last one back.
-            let mut value = next_value(&self.weights, &sample);
-            for (_, reward) in self.window.iter_mut().rev() {
-                value = *reward + discount * value;
-                *reward = value;
-            }
-            while let Some(&(_, target)) = self.window.front() {
-                self.learn_oldest(target);
-            }
+            let Self { weights, step_size, .. } = self;
+            self.window
+                .settle(last, self.discount, sample.ends, |features, target| {
+                    let error = target - dot(weights, features);
+                    add(weights, *step_size * error, features);
+                });
         }
     }
 
@@ -164,7 +143,7 @@ impl Predictor for NStepTd {
 
 /// Gradient Monte Carlo (Sutton and Barto, section 9.3): at the end of an episode every state moves to the return after it.
 /// Where the episode was truncated, the return goes on with v^ of the state that it was cut off in.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct MonteCarlo(NStepTd);
 
 impl MonteCarlo {
@@ -186,7 +165,7 @@ impl Predictor for MonteCarlo {
 
 /// Least-squares TD (Bradtke and Barto 1996): A w = b for A = sigma^-1 I + sum of phi(s) (phi(s) - gamma phi(s'))^T and b = sum of
 /// r phi(s), where the inverse of A is kept up to date by the formula of Sherman and Morrison.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Lstd {
     /// The inverse of A, row by row.
     inverse: Vec<f64>,
@@ -258,7 +237,7 @@ impl Predictor for Lstd {
 
 /// The residual gradient (Baird 1995): w <- w + alpha delta (phi(s) - gamma phi(s')). It ends at the least Bellman error where
 /// the next state is certain; where chance has a hand in it, one sample of s' in both places makes it prefer smooth values.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct ResidualGradient {
     weights: Vec<f64>,
     discount: f64,
@@ -293,7 +272,7 @@ impl Predictor for ResidualGradient {
 
 /// TD with gradient correction (Sutton et al. 2009; Sutton and Barto, section 11.7): a second weight vector u learns what
 /// delta is on average, u <- u + beta (delta - phi^T u) phi, and w <- w + alpha (delta phi(s) - gamma phi(s') phi(s)^T u).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Tdc {
     weights: Vec<f64>,
     expected: Vec<f64>,

@@ -10,9 +10,9 @@ use crate::random_walk::random_walk;
 use crate::simulator::Simulator;
 use crate::simulators::Simulators;
 use crate::tabular::{Tabular, TabularModel};
-use crate::time_limit::TimeLimit;
 use crate::toy_text::{Blackjack, BlackjackRules, FROZEN_LAKE_4X4, FROZEN_LAKE_8X8, cliff_walking, frozen_lake, taxi};
 use crate::vector::{Autoreset, Vector, VectorEnv};
+use crate::wrappers::TimeLimit;
 
 /// An environment that [`make`] can build.
 #[derive(Debug, Clone, Copy)]
@@ -258,6 +258,14 @@ pub fn registered(id: &str) -> Result<&'static Registered, RlError> {
 /// There is none.
 pub fn make(id: &str) -> Result<Box<dyn Env>, RlError> {
     registered(id)?.make()
+}
+
+/// Builds `count` environments called `id`, side by side.
+///
+/// # Errors
+/// There is none.
+pub fn make_envs(id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
+    registered(id)?.make_vector(count, autoreset)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::env::Env;
 use crate::error::RlError;
 
 /// Appends `value` to `state`.
@@ -11,6 +12,17 @@ pub(crate) fn write(value: &impl Serialize, state: &mut Vec<u8>) {
     if let Ok(bytes) = postcard::to_stdvec(value) {
         state.extend_from_slice(&bytes);
     }
+}
+
+/// Appends `value`, which a wrapper adds to `env`, and what `env` saves. False, with nothing appended, where it cannot.
+pub(crate) fn write_around(value: &impl Serialize, env: &impl Env, state: &mut Vec<u8>) -> bool {
+    let start = state.len();
+    write(value, state);
+    let saved = env.save(state);
+    if !saved {
+        state.truncate(start);
+    }
+    saved
 }
 
 /// Takes a value from the front of `state`.

@@ -1,9 +1,13 @@
 //! What an observation or an action may be.
 
+use std::fmt;
+
 use rand::{Rng, RngExt};
+use serde::{Deserialize, Serialize};
 
 /// A set of vectors.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Space {
     /// One of the numbers 0, 1, ..., n - 1.
     Discrete(usize),
@@ -12,10 +16,32 @@ pub enum Space {
     /// A vector between two bounds, which may be infinite.
     Box {
         /// The least of each entry.
+        #[serde(with = "bounds")]
         low: Vec<f32>,
         /// The greatest of each entry.
+        #[serde(with = "bounds")]
         high: Vec<f32>,
     },
+}
+
+/// Bounds as JSON can write them, which has no infinity: as `"-inf"` and `"inf"`.
+mod bounds {
+    use serde::de::Error;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bounds: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+        let words: Vec<String> = bounds.iter().map(ToString::to_string).collect();
+        words.serialize(serializer)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+        let words = Vec::<String>::deserialize(deserializer)?;
+        let bound = |word: &String| {
+            word.parse()
+                .map_err(|_| D::Error::custom(format!("`{word}` is no bound")))
+        };
+        words.iter().map(bound).collect()
+    }
 }
 
 impl Space {
@@ -75,6 +101,21 @@ impl Space {
     }
 }
 
+/// In words: `one of 4`, `2 numbers`.
+impl fmt::Display for Space {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Discrete(count) => write!(f, "one of {count}"),
+            Self::MultiDiscrete(counts) => {
+                let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
+                write!(f, "one of {}", counts.join(" x "))
+            }
+            Self::Box { low, .. } if low.len() == 1 => f.write_str("1 number"),
+            Self::Box { low, .. } => write!(f, "{} numbers", low.len()),
+        }
+    }
+}
+
 /// From the exponential distribution with mean 1.
 fn exponential(random: &mut impl Rng) -> f32 {
     // 1 - u lies in (0, 1], so that the logarithm is finite.
@@ -116,6 +157,14 @@ mod tests {
                 prop_assert!(space.contains(&vector), "{vector:?}");
             }
         }
+    }
+
+    #[test]
+    fn spaces_in_words() {
+        assert_eq!(Space::Discrete(500).to_string(), "one of 500");
+        assert_eq!(Space::MultiDiscrete(vec![32, 11, 2]).to_string(), "one of 32 x 11 x 2");
+        assert_eq!(Space::symmetric(vec![2.0]).to_string(), "1 number");
+        assert_eq!(Space::symmetric(vec![1.0; 6]).to_string(), "6 numbers");
     }
 
     #[test]

@@ -193,11 +193,7 @@ impl<E: Env> VectorEnv for Vector<E> {
             }
             let step = env.step(action, observation);
             *reward = step.reward;
-            *transition = match (step.terminated, step.truncated) {
-                (true, _) => Transition::Terminated,
-                (false, true) => Transition::Truncated,
-                (false, false) => Transition::Continues,
-            };
+            *transition = step.transition();
             if transition.ends() {
                 match self.autoreset {
                     Autoreset::NextStep => *waiting = true,

@@ -4,7 +4,10 @@ mod common;
 
 use etude_mdp::policy_evaluation::{EvaluationOptions, evaluate};
 use etude_mdp::{GridWorld, GridWorldSpec, Model, Policy, silent};
-use etude_rl::{FeatureMap, FeatureMatrix, Fourier, KnownChain, OneHot, Polynomial, StateAggregation};
+use etude_rl::prediction::{Lstd, Predictor, Sample};
+use etude_rl::{
+    Env, FeatureMap, FeatureMatrix, Fourier, KnownChain, OneHot, Polynomial, StateAggregation, Tabular, random_walk,
+};
 use proptest::prelude::*;
 
 use common::{DISCOUNT, grid};
@@ -92,6 +95,113 @@ fn chains_without_one_stationary_distribution_are_refused() {
     let stay = Policy::deterministic(&grid, vec![4; grid.states()]).unwrap();
     let error = KnownChain::new(&grid, &stay, 0.9).unwrap_err().to_string();
     assert!(error.contains("falls apart"), "{error}");
+}
+
+/// The state aggregation of figures 9.1 and 9.2 of Sutton and Barto: ten groups of a hundred states.
+const GROUPS: StateAggregation = StateAggregation {
+    states: 1000,
+    size: 100,
+};
+
+fn walk() -> (KnownChain, FeatureMatrix) {
+    let model = random_walk();
+    let mdp = model.to_mdp().unwrap();
+    let states: Vec<Vec<f64>> = (0..1000).map(|state| vec![f64::from(state)]).collect();
+    let chain = KnownChain::with_restarts(&mdp, &Policy::uniform(&mdp), 1.0, model.first_states()).unwrap();
+    (chain, FeatureMatrix::new(&GROUPS, &states))
+}
+
+#[test]
+fn the_random_walk_of_sutton_and_barto() {
+    let (chain, features) = walk();
+    // Section 9.3: 1.37 % of the time in the first state, 0.17 % in those one step away, 0.0147 % at the ends.
+    let share = |state: usize| 100.0 * chain.distribution()[state];
+    assert!((share(499) - 1.37).abs() < 0.005, "{}", share(499));
+    for near in [399, 498, 500, 599] {
+        assert!((share(near) - 0.17).abs() < 0.015, "{near}: {}", share(near));
+    }
+    for end in [0, 999] {
+        assert!((share(end) - 0.0147).abs() < 0.00005, "{}", share(end));
+    }
+    let values = chain.values();
+    let of_group =
+        |weights: &[f64], group: usize| weights[group] - values[100 * group..][..100].iter().sum::<f64>() / 100.0;
+    // Figure 9.1: a staircase, the leftmost steps higher than the mean of their states and the rightmost lower, since the inner
+    // states of a group are seen more often.
+    let projection = chain.projection(&features);
+    assert!(projection.windows(2).all(|pair| pair[0] < pair[1]));
+    for group in 0..4 {
+        assert!(of_group(&projection, group) > 0.0 && of_group(&projection, 9 - group) < 0.0);
+    }
+    assert!(of_group(&projection, 0) > 0.01);
+    // Figure 9.2: temporal differences end further from the values than Monte Carlo, and flatter.
+    let fixed_point = chain.td_fixed_point(&features);
+    let [near, far] = [&projection, &fixed_point].map(|weights| chain.objectives(&features, weights));
+    assert!(
+        near.value_error < 0.06 && far.value_error > 1.2 * near.value_error,
+        "{near:?} {far:?}"
+    );
+    assert!(fixed_point[0] > projection[0] + 0.02 && fixed_point[9] < projection[9] - 0.02);
+    assert!(far.projected_bellman_error < 1e-9);
+}
+
+#[test]
+fn the_share_of_time_and_the_end_of_td_are_those_of_played_episodes() {
+    let (chain, features) = walk();
+    let mut env = Tabular::new(random_walk());
+    let (mut counts, mut steps) = ([0.0; 10], 0.0);
+    let mut lstd = Lstd::new(10, 1.0, 1e6);
+    let (mut here, mut next) = ([0.0; 10], [0.0; 10]);
+    let mut observation = [0.0];
+    for episode in 0..2000 {
+        env.reset((episode == 0).then_some(1), &mut observation);
+        loop {
+            GROUPS.write(&[f64::from(observation[0])], &mut here);
+            counts[observation[0] as usize / 100] += 1.0;
+            steps += 1.0;
+            let step = env.step(&[0.0], &mut observation);
+            GROUPS.write(&[f64::from(observation[0])], &mut next);
+            lstd.learn(Sample {
+                features: &here,
+                reward: step.reward,
+                next: (!step.terminated).then_some(&next[..]),
+                ends: step.terminated,
+            });
+            if step.terminated {
+                break;
+            }
+        }
+    }
+    for (group, count) in counts.iter().enumerate() {
+        let expected: f64 = chain.distribution()[100 * group..][..100].iter().sum();
+        assert!(
+            (count / steps - expected).abs() < 0.01,
+            "{group}: {} {expected}",
+            count / steps
+        );
+    }
+    for (learnt, expected) in lstd.weights().iter().zip(chain.td_fixed_point(&features)) {
+        assert!((learnt - expected).abs() < 0.08, "{learnt} {expected}");
+    }
+}
+
+#[test]
+fn an_episode_is_over_in_a_state_without_actions() {
+    // A corridor that is left to the right: one step in each cell, and the target is no part of the time.
+    let corridor = GridWorld::new(&GridWorldSpec {
+        map: vec!["S..T".into()],
+        absorbing: true,
+        ..GridWorldSpec::default()
+    })
+    .unwrap();
+    let right = Policy::deterministic(&corridor, vec![1; 4]).unwrap();
+    let chain = KnownChain::with_restarts(&corridor, &right, 0.5, &[0]).unwrap();
+    for (share, expected) in chain.distribution().iter().zip([1.0 / 3.0, 1.0 / 3.0, 1.0 / 3.0, 0.0]) {
+        assert!((share - expected).abs() < 1e-12);
+    }
+    for (value, expected) in chain.values().iter().zip([0.25, 0.5, 1.0, 0.0]) {
+        assert!((value - expected).abs() < 1e-12);
+    }
 }
 
 proptest! {

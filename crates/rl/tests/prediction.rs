@@ -8,6 +8,8 @@ use etude_rl::{Env, FeatureMap, FeatureMatrix, KnownChain, OneHot, Polynomial, T
 use etude_train::Seed;
 use proptest::prelude::*;
 use rand::RngExt;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use common::{DISCOUNT, grid};
 
@@ -160,6 +162,48 @@ fn feed(predictor: &mut impl Predictor, episodes: &[Episode]) {
             });
         }
     }
+}
+
+#[test]
+fn a_saved_predictor_goes_on_to_the_same_bytes() {
+    fn check<P: Predictor + Clone + Serialize + DeserializeOwned>(predictor: P) {
+        let episodes: Vec<Episode> = vec![
+            (vec![(0, 0.5), (3, -0.25), (1, 0.125)], false),
+            (vec![(4, 0.3), (2, 1.0)], true),
+        ];
+        let cut = 4;
+        let (mut straight, mut resumed) = (predictor.clone(), predictor);
+        // Steps of an episode that goes on, so that traces and windows are not empty.
+        let steps = |predictor: &mut dyn Predictor, from: usize, to: usize| {
+            for index in from..to {
+                let (mut features, mut next) = ([0.0; 5], [0.0; 5]);
+                features[index % 5] = 1.0;
+                next[(index * 3 + 1) % 5] = 1.0;
+                predictor.learn(Sample {
+                    features: &features,
+                    reward: index as f64 / 7.0,
+                    next: Some(&next),
+                    ends: false,
+                });
+            }
+        };
+        feed(&mut straight, &episodes);
+        steps(&mut straight, 0, 2 * cut);
+        feed(&mut straight, &episodes);
+        feed(&mut resumed, &episodes);
+        steps(&mut resumed, 0, cut);
+        let json = serde_json::to_string(&resumed).unwrap();
+        let mut resumed: P = serde_json::from_str(&json).unwrap();
+        steps(&mut resumed, cut, 2 * cut);
+        feed(&mut resumed, &episodes);
+        assert_eq!(straight.weights(), resumed.weights());
+    }
+    check(TdLambda::new(vec![0.0; 5], 0.9, 0.1, 0.7));
+    check(NStepTd::new(vec![0.0; 5], 0.9, 0.1, 3));
+    check(MonteCarlo::new(vec![0.0; 5], 0.9, 0.1));
+    check(Lstd::new(5, 0.9, 10.0));
+    check(ResidualGradient::new(vec![0.0; 5], 0.9, 0.1));
+    check(Tdc::new(vec![0.0; 5], 0.9, 0.1, 0.2));
 }
 
 proptest! {

@@ -28,6 +28,24 @@ pub enum TrainError {
         /// The folder.
         path: PathBuf,
     },
+    /// A log ends before the place that a checkpoint says it had reached.
+    #[error("{} has {length} bytes, and had at least {expected} when the checkpoint was written", path.display())]
+    LogTooShort {
+        /// The log.
+        path: PathBuf,
+        /// Its length.
+        length: u64,
+        /// The length at the checkpoint.
+        expected: u64,
+    },
+    /// A checkpoint is not what it should be.
+    #[error("{} is no whole checkpoint: {detail}", path.display())]
+    Checkpoint {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        detail: String,
+    },
 }
 
 impl TrainError {

@@ -14,7 +14,10 @@ use std::{io::Write, path::Path};
 
 use serde::Serialize;
 
-use crate::{Observer, TrainError, log_file::LogFile};
+use crate::{
+    Observer, TrainError,
+    log_file::{LogFile, LogPlace},
+};
 
 /// Writes scalars and text to a file of JSON lines; histograms and pictures have better homes.
 ///
@@ -30,6 +33,24 @@ impl JsonlObserver {
     /// [`TrainError::Io`] if the file exists already or cannot be created.
     pub fn create(path: &Path) -> Result<Self, TrainError> {
         LogFile::create(path).map(Self)
+    }
+
+    /// Goes on with the file in `folder` that stood at `place`, as [`LogFile::resume`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFile::resume`].
+    pub fn resume(folder: &Path, place: &LogPlace) -> Result<Self, TrainError> {
+        LogFile::resume(folder, place).map(Self)
+    }
+
+    /// How far the file has come, with all that was reported.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFile::place`].
+    pub fn place(&mut self) -> Result<LogPlace, TrainError> {
+        self.0.place()
     }
 
     fn write_line(&mut self, line: &impl Serialize) {

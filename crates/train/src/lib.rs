@@ -3,6 +3,7 @@
 //! - [`Observer`]: how a learner reports scalars, histograms, pictures, text and progress without knowing who listens.
 //!   [`JsonlObserver`], [`TensorBoardObserver`] and [`MemoryObserver`] listen; [`Observers`] joins several into one.
 //! - [`Seed`]: one seed a run, and from it a named stream of random numbers for each use.
+//! - [`write_checkpoint`] and [`read_checkpoint`]: the state of a run, whole or not there. [`LogFile::resume`] goes on with its logs.
 //! - [`RunFolder`]: the folder a run leaves behind; [`write_atomically`] is how its files are written.
 //!
 //! Nothing here prints: the command adds its own observer to draw progress.
@@ -51,6 +52,7 @@
     )
 )]
 
+mod checkpoint;
 mod error;
 pub mod jsonl;
 mod log_file;
@@ -60,8 +62,10 @@ pub mod run_folder;
 pub mod seed;
 pub mod tensorboard;
 
+pub use checkpoint::{read_checkpoint, write_checkpoint};
 pub use error::TrainError;
 pub use jsonl::JsonlObserver;
+pub use log_file::{LogFile, LogPlace};
 pub use memory::MemoryObserver;
 pub use observer::{Observer, Observers, Picture, Progress};
 pub use rand_chacha::ChaCha8Rng;

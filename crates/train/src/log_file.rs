@@ -1,11 +1,13 @@
 //! The file behind an observer: buffered, and never in the learner's way.
 
 use std::{
-    fs::File,
-    io::{self, BufWriter, Write},
+    fs::{File, OpenOptions},
+    io::{self, BufWriter, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
+
+use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
@@ -16,7 +18,7 @@ const FLUSH_EVERY: Duration = Duration::from_secs(5);
 /// A file that only grows. It keeps its first error for [`finish`](Self::finish), and writes no more after one, so
 /// that a full disk leaves a clean beginning and not a file with holes.
 #[derive(Debug)]
-pub(crate) struct LogFile {
+pub struct LogFile {
     path: PathBuf,
     writer: BufWriter<File>,
     flushed: Instant,
@@ -25,9 +27,51 @@ pub(crate) struct LogFile {
 
 impl LogFile {
     /// Creates the file at `path`, which must not exist yet.
-    pub(crate) fn create(path: &Path) -> Result<Self, TrainError> {
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] if the file exists already or cannot be created.
+    pub fn create(path: &Path) -> Result<Self, TrainError> {
         let file = File::create_new(path).map_err(TrainError::io("create", path))?;
         Ok(Self::new(path, file))
+    }
+
+    /// Opens the file in `folder` that stood at `place` to go on from there: what was written after it is cut off.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] if the file cannot be opened, or [`TrainError::LogTooShort`] if it ends before the place.
+    pub fn resume(folder: &Path, place: &LogPlace) -> Result<Self, TrainError> {
+        let path = folder.join(&place.file);
+        let open = || {
+            let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
+            let length = file.metadata()?.len();
+            if length >= place.length {
+                file.set_len(place.length)?;
+                file.seek(SeekFrom::End(0))?;
+            }
+            Ok((file, length))
+        };
+        let (file, length) = open().map_err(TrainError::io("go on with", &path))?;
+        if length < place.length {
+            let expected = place.length;
+            return Err(TrainError::LogTooShort { path, length, expected });
+        }
+        Ok(Self::new(&path, file))
+    }
+
+    /// Writes out the buffer, and tells how far the file has come.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] if it cannot be written, now or in any earlier call.
+    pub fn place(&mut self) -> Result<LogPlace, TrainError> {
+        self.finish()?;
+        let length = self.writer.get_ref().metadata();
+        Ok(LogPlace {
+            file: self.path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            length: length.map_err(TrainError::io("look at", &self.path))?.len(),
+        })
     }
 
     fn new(path: &Path, file: File) -> Self {
@@ -40,7 +84,7 @@ impl LogFile {
     }
 
     /// Lets `write` append one record.
-    pub(crate) fn append(&mut self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
+    pub fn append(&mut self, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) {
         if self.error.is_some() {
             return;
         }
@@ -52,14 +96,27 @@ impl LogFile {
         self.error = outcome.err();
     }
 
-    /// Writes out the buffer, and returns the first error since the last call.
-    pub(crate) fn finish(&mut self) -> Result<(), TrainError> {
+    /// Writes out the buffer.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] with the first error since the last call.
+    pub fn finish(&mut self) -> Result<(), TrainError> {
         match self.error.take() {
             Some(error) => Err(error),
             None => self.writer.flush(),
         }
         .map_err(TrainError::io("write", &self.path))
     }
+}
+
+/// How far a log had come: what a checkpoint keeps of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPlace {
+    /// The file's name in its folder.
+    pub file: String,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 #[cfg(test)]
@@ -92,6 +149,28 @@ mod tests {
         std::fs::write(&path, "precious")?;
         assert!(matches!(LogFile::create(&path), Err(TrainError::Io { .. })));
         assert_eq!(std::fs::read_to_string(&path)?, "precious");
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_goes_on_from_its_place() -> Result<(), Box<dyn Error>> {
+        let folder = tempfile::tempdir()?;
+        let path = folder.path().join("log");
+        let mut log = LogFile::create(&path)?;
+        log.append(|file| file.write_all(b"kept "));
+        let place = log.place()?;
+        log.append(|file| file.write_all(b"lost"));
+        log.finish()?;
+        drop(log);
+        let mut log = LogFile::resume(folder.path(), &place)?;
+        log.append(|file| file.write_all(b"new"));
+        log.finish()?;
+        assert_eq!(std::fs::read_to_string(&path)?, "kept new");
+
+        let beyond = LogPlace { length: 100, ..place };
+        let error = LogFile::resume(folder.path(), &beyond).expect_err("the file is shorter");
+        assert!(error.to_string().contains("8 bytes"), "{error}");
+        assert_eq!(std::fs::read_to_string(&path)?, "kept new");
         Ok(())
     }
 }

@@ -38,6 +38,17 @@ impl RunFolder {
         Ok(Self(path))
     }
 
+    /// The folder at `path`, whatever is in it: to go on with a run, or for a part of one. It is made if need be.
+    ///
+    /// # Errors
+    ///
+    /// [`TrainError::Io`] if it cannot be made.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, TrainError> {
+        let path = path.into();
+        fs::create_dir_all(&path).map_err(TrainError::io("create the folder", &path))?;
+        Ok(Self(path))
+    }
+
     /// Whether a run could be written to `path`, so far as can be told beforehand. Leaves nothing behind.
     ///
     /// # Errors

@@ -40,7 +40,10 @@ use self::messages::{
     DataType, Event, Histogram, Image, Payload, PluginData, Summary, SummaryMetadata, TaggedValue, Tensor, TensorShape,
     What,
 };
-use crate::{Observer, Picture, TrainError, log_file::LogFile};
+use crate::{
+    Observer, Picture, TrainError,
+    log_file::{LogFile, LogPlace},
+};
 
 /// Writes scalars, histograms, PNG pictures and text to a `TensorBoard` event file.
 ///
@@ -70,6 +73,27 @@ impl TensorBoardObserver {
         };
         observer.write(0, What::FileVersion("brain.Event:2".to_owned()));
         Ok(observer)
+    }
+
+    /// Goes on with the file in `folder` that stood at `place`, as [`LogFile::resume`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFile::resume`].
+    pub fn resume(folder: &Path, place: &LogPlace) -> Result<Self, TrainError> {
+        Ok(Self {
+            file: LogFile::resume(folder, place)?,
+            encoded: Vec::new(),
+        })
+    }
+
+    /// How far the file has come, with all that was reported.
+    ///
+    /// # Errors
+    ///
+    /// As [`LogFile::place`].
+    pub fn place(&mut self) -> Result<LogPlace, TrainError> {
+        self.file.place()
     }
 
     fn write_value(&mut self, name: &str, step: u64, payload: Payload, dashboard: Option<&str>) {

@@ -89,13 +89,33 @@ impl<T> Loaded<T> {
 /// kind or out of range. Each names its file and line, or the override that it came from.
 pub fn load<T: DeserializeOwned>(path: Option<&Path>, overrides: &[Override]) -> Result<Loaded<T>, CommandError> {
     let text = path.map_or_else(|| Ok(String::new()), file::read)?;
-    let document = Document::new(path.map(Path::to_path_buf), text, overrides)?;
+    read(path.map(Path::to_path_buf), text, overrides)
+}
+
+/// As [`load`], for a recipe that is part of the program: its `text`, and the `path` by which errors name it.
+///
+/// # Errors
+/// As [`load`], but for the file.
+pub(crate) fn load_text<T: DeserializeOwned>(
+    path: &Path,
+    text: &str,
+    overrides: &[Override],
+) -> Result<Loaded<T>, CommandError> {
+    read(Some(path.to_owned()), text.to_owned(), overrides)
+}
+
+fn read<T: DeserializeOwned>(
+    path: Option<PathBuf>,
+    text: String,
+    overrides: &[Override],
+) -> Result<Loaded<T>, CommandError> {
+    let document = Document::new(path.clone(), text, overrides)?;
     let value = document.read()?;
     let resolved = document.to_toml()?;
     Ok(Loaded {
         value,
         resolved,
-        path: path.map(Path::to_path_buf),
+        path,
         document,
     })
 }

@@ -1,11 +1,11 @@
 //! `etude rl check-env`: an environment looked over.
 
-use etude_rl::{Verdict, check_env, environments, registered};
+use etude_rl::{Verdict, check_env, registered};
 use serde::Serialize;
 
+use super::unknown;
 use crate::error::{CommandError, Context as _};
 use crate::output::Output;
-use crate::recipe::nearest;
 
 /// What `--json` prints.
 #[derive(Serialize)]
@@ -25,16 +25,7 @@ struct Checked {
 }
 
 pub(super) fn run(name: &str, output: &Output) -> Result<(), CommandError> {
-    let known = registered(name).map_err(|error| {
-        let ids: Vec<&str> = environments().iter().map(|known| known.id).collect();
-        let hint = nearest(name, &ids).map_or_else(
-            || "`etude rl envs` lists the environments that there are".to_owned(),
-            |id| format!("did you mean `{id}`? `etude rl envs` lists all"),
-        );
-        CommandError::bad_input("cannot check this environment")
-            .caused_by(&error)
-            .hint(hint)
-    })?;
+    let known = registered(name).map_err(|error| unknown(name, &error))?;
     let mut env = known.make().failed_run(|| format!("cannot build {name}"))?;
     let checks: Vec<Checked> = check_env(&mut *env)
         .into_iter()

@@ -3,7 +3,6 @@
 use etude_rl::{Env, environments};
 use serde::Serialize;
 
-use super::describe;
 use crate::error::{CommandError, Context as _};
 use crate::output::Output;
 use crate::report::Table;
@@ -27,8 +26,8 @@ pub(super) fn run(output: &Output) -> Result<(), CommandError> {
         list.push(Json {
             id: known.id,
             summary: known.summary,
-            observations: describe(env.observation_space()),
-            actions: describe(env.action_space()),
+            observations: env.observation_space().to_string(),
+            actions: env.action_space().to_string(),
             max_episode_steps: known.max_episode_steps,
             reward_threshold: known.reward_threshold,
         });

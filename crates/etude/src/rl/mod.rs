@@ -1,14 +1,21 @@
 //! `etude rl`: reinforcement learning.
 
 mod check_env;
+mod compare;
 mod envs;
+mod eval;
+mod recipe;
+mod result;
+mod train;
+mod zoo;
 
 use clap::Subcommand;
-use etude_rl::Space;
+use etude_rl::{RlError, environments};
 
 use crate::cli::examples;
 use crate::error::CommandError;
 use crate::output::Output;
+use crate::recipe::nearest;
 
 /// The verbs of `etude rl`.
 #[derive(Debug, Subcommand)]
@@ -19,6 +26,29 @@ pub(crate) enum Verb {
         "etude rl envs --json | jq '.[].id'"
     })]
     Envs,
+
+    /// Learn to act in an environment
+    #[command(after_help = examples! {
+        "etude rl train dqn --env CartPole-v1 --seed 1"
+        "etude rl train dqn --env CartPole-v1 --seeds 5 --out runs/poles"
+        "etude rl train dqn recipes/rl/dqn/Acrobot-v1.toml --set dqn.double=true"
+        "etude rl train dqn --out runs/poles --resume     go on where it was stopped, or killed"
+    })]
+    Train(Box<train::Arguments>),
+
+    /// Judge a saved policy in fresh episodes
+    #[command(after_help = examples! {
+        "etude rl eval runs/rl-train-dqn-CartPole-v1"
+        "etude rl eval runs/poles/seed-2/last --episodes 1000 --json"
+    })]
+    Eval(eval::Arguments),
+
+    /// Compare runs: interquartile means, chances of improvement, performance profiles
+    #[command(after_help = examples! {
+        "etude rl compare runs/dqn runs/double-dqn"
+        "etude rl compare runs/dqn runs/double-dqn --json | jq .improvements"
+    })]
+    Compare(compare::Arguments),
 
     /// Look an environment over: its spaces, its rewards, and that a seed decides everything
     #[command(after_help = examples! {
@@ -36,32 +66,34 @@ pub(crate) enum Verb {
 pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
     match verb {
         Verb::Envs => envs::run(output),
+        Verb::Eval(arguments) => eval::run(arguments, output),
+        Verb::Compare(arguments) => compare::run(arguments, output),
+        Verb::Train(arguments) => train::run(arguments, output),
         Verb::CheckEnv { env } => check_env::run(env, output),
     }
 }
 
-/// A space in a few words.
-fn describe(space: &Space) -> String {
-    match space {
-        Space::Discrete(count) => format!("one of {count}"),
-        Space::MultiDiscrete(counts) => {
-            let counts: Vec<String> = counts.iter().map(ToString::to_string).collect();
-            format!("one of {}", counts.join(" x "))
-        }
-        Space::Box { low, .. } if low.len() == 1 => "1 number".into(),
-        Space::Box { low, .. } => format!("{} numbers", low.len()),
+/// What went wrong in an environment, and whose turn it is.
+fn failed(error: &RlError, environment: &str) -> CommandError {
+    match error {
+        RlError::NotFinite { .. } => CommandError::failed_run("learning has broken down")
+            .caused_by(error)
+            .hint("the last checkpoint is as it was; a smaller learning rate often helps"),
+        RlError::Run(_) | RlError::Policy { .. } => CommandError::failed_run("cannot write the run").caused_by(error),
+        RlError::SavedState(_) => CommandError::bad_input("cannot go on with this run").caused_by(error),
+        RlError::UnknownEnvironment(name) => unknown(name, error),
+        _ => CommandError::bad_input(format!("cannot use {environment}")).caused_by(error),
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn spaces_in_words() {
-        assert_eq!(describe(&Space::Discrete(500)), "one of 500");
-        assert_eq!(describe(&Space::MultiDiscrete(vec![32, 11, 2])), "one of 32 x 11 x 2");
-        assert_eq!(describe(&Space::symmetric(vec![2.0])), "1 number");
-        assert_eq!(describe(&Space::symmetric(vec![1.0; 6])), "6 numbers");
-    }
+/// There is no environment called `name`.
+fn unknown(name: &str, error: &RlError) -> CommandError {
+    let ids: Vec<&str> = environments().iter().map(|known| known.id).collect();
+    let hint = nearest(name, &ids).map_or_else(
+        || "`etude rl envs` lists the environments that there are".to_owned(),
+        |id| format!("did you mean `{id}`? `etude rl envs` lists all"),
+    );
+    CommandError::bad_input("cannot use this environment")
+        .caused_by(error)
+        .hint(hint)
 }

@@ -3,7 +3,6 @@
 use crate::env::{Env, Step};
 use crate::error::RlError;
 use crate::saved_state;
-use crate::space::Space;
 
 /// An environment whose episodes are truncated after so many steps.
 pub struct TimeLimit<E> {
@@ -17,16 +16,12 @@ impl<E: Env> TimeLimit<E> {
     pub fn new(env: E, limit: usize) -> Self {
         Self { env, limit, steps: 0 }
     }
+
+    as_inside!(env);
 }
 
 impl<E: Env> Env for TimeLimit<E> {
-    fn observation_space(&self) -> &Space {
-        self.env.observation_space()
-    }
-
-    fn action_space(&self) -> &Space {
-        self.env.action_space()
-    }
+    as_inside!(observation_space, action_space);
 
     fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
         self.steps = 0;
@@ -42,13 +37,7 @@ impl<E: Env> Env for TimeLimit<E> {
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {
-        let start = state.len();
-        saved_state::write(&self.steps, state);
-        let saved = self.env.save(state);
-        if !saved {
-            state.truncate(start);
-        }
-        saved
+        saved_state::write_around(&self.steps, &self.env, state)
     }
 
     fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {

@@ -1,0 +1,198 @@
+//! Hyperparameter files of Stable-Baselines3's zoo (`hyperparams/dqn.yml`), read as recipes.
+//!
+//! What has no counterpart here is told and left out.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::error::{CommandError, Context as _};
+use crate::output::Output;
+use crate::recipe::nearest;
+
+/// The settings of one environment, by name.
+type Settings = BTreeMap<String, Value>;
+
+/// A recipe made of the settings of one environment.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Translated {
+    /// The recipe, as TOML.
+    pub(super) recipe: String,
+    /// Settings without a counterpart.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Whether a file is one of the zoo's, by its ending.
+pub(super) fn is_zoo(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "yml" || ending == "yaml")
+}
+
+/// Reads the settings of `environment` for DQN from the file at `path`, and tells what could not be mapped.
+pub(super) fn read(path: &Path, environment: Option<&str>, output: &Output) -> Result<String, CommandError> {
+    let refuse = || CommandError::bad_input(format!("cannot read the hyperparameters {}", path.display()));
+    let text = fs::read_to_string(path).map_err(|error| refuse().caused_by(&error))?;
+    let all: BTreeMap<String, Settings> =
+        serde_saphyr::from_str(&text).bad_input(|| format!("cannot read the hyperparameters {}", path.display()))?;
+    let names: Vec<&str> = all.keys().map(String::as_str).collect();
+    let environment = match (environment, &names[..]) {
+        (Some(environment), _) => environment,
+        (None, [only]) => only,
+        (None, _) => {
+            return Err(refuse()
+                .because(format!("it has settings for {} environments", names.len()))
+                .hint(format!("choose one with `--env`: {}", names.join(", "))));
+        }
+    };
+    let Some(settings) = all.get(environment) else {
+        let hint = nearest(environment, &names).map_or_else(
+            || format!("it has {}", names.join(", ")),
+            |near| format!("did you mean `--env {near}`?"),
+        );
+        let error = refuse().because(format!("it has no settings for `{environment}`"));
+        return Err(error.hint(hint));
+    };
+    let translated = translate(environment, settings);
+    for setting in &translated.left_out {
+        output.note(&format!(
+            "{}: left out, for want of a counterpart: {setting}",
+            path.display()
+        ));
+    }
+    Ok(translated.recipe)
+}
+
+/// The recipe that these settings make.
+fn translate(environment: &str, settings: &Settings) -> Translated {
+    let mut translated = Translated {
+        recipe: String::new(),
+        left_out: Vec::new(),
+    };
+    // The whole run first, as TOML wants the keys of the root before any table.
+    let (mut root, mut dqn) = (vec![format!("environment = {:?}", environment)], Vec::new());
+    let number = |name: &str| settings.get(name).and_then(Value::as_f64);
+    for (name, value) in settings {
+        let whole = value
+            .as_f64()
+            .filter(|number| number.fract() == 0.0)
+            .map(|number| number as i64);
+        let line = match (&**name, value.as_f64(), whole) {
+            ("n_timesteps", _, Some(steps)) => {
+                root.push(format!("steps = {steps}"));
+                continue;
+            }
+            ("n_envs", _, Some(count)) => {
+                root.push(format!("environments = {count}"));
+                continue;
+            }
+            ("policy", ..) if value == "MlpPolicy" => continue,
+            ("learning_rate", Some(rate), _) => Some(format!("learning_rate = {rate:?}")),
+            ("learning_rate", None, _) => value
+                .as_str()
+                .and_then(|text| text.strip_prefix("lin_")?.parse::<f64>().ok())
+                .map(|from| format!("learning_rate = {{ from = {from:?}, to = 0.0 }}")),
+            ("batch_size" | "buffer_size" | "learning_starts" | "target_update_interval", _, Some(whole)) => {
+                Some(format!("{name} = {whole}"))
+            }
+            ("train_freq", _, Some(steps)) => Some(format!("train_frequency = {steps}")),
+            ("gradient_steps", _, Some(steps)) => Some(format!("gradient_steps = {}", steps.max(0))),
+            ("n_steps", _, Some(steps)) => Some(format!("n_steps = {steps}")),
+            ("gamma" | "tau", Some(number), _) => Some(format!("{name} = {number:?}")),
+            ("max_grad_norm", Some(norm), _) => Some(format!("max_gradient_norm = {norm:?}")),
+            ("exploration_fraction" | "exploration_initial_eps" | "exploration_final_eps", Some(_), _) => continue,
+            ("policy_kwargs", ..) => value.as_str().and_then(hidden),
+            _ => None,
+        };
+        match line {
+            Some(line) => dqn.push(line),
+            None => translated.left_out.push(format!("{name}: {value}")),
+        }
+    }
+    // Stable-Baselines3's own values where the file is silent.
+    let [over, from, to] = [("fraction", 0.1), ("initial_eps", 1.0), ("final_eps", 0.05)]
+        .map(|(part, usual)| number(&format!("exploration_{part}")).unwrap_or(usual));
+    dqn.push(format!(
+        "exploration = {{ from = {from:?}, to = {to:?}, over = {over:?} }}"
+    ));
+    translated.recipe = format!("{}\n\n[dqn]\n{}\n", root.join("\n"), dqn.join("\n"));
+    translated
+}
+
+/// The widths of the hidden layers in `dict(net_arch=[256, 256])`, where it says nothing else.
+fn hidden(text: &str) -> Option<String> {
+    let text: String = text.split_whitespace().collect();
+    let widths = text.strip_prefix("dict(net_arch=[")?.strip_suffix("])")?;
+    let widths = widths
+        .split(',')
+        .map(str::parse::<usize>)
+        .collect::<Result<Vec<_>, _>>()
+        .ok()?;
+    Some(format!("hidden = {widths:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::recipe;
+    use crate::rl::recipe::Recipe;
+
+    const ZOO: &str = "
+CartPole-v1:
+  n_timesteps: !!float 5e4
+  policy: 'MlpPolicy'
+  learning_rate: !!float 2.3e-3
+  batch_size: 64
+  buffer_size: 100000
+  learning_starts: 1000
+  gamma: 0.99
+  target_update_interval: 10
+  train_freq: 256
+  gradient_steps: 128
+  exploration_fraction: 0.16
+  exploration_final_eps: 0.04
+  policy_kwargs: \"dict(net_arch=[256, 256])\"
+Odd-v0:
+  n_timesteps: 1000
+  n_envs: 4
+  policy: 'CnnPolicy'
+  learning_rate: lin_1e-3
+  gradient_steps: -1
+  frame_stack: 4
+  policy_kwargs: \"dict(net_arch=[64], activation_fn=nn.Tanh)\"
+";
+
+    fn translated(environment: &str) -> Translated {
+        let all: BTreeMap<String, Settings> = serde_saphyr::from_str(ZOO).unwrap();
+        translate(environment, &all[environment])
+    }
+
+    #[test]
+    fn the_zoos_cart_pole_is_our_recipe() {
+        let translated = translated("CartPole-v1");
+        assert!(translated.left_out.is_empty());
+        let read = |text: &str| {
+            let recipe = recipe::load_text::<Recipe>("zoo".as_ref(), text, &[]).unwrap().value;
+            (recipe.environment.clone(), recipe.steps.get(), recipe.dqn.options())
+        };
+        let ours = include_str!("../../../../recipes/rl/dqn/CartPole-v1.toml");
+        assert_eq!(read(&translated.recipe), read(ours));
+    }
+
+    #[test]
+    fn what_has_no_counterpart_is_told() {
+        let translated = translated("Odd-v0");
+        assert_eq!(
+            translated.left_out,
+            [
+                "frame_stack: 4",
+                "policy: \"CnnPolicy\"",
+                "policy_kwargs: \"dict(net_arch=[64], activation_fn=nn.Tanh)\"",
+            ]
+        );
+        assert!(translated.recipe.contains("learning_rate = { from = 0.001, to = 0.0 }"));
+        assert!(translated.recipe.contains("environments = 4") && translated.recipe.contains("gradient_steps = 0"));
+        recipe::load_text::<Recipe>("zoo".as_ref(), &translated.recipe, &[]).unwrap();
+    }
+}

@@ -1,0 +1,364 @@
+//! `etude rl train`, `eval` and `compare`, as their users see them: small runs that take a second or two.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+fn etude() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_etude"))
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// A short run with every part that has a state: prioritised replay of three steps, two streams, several environments.
+const SHORT: [&str; 20] = [
+    "--env",
+    "CartPole-v1",
+    "--set",
+    "steps=6000",
+    "--set",
+    "environments=2",
+    "--set",
+    "evaluation.episodes=3",
+    "--set",
+    "dqn.hidden=[32]",
+    "--set",
+    "dqn.duelling=true",
+    "--set",
+    "dqn.double=true",
+    "--set",
+    "dqn.n_steps=3",
+    "--set",
+    "dqn.priorities={}",
+    "--set",
+    "evaluation.final_episodes=5",
+];
+
+fn train(out: &Path, more: &[&str]) -> Output {
+    etude()
+        .args(["rl", "train", "dqn", "--json", "--out"])
+        .arg(out)
+        .args(SHORT)
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+fn trained(out: &Path, more: &[&str]) -> Value {
+    let output = train(out, more);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// All that a run leaves behind but times: the policies, the checkpoint's end, the episodes, the metrics.
+fn traces(run: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let whole = [
+        "best/policy.safetensors",
+        "best/policy.json",
+        "last/policy.safetensors",
+        "last/policy.json",
+    ];
+    let mut traces: Vec<(PathBuf, Vec<u8>)> = whole
+        .map(|file| (file.into(), fs::read(run.join(file)).unwrap()))
+        .to_vec();
+    let episodes = fs::read_to_string(run.join("monitor.csv")).unwrap();
+    let episodes: Vec<&str> = episodes
+        .lines()
+        .skip(1)
+        .map(|line| line.rsplit_once(',').unwrap().0)
+        .collect();
+    traces.push(("monitor.csv".into(), episodes.join("\n").into_bytes()));
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    let metrics: Vec<&str> = metrics
+        .lines()
+        .filter(|line| !line.contains("\"time/fps\"") && !line.contains("\"time/time_elapsed\""))
+        .collect();
+    assert!(metrics.len() > 100, "{}", metrics.len());
+    traces.push(("metrics.jsonl".into(), metrics.join("\n").into_bytes()));
+    traces
+}
+
+fn assert_same(one: &Path, other: &Path) {
+    for ((file, one), (_, other)) in traces(one).into_iter().zip(traces(other)) {
+        assert!(one == other, "{} differs", file.display());
+    }
+}
+
+#[test]
+fn a_run_leaves_behind_what_its_users_look_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let json = trained(&run, &["--seed", "1"]);
+    assert_eq!(
+        (&json["algorithm"], &json["environment"]),
+        (&"dqn".into(), &"CartPole-v1".into())
+    );
+    assert_eq!(json["steps"], 6000);
+    assert_eq!(json["run"], run.display().to_string());
+    assert!(json["seconds"].as_f64().unwrap() > 0.0 && json["steps_per_second"].as_f64().unwrap() > 0.0);
+    let evaluation = &json["evaluation"];
+    assert_eq!(evaluation["episodes"], 5);
+    for name in ["mean", "iqm"] {
+        assert!(
+            (8.0..=500.0).contains(&evaluation[name].as_f64().unwrap()),
+            "{evaluation}"
+        );
+    }
+    assert!(evaluation["interval"][0].as_f64() <= evaluation["interval"][1].as_f64());
+
+    let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+    for name in [
+        "rollout/ep_rew_mean",
+        "rollout/ep_len_mean",
+        "rollout/exploration_rate",
+        "time/fps",
+        "time/total_timesteps",
+        "train/loss",
+        "train/learning_rate",
+        "train/n_updates",
+        "eval/mean_reward",
+    ] {
+        assert!(metrics.contains(&format!("\"{name}\"")), "{name}");
+    }
+    let monitor = fs::read_to_string(run.join("monitor.csv")).unwrap();
+    let mut lines = monitor.lines();
+    let head: Value = serde_json::from_str(lines.next().unwrap().strip_prefix('#').unwrap()).unwrap();
+    assert_eq!(head["env_id"], "CartPole-v1");
+    assert_eq!(lines.next(), Some("r,l,t"));
+    let lengths: usize = lines
+        .map(|line| line.split(',').nth(1).unwrap().parse::<usize>().unwrap())
+        .sum();
+    assert!((5000..=6000).contains(&lengths), "{lengths}");
+
+    // The recipe that is kept repeats the run.
+    let config = run.join("config.toml");
+    let again = folder.path().join("again");
+    let output = etude()
+        .args(["rl", "train", "dqn", "--quiet", "--out"])
+        .args([&again, &config])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_same(&run, &again);
+}
+
+#[test]
+fn one_thread_gives_the_bytes_of_two() {
+    let folder = tempfile::tempdir().unwrap();
+    let [one, two] = ["one", "two"].map(|name| folder.path().join(name));
+    trained(&one, &["--threads", "1"]);
+    trained(&two, &["--threads", "2"]);
+    assert_same(&one, &two);
+}
+
+#[test]
+fn several_seeds_side_by_side_are_the_seeds_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let [alone, together] = ["alone", "together"].map(|name| folder.path().join(name));
+    trained(&alone, &["--seed", "4"]);
+    let json = trained(&together, &["--seed", "3", "--seeds", "2"]);
+    let seeds: Vec<u64> = json["seeds"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|seed| seed["seed"].as_u64().unwrap())
+        .collect();
+    assert_eq!(seeds, [3, 4]);
+    assert_same(&alone, &together.join("seed-4"));
+
+    // A comparison of the two runs, and of one policy.
+    let output = etude()
+        .args(["rl", "compare", "--json"])
+        .args([&alone, &together])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let compared: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&compared["runs"][0]["seeds"], &compared["runs"][1]["seeds"]),
+        (&1.into(), &2.into())
+    );
+    assert_eq!(compared["runs"][0]["scores"][0], compared["runs"][1]["scores"][1]);
+    let probability = compared["improvements"][0]["probability"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&probability));
+    let output = etude()
+        .args(["rl", "eval", "--json", "--episodes", "5"])
+        .arg(&alone)
+        .output()
+        .unwrap();
+    let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
+    // The same five episodes as at the end of the run.
+    assert_eq!(judged["mean"], compared["runs"][0]["scores"][0]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let [straight, killed] = ["straight", "killed"].map(|name| folder.path().join(name));
+    let often = ["--set", "checkpoint_every=500"];
+    trained(&straight, &often);
+
+    // Killed twice, at moments that nobody chose: some time after the first checkpoint.
+    for (resume, moment) in [(false, 30), (true, 170)] {
+        let mut command = etude();
+        command.args(["rl", "train", "dqn", "--quiet", "--out"]).arg(&killed);
+        if resume {
+            command.arg("--resume");
+        } else {
+            command.args(SHORT).args(often);
+        }
+        let mut child = command.spawn().unwrap();
+        let started = Instant::now();
+        while !killed.join("checkpoints/latest").exists() {
+            assert!(started.elapsed() < Duration::from_mins(2));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(Duration::from_millis(moment));
+        // SIGKILL, which no process can catch.
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let output = etude()
+        .args(["rl", "train", "dqn", "--json", "--resume", "--out"])
+        .arg(&killed)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert_same(&straight, &killed);
+}
+
+/// The report of a run that must be refused with `code`.
+fn refused(code: i32, arguments: &[&str]) -> String {
+    let output = etude().args(["rl", "train"]).args(arguments).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{}", text(&output.stderr));
+    assert!(output.stdout.is_empty());
+    text(&output.stderr)
+}
+
+#[test]
+fn bad_input_is_told_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let out_folder = out.to_str().unwrap();
+    let to = |arguments: &[&'static str]| [arguments, &["--out", out_folder]].concat();
+    let errors = [
+        refused(2, &to(&["dqm", "--env", "CartPole-v1"])),
+        refused(2, &to(&["dqn", "--env", "CartPole-v2"])),
+        refused(2, &to(&["dqn"])),
+        refused(2, &to(&["dqn", "--env", "Pendulum-v1"])),
+        refused(2, &to(&["dqn", "--env", "CartPole-v1", "--set", "dqn.gama=0.9"])),
+        refused(2, &to(&["dqn", "--env", "CartPole-v1", "--set", "dqn.gamma=1.5"])),
+        refused(
+            2,
+            &to(&["dqn", "--env", "CartPole-v1", "--set", "dqn.learning_rate=fast"]),
+        ),
+        refused(2, &to(&["dqn", "--env", "CartPole-v1", "--steps", "0"])),
+    ];
+    insta::assert_snapshot!(errors.join("\n"));
+    assert!(!out.exists());
+}
+
+#[test]
+fn a_run_that_cannot_go_on_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    trained(&run, &[]);
+    let resume = ["dqn", "--resume", "--out", run.to_str().unwrap()];
+    let latest = run.join("checkpoints/latest");
+    let whole = fs::read(&latest).unwrap();
+    let policy = fs::read(run.join("best/policy.safetensors")).unwrap();
+    let mut damaged = whole.clone();
+    *damaged.last_mut().unwrap() ^= 1;
+    fs::write(&latest, &damaged).unwrap();
+    let mut errors = vec![refused(2, &resume)];
+    fs::write(&latest, &whole[..35]).unwrap();
+    errors.push(refused(2, &resume));
+    fs::remove_file(&latest).unwrap();
+    errors.push(refused(2, &resume));
+    errors.push(refused(2, &[&resume[..], &["--steps", "7000"]].concat()));
+    // Another run must not be written over this one.
+    errors.push(refused(
+        2,
+        &["dqn", "--env", "CartPole-v1", "--out", run.to_str().unwrap()],
+    ));
+    let errors = errors.join("\n").replace(folder.path().to_str().unwrap(), "FOLDER");
+    insta::assert_snapshot!(errors);
+    assert_eq!(fs::read(run.join("best/policy.safetensors")).unwrap(), policy);
+}
+
+/// A disk that is full, as far as a process can tell: files may not grow beyond a limit.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_the_last_checkpoint_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    // 1024 blocks of 512 or 1024 bytes: the first checkpoints fit, and those of a fuller memory do not.
+    let script = "trap '' XFSZ; ulimit -f 400; exec \"$0\" \"$@\"";
+    let output = Command::new("sh")
+        .args([
+            "-c",
+            script,
+            env!("CARGO_BIN_EXE_etude"),
+            "rl",
+            "train",
+            "dqn",
+            "--json",
+            "--out",
+        ])
+        .arg(&run)
+        .args(["--env", "CartPole-v1", "--steps", "20000", "--set", "dqn.hidden=[8]"])
+        .args([
+            "--set",
+            "checkpoint_every=1000",
+            "--set",
+            "dqn.gradient_steps=1",
+            "--set",
+            "dqn.train_frequency=16",
+        ])
+        .output()
+        .unwrap();
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(
+        error.contains("cannot write the checkpoint; the one before is as it was"),
+        "{error}"
+    );
+    assert!(run.join("checkpoints/latest").exists());
+    // With room again, the run goes on from there.
+    let resumed = etude()
+        .args(["rl", "train", "dqn", "--json", "--resume", "--out"])
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert!(resumed.status.success(), "{}", text(&resumed.stderr));
+}
+
+#[test]
+fn a_policy_that_does_not_fit_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    trained(&run, &[]);
+    let eval = |arguments: &[&str]| {
+        let output = etude()
+            .args(["rl", "eval", run.to_str().unwrap()])
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2));
+        text(&output.stderr).replace(folder.path().to_str().unwrap(), "FOLDER")
+    };
+    let mut errors = vec![eval(&["--env", "Acrobot-v1"])];
+    let path = run.join("best/policy.safetensors");
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    errors.push(eval(&[]));
+    fs::remove_file(run.join("best/policy.json")).unwrap();
+    errors.push(eval(&[]));
+    insta::assert_snapshot!(errors.join("\n"));
+}

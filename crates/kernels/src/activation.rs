@@ -1,0 +1,142 @@
+//! What hidden units do with their sums, and its derivative.
+//!
+//! All loops run over features, each of which has its rows side by side in memory.
+
+use pulp::Arch;
+use serde::{Deserialize, Serialize};
+
+use crate::vector::sum;
+
+/// What the units of hidden layers do with their sums. The output layer is linear.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Activation {
+    /// max(x, 0).
+    Relu,
+    /// The hyperbolic tangent.
+    Tanh,
+}
+
+/// y <- f(y + b), with `sums` [features, rows] for y and one b a feature. Without an activation, f(x) is x.
+pub(crate) fn activate(activation: Option<Activation>, sums: &mut [f32], bias: &[f32]) {
+    match activation {
+        None => map(sums, bias, |x| x),
+        Some(Activation::Relu) => map(sums, bias, relu),
+        Some(Activation::Tanh) => map(sums, bias, tanh),
+    }
+}
+
+fn map(sums: &mut [f32], bias: &[f32], function: impl Fn(f32) -> f32) {
+    let rows = sums.len() / bias.len();
+    Arch::new().dispatch(|| {
+        if rows == 1 {
+            for (y, b) in sums.iter_mut().zip(bias) {
+                *y = function(*y + b);
+            }
+        } else {
+            for (feature, b) in sums.chunks_exact_mut(rows).zip(bias) {
+                for y in feature {
+                    *y = function(*y + b);
+                }
+            }
+        }
+    });
+}
+
+/// d <- d f'(x), with `gradient` [features, rows] for d and `outputs` for f(x); and the sum of each feature's rows, which is
+/// the gradient by its bias.
+pub(crate) fn differentiate(
+    activation: Option<Activation>,
+    outputs: &[f32],
+    gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+) {
+    match activation {
+        None => map_gradient(outputs, gradient, bias_gradient, |_, d| d),
+        // The comparison is this way round so that the gradient of NaN is not lost.
+        Some(Activation::Relu) => map_gradient(outputs, gradient, bias_gradient, |y, d| if y <= 0.0 { 0.0 } else { d }),
+        Some(Activation::Tanh) => map_gradient(outputs, gradient, bias_gradient, |y, d| d * (1.0 - y * y)),
+    }
+}
+
+fn map_gradient(
+    outputs: &[f32],
+    gradient: &mut [f32],
+    bias_gradient: &mut [f32],
+    derivative: impl Fn(f32, f32) -> f32,
+) {
+    let rows = gradient.len() / bias_gradient.len();
+    Arch::new().dispatch(|| {
+        let features = gradient.chunks_exact_mut(rows).zip(outputs.chunks_exact(rows));
+        for ((gradient, outputs), total) in features.zip(bias_gradient) {
+            for (d, &y) in gradient.iter_mut().zip(outputs) {
+                *d = derivative(y, *d);
+            }
+            *total = sum(gradient);
+        }
+    });
+}
+
+/// The comparison is this way round so that NaN stays NaN.
+fn relu(x: f32) -> f32 {
+    if x < 0.0 { 0.0 } else { x }
+}
+
+/// Adding it rounds to an integer, whose bits are then the lowest of the sum.
+const ROUND: f32 = 1.5 * (1 << 23) as f32;
+
+/// ln 2 in two parts: n times the first has no rounding.
+const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
+
+/// tanh x = E / (E + 2) with E = exp(2 x) - 1, without a branch, so that loops of it become vector instructions.
+///
+/// With 2 x = n ln 2 + r, E = 2^n (exp(r) - 1) + (2^n - 1), and exp(r) - 1 is its Taylor series: |r| is at most (ln 2) / 2,
+/// where the eighth power is below what a 32-bit number resolves. Nothing cancels near zero, where n is 0 and E is the series.
+#[expect(
+    clippy::inline_always,
+    reason = "takes on the vector instructions of the loop around it"
+)]
+#[inline(always)]
+fn tanh(x: f32) -> f32 {
+    // Beyond 9.01 the nearest 32-bit number is 1.
+    let y = 2.0 * x.clamp(-10.0, 10.0);
+    let rounded = y * std::f32::consts::LOG2_E + ROUND;
+    let n = rounded - ROUND;
+    let r = (y - n * LN_2[0]) - n * LN_2[1];
+    let power = f32::from_bits(rounded.to_bits().wrapping_add(127) << 23);
+    let series = 1.0 / 720.0 + r * (1.0 / 5040.0);
+    let series = 1.0 / 24.0 + r * (1.0 / 120.0 + r * series);
+    let series = r + r * r * (0.5 + r * (1.0 / 6.0 + r * series));
+    let e = power * series + (power - 1.0);
+    e / (e + 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tanh_is_within_three_units_in_the_last_place() {
+        let mut worst = 0.0_f64;
+        for bits in (0..f32::INFINITY.to_bits()).step_by(1009) {
+            for x in [f32::from_bits(bits), -f32::from_bits(bits)] {
+                let exact = f64::from(x).tanh();
+                let unit = f64::from((exact as f32).next_up() - exact as f32).abs();
+                worst = worst.max((f64::from(tanh(x)) - exact).abs() / unit);
+            }
+        }
+        assert!(worst < 3.0, "{worst}");
+    }
+
+    #[test]
+    fn what_is_not_a_number_stays_so() {
+        for activation in [Activation::Relu, Activation::Tanh] {
+            let mut sums = [f32::NAN, 1.0];
+            activate(Some(activation), &mut sums, &[0.0]);
+            assert!(sums[0].is_nan() && sums[1] > 0.5, "{activation:?}");
+            let (mut gradient, mut bias_gradient) = ([f32::NAN, 0.0], [0.0]);
+            differentiate(Some(activation), &[0.5, 0.5], &mut gradient, &mut bias_gradient);
+            assert!(gradient[0].is_nan() && bias_gradient[0].is_nan(), "{activation:?}");
+        }
+    }
+}

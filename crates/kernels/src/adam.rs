@@ -1,0 +1,212 @@
+//! Adam (Kingma and Ba, 2015, algorithm 1), as `torch.optim.Adam` computes it.
+
+use pulp::Arch;
+use serde::{Deserialize, Serialize};
+
+use crate::error::KernelError;
+use crate::vector::{PART, cut, in_blocks};
+
+/// With g the gradient plus `weight_decay` times the parameter, t the number of the step and alpha its learning rate:
+///
+/// ```text
+/// m <- beta1 m + (1 - beta1) g          v <- beta2 v + (1 - beta2) g^2
+/// parameter <- parameter - alpha m / (1 - beta1^t) / (sqrt(v / (1 - beta2^t)) + epsilon)
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
+pub struct Adam {
+    /// Decay of the first moment; 0.9 in [`new`](Self::new).
+    pub beta1: f32,
+    /// Decay of the second moment; 0.999 in [`new`](Self::new).
+    pub beta2: f32,
+    /// What keeps the quotient finite where gradients are small.
+    pub epsilon: f32,
+    /// L2 regularisation, by way of the gradient; 0 in [`new`](Self::new).
+    pub weight_decay: f32,
+    steps: u64,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl Adam {
+    /// Before the first step, for as many parameters.
+    pub fn new(parameters: usize, epsilon: f32) -> Self {
+        Self {
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon,
+            weight_decay: 0.0,
+            steps: 0,
+            first: vec![0.0; parameters],
+            second: vec![0.0; parameters],
+        }
+    }
+
+    /// How many parameters it is for.
+    pub fn parameters(&self) -> usize {
+        self.first.len()
+    }
+
+    /// How many steps have been taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// One step down the gradient `scale` (g1 + g2 + ...), where `gradients` holds the g: those of parts of a batch, or one.
+    /// Long vectors are shared between the threads of the current Rayon pool.
+    ///
+    /// # Panics
+    /// The lengths are not all [`parameters`](Self::parameters), or there are no gradients.
+    pub fn step(&mut self, parameters: &mut [f32], gradients: &[&[f32]], scale: f32, learning_rate: f32) {
+        let length = self.parameters();
+        assert_eq!(parameters.len(), length, "parameters");
+        assert!(!gradients.is_empty(), "gradients");
+        assert!(
+            gradients.iter().all(|gradient| gradient.len() == length),
+            "lengths of the gradients"
+        );
+        self.steps += 1;
+        // 1 - beta^t cancels while t is small, so it is computed in 64 bits.
+        let correction = |beta: f32| 1.0 - f64::from(beta).powf(self.steps as f64);
+        let rule = Rule {
+            beta1: self.beta1,
+            beta2: self.beta2,
+            epsilon: self.epsilon,
+            weight_decay: self.weight_decay,
+            scale,
+            step_size: (f64::from(learning_rate) / correction(self.beta1)) as f32,
+            second_scale: correction(self.beta2).sqrt().recip() as f32,
+        };
+        rule.step(parameters, &mut self.first, &mut self.second, gradients, 0);
+    }
+}
+
+/// The numbers of one step.
+struct Rule {
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    weight_decay: f32,
+    scale: f32,
+    /// alpha / (1 - beta1^t).
+    step_size: f32,
+    /// 1 / sqrt(1 - beta2^t).
+    second_scale: f32,
+}
+
+impl Rule {
+    /// Updates the parameters from number `start` on, of which the slices hold the first.
+    fn step(&self, parameters: &mut [f32], first: &mut [f32], second: &mut [f32], gradients: &[&[f32]], start: usize) {
+        if parameters.len() > PART {
+            let middle = cut(parameters.len());
+            let (parameters, right_parameters) = parameters.split_at_mut(middle);
+            let (first, right_first) = first.split_at_mut(middle);
+            let (second, right_second) = second.split_at_mut(middle);
+            rayon::join(
+                || self.step(parameters, first, second, gradients, start),
+                || self.step(right_parameters, right_first, right_second, gradients, start + middle),
+            );
+            return;
+        }
+        let end = start + parameters.len();
+        Arch::new().dispatch(|| {
+            in_blocks(gradients, start, end, |place, block| {
+                let part = place - start..place - start + block.len();
+                let moments = first[part.clone()].iter_mut().zip(&mut second[part.clone()]);
+                for ((parameter, (m, v)), g) in parameters[part].iter_mut().zip(moments).zip(block) {
+                    let g = self.scale * *g + self.weight_decay * *parameter;
+                    *m = self.beta1 * *m + (1.0 - self.beta1) * g;
+                    *v = self.beta2 * *v + (1.0 - self.beta2) * (g * g);
+                    *parameter -= self.step_size * *m / (v.sqrt() * self.second_scale + self.epsilon);
+                }
+            });
+        });
+    }
+}
+
+/// Adam as it is stored. What comes from a file may not fit together.
+#[derive(Deserialize)]
+#[serde(rename = "Adam")]
+struct Stored {
+    beta1: f32,
+    beta2: f32,
+    epsilon: f32,
+    weight_decay: f32,
+    steps: u64,
+    first: Vec<f32>,
+    second: Vec<f32>,
+}
+
+impl TryFrom<Stored> for Adam {
+    type Error = KernelError;
+
+    fn try_from(stored: Stored) -> Result<Self, KernelError> {
+        let Stored {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            steps,
+            first,
+            second,
+        } = stored;
+        if first.len() != second.len() {
+            return Err(KernelError::Moments {
+                first: first.len(),
+                second: second.len(),
+            });
+        }
+        Ok(Self {
+            beta1,
+            beta2,
+            epsilon,
+            weight_decay,
+            steps,
+            first,
+            second,
+        })
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "the same additions of numbers that are exact")]
+mod tests {
+    use super::*;
+
+    fn adam() -> Adam {
+        let mut adam = Adam::new(3, 1e-8);
+        adam.step(&mut [1.0, 2.0, 3.0], &[&[0.1, -0.2, 0.3]], 1.0, 0.1);
+        adam
+    }
+
+    #[test]
+    fn the_first_step_is_as_long_as_the_learning_rate() {
+        let mut parameters = [1.0, 2.0, 3.0];
+        Adam::new(3, 1e-8).step(&mut parameters, &[&[0.1, -0.2, 0.0]], 1.0, 0.5);
+        for (found, expected) in parameters.into_iter().zip([0.5, 2.5, 3.0]) {
+            assert!((found - expected).abs() < 1e-6_f32, "{parameters:?}");
+        }
+    }
+
+    #[test]
+    fn a_gradient_in_parts_counts_as_their_scaled_sum() {
+        let mut whole = [1.0, 2.0, 3.0];
+        let mut parts = whole;
+        let mut other = adam();
+        adam().step(&mut whole, &[&[1.0, 2.0, -3.0]], 1.0, 0.1);
+        other.step(&mut parts, &[&[1.0, 5.0, -2.0], &[1.0, -1.0, -4.0]], 0.5, 0.1);
+        assert_eq!(whole, parts);
+        assert_eq!(other.steps(), 2);
+    }
+
+    #[test]
+    fn what_is_stored_comes_back_and_what_does_not_fit_is_refused() {
+        let adam = adam();
+        let text = serde_json::to_string(&adam).unwrap();
+        assert_eq!(serde_json::from_str::<Adam>(&text).unwrap(), adam);
+        let error = serde_json::from_str::<Adam>(&text.replace("\"first\":[", "\"first\":[0,"))
+            .unwrap_err()
+            .to_string();
+        assert!(error.contains("found 4 first and 3 second ones"), "{error}");
+    }
+}

@@ -1,0 +1,108 @@
+//! What is true of any network and any vector.
+
+use etude_kernels::{Activation, Mlp, Pass};
+use etude_train::Seed;
+use proptest::prelude::*;
+use rand::RngExt;
+use rand_chacha::ChaCha8Rng;
+
+fn numbers(random: &mut ChaCha8Rng, count: usize) -> Vec<f32> {
+    (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+}
+
+fn activation() -> impl Strategy<Value = Activation> {
+    prop_oneof![Just(Activation::Relu), Just(Activation::Tanh)]
+}
+
+fn wide(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().copied().map(f64::from).collect()
+}
+
+/// The outputs for one row, as the definition has them, in 64 bits.
+fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], input: &[f64]) -> Vec<f64> {
+    let mut x = input.to_vec();
+    for (index, shape) in sizes.windows(2).enumerate() {
+        let (weight, after) = parameters.split_at(shape[0] * shape[1]);
+        let (bias, after) = after.split_at(shape[1]);
+        let sums = weight.chunks(shape[0]).zip(bias);
+        x = sums
+            .map(|(row, b)| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>() + b)
+            .collect();
+        if index + 2 < sizes.len() {
+            for x in &mut x {
+                *x = match activation {
+                    Activation::Relu => x.max(0.0),
+                    Activation::Tanh => x.tanh(),
+                };
+            }
+        }
+        parameters = after;
+    }
+    x
+}
+
+proptest! {
+    #[test]
+    fn outputs_are_those_of_the_definition_and_gradients_its_slopes(
+        sizes in prop::collection::vec(1usize..24, 2..5), rows in 1usize..40, activation in activation(), seed: u64,
+    ) {
+        let mut random = Seed(seed).stream("network");
+        let mlp = Mlp::new(&sizes, activation, &mut random);
+        let mut pass = Pass::new(&mlp, rows);
+        let inputs = numbers(&mut random, rows * sizes[0]);
+        let outputs = mlp.forward(&inputs, &mut pass).to_vec();
+        let function = |parameters: &[f64], inputs: &[f64]| -> Vec<f64> {
+            inputs.chunks(sizes[0]).flat_map(|input| defined(&sizes, activation, parameters, input)).collect()
+        };
+        let (parameters, inputs_wide) = (wide(mlp.parameters()), wide(&inputs));
+        for (found, expected) in outputs.iter().zip(function(&parameters, &inputs_wide)) {
+            prop_assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, {expected}");
+        }
+
+        // Of the outputs' weighted sum, along a random direction; so short that no unit of a rectifier changes sides.
+        let weights = numbers(&mut random, outputs.len());
+        let (mut gradient, mut input_gradient) = (vec![f32::NAN; parameters.len()], vec![f32::NAN; inputs.len()]);
+        mlp.backward(&inputs, &weights, &mut pass, &mut gradient, Some(&mut input_gradient));
+        let sum = |parameters: &[f64], inputs: &[f64]| -> f64 {
+            function(parameters, inputs).iter().zip(&weights).map(|(y, w)| y * f64::from(*w)).sum()
+        };
+        let directions = [numbers(&mut random, parameters.len()), numbers(&mut random, inputs.len())];
+        let moved = |start: &[f64], direction: &[f32], length: f64| -> Vec<f64> {
+            start.iter().zip(direction).map(|(x, d)| x + length * f64::from(*d)).collect()
+        };
+        let along = |gradient: &[f32], direction: &[f32]| -> f64 {
+            wide(gradient).iter().zip(direction).map(|(g, d)| g * f64::from(*d)).sum()
+        };
+        let length = 1e-7;
+        let of_parameters = |length| sum(&moved(&parameters, &directions[0], length), &inputs_wide);
+        let of_inputs = |length| sum(&parameters, &moved(&inputs_wide, &directions[1], length));
+        for (slope, found) in [
+            ((of_parameters(length) - of_parameters(-length)) / (2.0 * length), along(&gradient, &directions[0])),
+            ((of_inputs(length) - of_inputs(-length)) / (2.0 * length), along(&input_gradient, &directions[1])),
+        ] {
+            prop_assert!((found - slope).abs() < 1e-4 * (1.0 + slope.abs()), "{found}, {slope}");
+        }
+    }
+
+    #[test]
+    fn a_pass_for_more_rows_gives_the_same_bytes(
+        sizes in prop::collection::vec(1usize..40, 2..5), rows in 1usize..20, more in 1usize..20, seed: u64,
+    ) {
+        let mut random = Seed(seed).stream("network");
+        let mlp = Mlp::new(&sizes, Activation::Relu, &mut random);
+        let inputs = numbers(&mut random, (rows + more) * sizes[0]);
+        let weights = numbers(&mut random, rows * sizes[sizes.len() - 1]);
+        let (mut exact, mut larger) = (Pass::new(&mlp, rows), Pass::new(&mlp, rows + more));
+        // What an earlier pass has left behind must not matter.
+        mlp.forward(&inputs, &mut larger);
+        let inputs = &inputs[..rows * sizes[0]];
+        prop_assert_eq!(mlp.forward(inputs, &mut exact), mlp.forward(inputs, &mut larger));
+        let mut gradients = [vec![0.0; mlp.parameters().len()], vec![1.0; mlp.parameters().len()]];
+        let mut input_gradients = [vec![0.0; inputs.len()], vec![1.0; inputs.len()]];
+        for ((pass, gradient), input_gradient) in [&mut exact, &mut larger].into_iter().zip(&mut gradients).zip(&mut input_gradients) {
+            mlp.backward(inputs, &weights, pass, gradient, Some(input_gradient));
+        }
+        prop_assert_eq!(&gradients[0], &gradients[1]);
+        prop_assert_eq!(&input_gradients[0], &input_gradients[1]);
+    }
+}

@@ -1,0 +1,181 @@
+//! Policies on disk: `policy.safetensors` with the numbers, and `policy.json` with what they are for.
+
+use std::fs;
+use std::path::Path;
+
+use etude_kernels::{Activation, Mlp};
+use etude_train::write_atomically;
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde::{Deserialize, Serialize};
+
+use crate::agent::Policy;
+use crate::dqn::{GreedyPolicy, QNetwork};
+use crate::encoding::Encoding;
+use crate::error::RlError;
+use crate::space::Space;
+
+const NUMBERS: &str = "policy.safetensors";
+const CARD: &str = "policy.json";
+
+/// What `policy.json` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PolicyCard {
+    /// The version of this format.
+    pub format: u32,
+    /// What learnt it.
+    pub algorithm: String,
+    /// Where.
+    pub environment: String,
+    /// Steps after which it was saved.
+    pub steps: u64,
+    /// What it takes.
+    pub observations: Space,
+    /// What it gives.
+    pub actions: Space,
+}
+
+/// The format that this version writes, and reads.
+const FORMAT: u32 = 1;
+
+impl PolicyCard {
+    /// Of this version of the format.
+    pub fn new(algorithm: &str, environment: &str, steps: u64, observations: &Space, actions: &Space) -> Self {
+        Self {
+            format: FORMAT,
+            algorithm: algorithm.to_owned(),
+            environment: environment.to_owned(),
+            steps,
+            observations: observations.clone(),
+            actions: actions.clone(),
+        }
+    }
+}
+
+/// The names of the parts of a network, alone and with two streams.
+fn part_names(parts: usize) -> &'static [&'static str] {
+    match parts {
+        1 => &["q"],
+        _ => &["shared", "value", "advantages"],
+    }
+}
+
+/// Writes the policy of `network` into `folder`: tensors `q.0.weight` of shape `[out, in]`, `q.0.bias` and so on, in place of `q`
+/// `shared`, `value` and `advantages` where there are two streams.
+///
+/// # Errors
+/// The files cannot be written.
+pub(crate) fn save_network(network: &QNetwork, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
+    let mut tensors = Vec::new();
+    for (part, name) in network.parts().iter().zip(part_names(network.parts().len())) {
+        for (index, layer) in part.layers().enumerate() {
+            let bytes = |numbers: &[f32]| {
+                numbers
+                    .iter()
+                    .flat_map(|number| number.to_le_bytes())
+                    .collect::<Vec<u8>>()
+            };
+            let weight = (vec![layer.outputs, layer.inputs], bytes(layer.weight));
+            tensors.push((format!("{name}.{index}.weight"), weight));
+            tensors.push((format!("{name}.{index}.bias"), (vec![layer.outputs], bytes(layer.bias))));
+        }
+    }
+    let views = tensors
+        .iter()
+        .map(|(name, (shape, bytes))| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|error| RlError::policy(folder, &error))?;
+    let bytes = safetensors::serialize(views, None).map_err(|error| RlError::policy(folder, &error))?;
+    let text = serde_json::to_string_pretty(card).map_err(|error| RlError::policy(folder, &error))?;
+    fs::create_dir_all(folder).map_err(|error| RlError::policy(folder, &error))?;
+    write_atomically(&folder.join(NUMBERS), &bytes)?;
+    write_atomically(&folder.join(CARD), format!("{text}\n").as_bytes())?;
+    Ok(())
+}
+
+/// Loads the policy that is saved in `folder`.
+///
+/// ```no_run
+/// let (card, mut policy) = etude_rl::load_policy("runs/rl-train-dqn-CartPole-v1/best".as_ref())?;
+/// let mut action = [0.0];
+/// policy.act(&[0.01, 0.0, -0.02, 0.0], &mut action);
+/// # Ok::<(), etude_rl::RlError>(())
+/// ```
+///
+/// # Errors
+/// The files cannot be read, are of another version, or do not fit together.
+pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlError> {
+    let read = |file: &str| fs::read(folder.join(file)).map_err(|error| RlError::policy(&folder.join(file), &error));
+    let card: PolicyCard =
+        serde_json::from_slice(&read(CARD)?).map_err(|error| RlError::policy(&folder.join(CARD), &error))?;
+    if card.format != FORMAT {
+        let found = format!("it has format {}, and this version reads {FORMAT}", card.format);
+        return Err(RlError::policy(&folder.join(CARD), &found));
+    }
+    let wrong = |detail: &dyn std::fmt::Display| RlError::policy(&folder.join(NUMBERS), detail);
+    let bytes = read(NUMBERS)?;
+    let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
+    let parts = if tensors.tensor("q.0.weight").is_ok() { 1 } else { 3 };
+    let parts = part_names(parts)
+        .iter()
+        .map(|name| perceptron(&tensors, name).map_err(|detail| wrong(&detail)))
+        .collect::<Result<Vec<_>, _>>()?;
+    let encoding = Encoding::new(&card.observations);
+    let network = QNetwork::from_parts(parts).ok_or_else(|| wrong(&"its parts do not fit together"))?;
+    let Space::Discrete(actions) = card.actions else {
+        return Err(wrong(&format!(
+            "it gives values to actions, and these are {}",
+            card.actions
+        )));
+    };
+    if (network.inputs(), network.actions()) != (encoding.width(), actions) {
+        return Err(wrong(&format!(
+            "the network takes {} numbers and values {} actions; policy.json says {} and {actions}",
+            network.inputs(),
+            network.actions(),
+            encoding.width()
+        )));
+    }
+    Ok((card, Box::new(GreedyPolicy::new(network, encoding))))
+}
+
+/// The perceptron whose layers are called `name.0`, `name.1`, ...
+fn perceptron(tensors: &SafeTensors<'_>, name: &str) -> Result<Mlp, String> {
+    let (mut sizes, mut parameters) = (Vec::new(), Vec::new());
+    for index in 0.. {
+        let (weight, bias) = (format!("{name}.{index}.weight"), format!("{name}.{index}.bias"));
+        let Ok(tensor) = tensors.tensor(&weight) else { break };
+        let &[outputs, inputs] = tensor.shape() else {
+            return Err(format!(
+                "`{weight}` has shape {:?}; expected two numbers",
+                tensor.shape()
+            ));
+        };
+        if sizes.is_empty() {
+            sizes.push(inputs);
+        }
+        if sizes.last() != Some(&inputs) {
+            return Err(format!(
+                "`{weight}` takes {inputs} numbers, and the layer before it gives another number"
+            ));
+        }
+        sizes.push(outputs);
+        let bias = (tensors.tensor(&bias)).map_err(|error| format!("`{bias}`: {error}"))?;
+        if bias.shape() != [outputs] {
+            return Err(format!(
+                "the bias of `{weight}` has shape {:?}; expected [{outputs}]",
+                bias.shape()
+            ));
+        }
+        for tensor in [tensor, bias] {
+            if tensor.dtype() != Dtype::F32 {
+                return Err(format!("`{weight}` or its bias is {:?}; expected F32", tensor.dtype()));
+            }
+            let numbers = tensor.data().as_chunks().0.iter();
+            parameters.extend(numbers.map(|bytes| f32::from_le_bytes(*bytes)));
+        }
+    }
+    if parameters.iter().any(|number: &f32| !number.is_finite()) {
+        return Err(format!("a number of `{name}` is not finite"));
+    }
+    Mlp::from_parameters(&sizes, Activation::Relu, parameters).map_err(|error| format!("`{name}`: {error}"))
+}

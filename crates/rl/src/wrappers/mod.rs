@@ -1,0 +1,90 @@
+//! Environments that change what another one shows, takes or gives, with the meaning of Gymnasium's wrappers.
+//!
+//! | wrapper | Gymnasium 1.4's |
+//! |---|---|
+//! | [`ActionRepeat`] | `RepeatAction` |
+//! | [`ClipAction`], [`ClipReward`] | the same |
+//! | [`ClipObservation`] | none; `clip_obs` of Stable-Baselines3's `VecNormalize` |
+//! | [`EpisodeStatistics`] | `RecordEpisodeStatistics` |
+//! | [`FrameStack`] | `FrameStackObservation` |
+//! | [`ObservationNormalization`], [`RewardNormalization`] | `NormalizeObservation`, `NormalizeReward` |
+//! | [`RescaleAction`] | the same |
+//! | [`TimeLimit`] | the same |
+//!
+//! The order matters: a wrapper sees what the one inside it gives. Returns are recorded before rewards are normalised,
+//! and what is normalised is clipped afterwards:
+//!
+//! ```
+//! use etude_rl::wrappers::{ClipReward, EpisodeStatistics, ObservationNormalization, RewardNormalization};
+//! use etude_rl::{Env, make};
+//!
+//! let env = EpisodeStatistics::new(make("Pendulum-v1")?);
+//! let env = RewardNormalization::new(ObservationNormalization::new(env), 0.99)?;
+//! let mut env = ClipReward::new(env, -10.0, 10.0)?;
+//!
+//! let mut observation = [0.0; 3];
+//! env.reset(Some(1), &mut observation);
+//! while !env.step(&[0.5], &mut observation).ends() {}
+//!
+//! let normalization = env.env().env();
+//! assert!(normalization.moments().count > 200.0);
+//! let recorded = normalization.env().episodes();
+//! assert_eq!((recorded.len(), recorded[0].length), (1, 200));
+//! # Ok::<(), etude_rl::RlError>(())
+//! ```
+
+/// Methods of a wrapper that do what those of the environment in its field `env` do.
+macro_rules! as_inside {
+    (env) => {
+        /// The environment inside.
+        pub fn env(&self) -> &E {
+            &self.env
+        }
+    };
+    (observation_space) => {
+        fn observation_space(&self) -> &crate::space::Space {
+            self.env.observation_space()
+        }
+    };
+    (action_space) => {
+        fn action_space(&self) -> &crate::space::Space {
+            self.env.action_space()
+        }
+    };
+    (reset) => {
+        fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
+            self.env.reset(seed, observation);
+        }
+    };
+    (save) => {
+        fn save(&self, state: &mut Vec<u8>) -> bool {
+            self.env.save(state)
+        }
+    };
+    (load) => {
+        fn load(&mut self, state: &mut &[u8]) -> Result<(), crate::error::RlError> {
+            self.env.load(state)
+        }
+    };
+    ($($method:ident),+) => {
+        $(as_inside!($method);)+
+    };
+}
+
+mod action_repeat;
+mod clip;
+mod episode_statistics;
+mod frame_stack;
+mod moments;
+mod normalization;
+mod rescale_action;
+mod time_limit;
+
+pub use action_repeat::ActionRepeat;
+pub use clip::{ClipAction, ClipObservation, ClipReward};
+pub use episode_statistics::{Episode, EpisodeStatistics};
+pub use frame_stack::FrameStack;
+pub use moments::RunningMoments;
+pub use normalization::{ObservationNormalization, RewardNormalization};
+pub use rescale_action::RescaleAction;
+pub use time_limit::TimeLimit;
