@@ -6,6 +6,10 @@ use std::sync::OnceLock;
 use serde::Serialize;
 
 use crate::error::CommandError;
+use crate::terminal::{Colour, Style};
+
+/// The width of the terminal, where it cannot be told.
+const DEFAULT_WIDTH: usize = 100;
 
 /// Where a command's results and notes go.
 ///
@@ -40,6 +44,17 @@ impl Output {
     /// Whether standard output takes ANSI colours: it is a terminal, and neither `--json` nor `NO_COLOR` is set.
     pub fn colour(&self) -> bool {
         self.colour
+    }
+
+    /// How pictures look on standard output: in its colours, as wide as the terminal.
+    pub(crate) fn style(&self) -> Style {
+        let colour = if self.colour {
+            Colour::detect(io::stdout().is_terminal())
+        } else {
+            Colour::None
+        };
+        let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
+        Style { colour, width }
     }
 
     /// Whether progress may be drawn: standard error is a terminal, and neither `--json` nor `--quiet` is set.

@@ -9,6 +9,7 @@ use crate::interrupt;
 use crate::mdp;
 use crate::output::Output;
 use crate::report::{Report, Section};
+use crate::rl;
 use crate::run_report::{Finished, Run};
 
 /// A system that the tour plays.
@@ -18,6 +19,8 @@ pub(crate) enum System {
     StateValues,
     /// 2: the Bellman optimality equation, value and policy iteration
     OptimalPolicies,
+    /// 3: value function approximation, from the table to DQN
+    ValueFunctions,
 }
 
 /// What one system of the tour leaves behind.
@@ -61,6 +64,7 @@ impl System {
         match self {
             Self::StateValues => "1. State values: how good is a policy?",
             Self::OptimalPolicies => "2. Optimal policies: what is best?",
+            Self::ValueFunctions => "3. Value functions: learning what is best",
         }
     }
 
@@ -68,6 +72,7 @@ impl System {
         match self {
             Self::StateValues => mdp::tour::state_values(output),
             Self::OptimalPolicies => mdp::tour::optimal_policies(output),
+            Self::ValueFunctions => rl::tour::value_functions(output),
         }
     }
 }

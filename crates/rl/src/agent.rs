@@ -6,6 +6,7 @@ use etude_train::Observer;
 
 use crate::error::RlError;
 use crate::saved_policy::PolicyCard;
+use crate::truth::Surface;
 use crate::vector::Batch;
 
 /// Chooses actions, the same ones for the same observations.
@@ -27,6 +28,11 @@ pub trait Agent: Send {
 
     /// Reports how learning goes since the last report, `step` steps after the start.
     fn report(&mut self, step: u64, observer: &mut dyn Observer);
+
+    /// The exact values beside the learnt ones, where the model is known.
+    fn surface(&mut self) -> Option<Surface> {
+        None
+    }
 
     /// What has been learnt so far, without exploration.
     fn policy(&self) -> Box<dyn Policy>;

@@ -14,7 +14,7 @@ pub fn grid_world(grid: &GridWorld) -> TabularModel {
         |start| vec![start],
     );
     let actions = (0..states).map(|state| grid.actions(state)).max().unwrap_or(0);
-    TabularModel::new(
+    let model = TabularModel::new(
         states,
         actions,
         first.into_iter().map(|state| state as u32).collect(),
@@ -44,7 +44,8 @@ pub fn grid_world(grid: &GridWorld) -> TabularModel {
             }
             outcomes
         },
-    )
+    );
+    model.with_columns(grid.columns())
 }
 
 #[cfg(test)]

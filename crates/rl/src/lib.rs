@@ -37,6 +37,7 @@
 )]
 
 mod agent;
+mod any_features;
 mod check;
 pub mod classic_control;
 pub mod control;
@@ -49,6 +50,7 @@ mod features;
 mod grid_world;
 mod objectives;
 pub mod prediction;
+mod prediction_agent;
 mod random_walk;
 mod registry;
 mod replay;
@@ -63,11 +65,14 @@ mod tabular;
 pub mod toy_text;
 mod training;
 mod trigonometry;
+mod truth;
 mod vector;
 mod window;
 pub mod wrappers;
+pub mod zhao;
 
 pub use agent::{Agent, Policy};
+pub use any_features::{AnyFeatures, Scaled};
 pub use check::{Check, Verdict, check_env};
 pub use encoding::Encoding;
 pub use env::{Env, Step};
@@ -76,6 +81,7 @@ pub use evaluation::{Evaluation, evaluate};
 pub use features::{FeatureMap, Fourier, OneHot, Placed, Polynomial, RadialBasis, StateAggregation, TileCoding};
 pub use grid_world::grid_world;
 pub use objectives::{FeatureMatrix, KnownChain, Objectives};
+pub use prediction_agent::{AnyPredictor, PredictionAgent};
 pub use random_walk::random_walk;
 pub use registry::{Registered, environments, make, make_envs, registered};
 pub use replay::{Minibatch, PriorityOptions, Replay, ReplayOptions};
@@ -86,5 +92,6 @@ pub use simulators::Simulators;
 pub use space::Space;
 pub use tabular::{Outcome, Tabular, TabularModel};
 pub use training::{Episode, Training};
+pub use truth::{KnownTask, Surface};
 pub use vector::{Autoreset, Batch, Transition, Vector, VectorEnv};
 pub use wrappers::TimeLimit;

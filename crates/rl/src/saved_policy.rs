@@ -9,9 +9,13 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::Policy;
+use crate::any_features::AnyFeatures;
+use crate::control::{ActionValues, LinearActionValues, LinearPolicy};
 use crate::dqn::{GreedyPolicy, QNetwork};
 use crate::encoding::Encoding;
 use crate::error::RlError;
+use crate::features::FeatureMap;
+use crate::prediction_agent::UniformPolicy;
 use crate::space::Space;
 
 const NUMBERS: &str = "policy.safetensors";
@@ -32,6 +36,9 @@ pub struct PolicyCard {
     pub observations: Space,
     /// What it gives.
     pub actions: Space,
+    /// The features that a linear function weighs, where it is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<AnyFeatures>,
 }
 
 /// The format that this version writes, and reads.
@@ -47,6 +54,7 @@ impl PolicyCard {
             steps,
             observations: observations.clone(),
             actions: actions.clone(),
+            features: None,
         }
     }
 }
@@ -79,9 +87,60 @@ pub(crate) fn save_network(network: &QNetwork, card: &PolicyCard, folder: &Path)
             tensors.push((format!("{name}.{index}.bias"), (vec![layer.outputs], bytes(layer.bias))));
         }
     }
+    write(Dtype::F32, &tensors, card, folder)
+}
+
+/// Writes a linear function of features: the tensor `weights`, of shape `[features, actions]`.
+///
+/// # Errors
+/// The files cannot be written.
+pub(crate) fn save_linear(
+    values: &LinearActionValues<AnyFeatures>,
+    card: &PolicyCard,
+    folder: &Path,
+) -> Result<(), RlError> {
+    let shape = vec![values.map().dimension(), values.actions()];
+    save_weights(values.map(), shape, values.weights(), card, folder)
+}
+
+/// Writes the values of a policy: the tensor `weights`, of shape `[features]`.
+///
+/// # Errors
+/// The files cannot be written.
+pub(crate) fn save_values(
+    features: &AnyFeatures,
+    weights: &[f64],
+    card: &PolicyCard,
+    folder: &Path,
+) -> Result<(), RlError> {
+    save_weights(features, vec![weights.len()], weights, card, folder)
+}
+
+fn save_weights(
+    features: &AnyFeatures,
+    shape: Vec<usize>,
+    weights: &[f64],
+    card: &PolicyCard,
+    folder: &Path,
+) -> Result<(), RlError> {
+    let bytes = weights.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let card = PolicyCard {
+        features: Some(features.clone()),
+        ..card.clone()
+    };
+    write(Dtype::F64, &[("weights".into(), (shape, bytes))], &card, folder)
+}
+
+/// Writes both files.
+fn write(
+    kind: Dtype,
+    tensors: &[(String, (Vec<usize>, Vec<u8>))],
+    card: &PolicyCard,
+    folder: &Path,
+) -> Result<(), RlError> {
     let views = tensors
         .iter()
-        .map(|(name, (shape, bytes))| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .map(|(name, (shape, bytes))| Ok((name, TensorView::new(kind, shape.clone(), bytes)?)))
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|error| RlError::policy(folder, &error))?;
     let bytes = safetensors::serialize(views, None).map_err(|error| RlError::policy(folder, &error))?;
@@ -114,6 +173,10 @@ pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlErr
     let wrong = |detail: &dyn std::fmt::Display| RlError::policy(&folder.join(NUMBERS), detail);
     let bytes = read(NUMBERS)?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
+    if let Some(features) = &card.features {
+        let policy = linear(&tensors, features, &card.actions).map_err(|detail| wrong(&detail))?;
+        return Ok((card, policy));
+    }
     let parts = if tensors.tensor("q.0.weight").is_ok() { 1 } else { 3 };
     let parts = part_names(parts)
         .iter()
@@ -136,6 +199,32 @@ pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlErr
         )));
     }
     Ok((card, Box::new(GreedyPolicy::new(network, encoding))))
+}
+
+/// The greedy policy of a linear function; of values without actions the one that takes all actions alike.
+fn linear(tensors: &SafeTensors<'_>, features: &AnyFeatures, actions: &Space) -> Result<Box<dyn Policy>, String> {
+    let tensor = tensors.tensor("weights").map_err(|error| error.to_string())?;
+    let Space::Discrete(actions) = *actions else {
+        return Err(format!("it chooses one of so many actions, and these are {actions}"));
+    };
+    let numbers: Vec<f64> = (tensor.data().as_chunks().0.iter())
+        .map(|bytes| f64::from_le_bytes(*bytes))
+        .collect();
+    if tensor.dtype() != Dtype::F64 || numbers.iter().any(|number| !number.is_finite()) {
+        return Err("`weights` are not finite numbers of the kind F64".into());
+    }
+    match tensor.shape() {
+        [dimension] if *dimension == features.dimension() => Ok(Box::new(UniformPolicy::new(actions))),
+        [dimension, columns] if (*dimension, *columns) == (features.dimension(), actions) => {
+            let mut values = LinearActionValues::new(features.clone(), actions);
+            values.weights_mut().copy_from_slice(&numbers);
+            Ok(Box::new(LinearPolicy::new(values)))
+        }
+        found => Err(format!(
+            "`weights` has shape {found:?}; {} features and {actions} actions were expected",
+            features.dimension()
+        )),
+    }
 }
 
 /// The perceptron whose layers are called `name.0`, `name.1`, ...

@@ -29,6 +29,7 @@ pub struct TabularModel {
     outcomes: Vec<Outcome>,
     /// The states in which an episode may begin, all equally likely.
     first: Vec<u32>,
+    columns: Option<usize>,
 }
 
 impl TabularModel {
@@ -44,6 +45,7 @@ impl TabularModel {
             starts: vec![0],
             outcomes: Vec::new(),
             first,
+            columns: None,
         };
         for state in 0..states {
             for action in 0..actions {
@@ -77,6 +79,34 @@ impl TabularModel {
         assert!(action < self.actions, "action {action} of {}", self.actions);
         let row = state * self.actions + action;
         &self.outcomes[self.starts[row] as usize..self.starts[row + 1] as usize]
+    }
+
+    /// Where the states lie: on the unit interval, or on the unit square where they are the cells of a board.
+    pub fn points(&self) -> Vec<Vec<f64>> {
+        let along = |index: usize, count: usize| index as f64 / (count.max(2) - 1) as f64;
+        let states = self.states();
+        match self.columns {
+            Some(columns) => (0..states)
+                .map(|state| {
+                    let rows = states.div_ceil(columns);
+                    vec![along(state / columns, rows), along(state % columns, columns)]
+                })
+                .collect(),
+            None => (0..states).map(|state| vec![along(state, states)]).collect(),
+        }
+    }
+
+    /// The same model, whose states are the cells of a board with so many columns, row by row.
+    pub fn with_columns(self, columns: usize) -> Self {
+        Self {
+            columns: Some(columns),
+            ..self
+        }
+    }
+
+    /// How many columns the board has, where the states are its cells.
+    pub fn columns(&self) -> Option<usize> {
+        self.columns
     }
 
     /// The same as a Markov decision process, to be solved exactly.

@@ -9,6 +9,7 @@ use crate::agent::{Agent, Policy};
 use crate::error::RlError;
 use crate::saved_state;
 use crate::space::Space;
+use crate::truth::Surface;
 use crate::vector::{Batch, Transition, VectorEnv};
 
 /// Episodes that `rollout/ep_rew_mean` and `rollout/ep_len_mean` go over.
@@ -97,6 +98,11 @@ impl Training {
     /// The agent.
     pub fn agent(&self) -> &dyn Agent {
         &*self.agent
+    }
+
+    /// The exact values beside the learnt ones, where the model is known.
+    pub fn surface(&mut self) -> Option<Surface> {
+        self.agent.surface()
     }
 
     /// What has been learnt so far, without exploration.

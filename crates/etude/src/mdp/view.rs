@@ -1,7 +1,6 @@
 //! Values and policies as people see them: a map where the states are cells, else a table.
 
 use std::fmt::Write as _;
-use std::io::IsTerminal as _;
 
 use etude_mdp::{ActionValues, CellKind as Cell, GridWorld, Mdp, Model, TERMINAL};
 
@@ -9,7 +8,7 @@ use super::problem::{AnyModel, Problem, with_model};
 use crate::output::Output;
 use crate::report::number::{grouped, short};
 use crate::report::{CellKind, Directions, GridMap, Plot, Table};
-use crate::terminal::{self, Colour, Style};
+use crate::terminal;
 
 /// States that a table of values shows at most; of larger models it shows the first [`FIRST_STATES`].
 const TABLE_STATES: usize = 100;
@@ -20,9 +19,6 @@ const COLUMNS: usize = 8;
 
 /// Bars of a histogram.
 const BINS: usize = 40;
-
-/// The width of the terminal, where it cannot be told.
-const DEFAULT_WIDTH: usize = 100;
 
 /// A map of `values`, with arrows for the `actions` (indices) of each state; `None` where states are no cells.
 pub(super) fn value_map(
@@ -204,21 +200,10 @@ pub(super) fn digits(history: &[f64]) -> String {
     terminal::sparkline(&logarithms, BINS)
 }
 
-/// How pictures look on standard output.
-pub(super) fn style(output: &Output) -> Style {
-    let colour = if output.colour() {
-        Colour::detect(std::io::stdout().is_terminal())
-    } else {
-        Colour::None
-    };
-    let width = terminal_size::terminal_size().map_or(DEFAULT_WIDTH, |(width, _)| width.0.into());
-    Style { colour, width }
-}
-
 /// The map or the table for the terminal.
 pub(super) fn show(output: &Output, map: Option<&GridMap>, table: &Table) {
     match map {
-        Some(map) => output.line(terminal::grid_map(map, style(output)).trim_end()),
+        Some(map) => output.line(terminal::grid_map(map, output.style()).trim_end()),
         None => output.line(terminal::table(table).trim_end()),
     }
 }

@@ -4,8 +4,10 @@ mod check_env;
 mod compare;
 mod envs;
 mod eval;
+mod features;
 mod recipe;
 mod result;
+pub(crate) mod tour;
 mod train;
 mod zoo;
 

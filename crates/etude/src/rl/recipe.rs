@@ -27,6 +27,10 @@ pub(super) struct Recipe {
     /// A checkpoint is written after so many steps; a tenth of the run where it is left out.
     pub(super) checkpoint_every: Option<Whole<1>>,
     #[serde(default)]
+    pub(super) prediction: PredictionRecipe,
+    #[serde(default)]
+    pub(super) control: ControlRecipe,
+    #[serde(default)]
     pub(super) dqn: DqnRecipe,
 }
 
@@ -57,6 +61,86 @@ impl Default for EvaluationRecipe {
             patience: Whole::constant(10_000),
         }
     }
+}
+
+/// The prediction methods: what the policy that takes all actions alike is worth, by a linear function.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct PredictionRecipe {
+    pub(super) features: FeaturesRecipe,
+    pub(super) gamma: Discount,
+    /// alpha.
+    pub(super) step_size: Positive,
+    /// lambda of TD(lambda).
+    pub(super) lambda: Probability,
+    /// n of n-step TD.
+    pub(super) n_steps: Whole<1, 1_000_000>,
+    /// sigma of LSTD, whose inverse begins as sigma times the identity.
+    pub(super) sigma: Positive,
+    /// beta of TDC.
+    pub(super) second_step_size: Positive,
+}
+
+impl Default for PredictionRecipe {
+    fn default() -> Self {
+        Self {
+            features: FeaturesRecipe::OneHot,
+            gamma: Discount::constant(0.9),
+            step_size: Positive::constant(0.01),
+            lambda: Probability::constant(0.8),
+            n_steps: Whole::constant(4),
+            sigma: Positive::constant(1e3),
+            second_step_size: Positive::constant(0.01),
+        }
+    }
+}
+
+/// The control methods: Sarsa and its kin, by a table or a linear function.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct ControlRecipe {
+    pub(super) features: FeaturesRecipe,
+    pub(super) gamma: Discount,
+    /// alpha.
+    pub(super) step_size: Positive,
+    /// The probability of a random action while learning.
+    pub(super) epsilon: Probability,
+    /// n of n-step Sarsa.
+    pub(super) n_steps: Whole<1, 1_000_000>,
+}
+
+impl Default for ControlRecipe {
+    fn default() -> Self {
+        Self {
+            features: FeaturesRecipe::OneHot,
+            gamma: Discount::constant(0.99),
+            step_size: Positive::constant(0.1),
+            epsilon: Probability::constant(0.1),
+            n_steps: Whole::constant(4),
+        }
+    }
+}
+
+/// A feature map. Numbered states lie in a row or, where the environment has a board, on it; boxes are scaled to the unit
+/// cube.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) enum FeaturesRecipe {
+    /// The table.
+    OneHot,
+    /// Groups of so many neighbouring states.
+    StateAggregation { size: Whole<1> },
+    /// Up to this total degree.
+    Polynomial { degree: Whole<0, 20> },
+    /// Frequencies up to this one in each entry.
+    Fourier { order: Whole<0, 20> },
+    /// So many bumps along each entry, of this width.
+    RadialBasis { centres: Whole<2, 100>, width: Positive },
+    /// So many grids of so many tiles along each entry.
+    TileCoding {
+        tiles: Whole<1, 1000>,
+        tilings: Whole<1, 1000>,
+    },
 }
 
 /// `etude rl train dqn`

@@ -59,6 +59,11 @@ impl<M: FeatureMap> LinearActionValues<M> {
         }
     }
 
+    /// phi.
+    pub fn map(&self) -> &M {
+        &self.map
+    }
+
     /// The weights, of shape `[dimension, actions]`.
     pub fn weights(&self) -> &[f64] {
         &self.weights

@@ -55,11 +55,13 @@
 //! ```
 
 mod action_values;
+mod agent;
 mod epsilon_greedy;
 mod known;
 mod td;
 
 pub use action_values::{ActionValues, LinearActionValues};
+pub use agent::{LinearAgent, LinearPolicy};
 pub use epsilon_greedy::{EpsilonGreedy, greedy_action};
 pub use known::{ControlErrors, KnownControl};
 pub use td::{Settings, Target, TdControl};

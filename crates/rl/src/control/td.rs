@@ -72,6 +72,11 @@ impl<Q: ActionValues> TdControl<Q> {
         &mut self.values
     }
 
+    /// q, to be looked at.
+    pub fn learnt(&self) -> &Q {
+        &self.values
+    }
+
     /// How it learns.
     pub fn settings(&self) -> &Settings {
         &self.settings

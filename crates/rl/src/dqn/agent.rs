@@ -20,6 +20,7 @@ use crate::replay::{Minibatch, Replay, ReplayOptions};
 use crate::saved_policy::PolicyCard;
 use crate::saved_state;
 use crate::space::Space;
+use crate::truth::{KnownTask, Surface};
 use crate::vector::{Autoreset, Batch, Transition};
 
 /// The agent of Mnih et al. 2015.
@@ -37,6 +38,8 @@ pub struct Dqn {
     /// Steps so far.
     steps: u64,
     updates: u64,
+    /// Where the model is known.
+    task: Option<KnownTask>,
     /// Since the last report: updates, and the sums of what they tell.
     told: (u64, [f64; 3]),
 }
@@ -124,8 +127,14 @@ impl Dqn {
             envs,
             steps: 0,
             updates: 0,
+            task: None,
             told: (0, [0.0; 3]),
         }
+    }
+
+    /// The same agent, measured against a task whose model is known.
+    pub fn measured_against(self, task: Option<KnownTask>) -> Self {
+        Self { task, ..self }
     }
 
     fn update(&mut self) -> Result<(), RlError> {
@@ -248,6 +257,17 @@ impl Agent for Dqn {
                 observer.scalar(name, step, sum / count as f64);
             }
         }
+    }
+
+    fn surface(&mut self) -> Option<Surface> {
+        let epsilon = self.options.exploration.at(self.steps, self.total);
+        let learner = &mut self.learner;
+        let q = |state: usize, row: &mut [f64]| {
+            for (value, &seen) in row.iter_mut().zip(learner.values(&[state as f32])) {
+                *value = f64::from(seen);
+            }
+        };
+        Some(self.task.as_ref()?.surface(epsilon, q))
     }
 
     fn policy(&self) -> Box<dyn Policy> {

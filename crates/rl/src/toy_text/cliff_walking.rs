@@ -35,4 +35,5 @@ pub fn cliff_walking(slippery: bool) -> TabularModel {
             vec![move_to(action, 1.0)]
         }
     })
+    .with_columns(COLUMNS)
 }

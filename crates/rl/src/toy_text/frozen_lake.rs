@@ -78,7 +78,7 @@ pub fn frozen_lake(map: &[&str], slippery: bool) -> Result<TabularModel, RlError
             vec![move_to(action, 1.0)]
         }
     };
-    Ok(TabularModel::new(letters.len(), 4, first, outcomes))
+    Ok(TabularModel::new(letters.len(), 4, first, outcomes).with_columns(columns))
 }
 
 #[cfg(test)]

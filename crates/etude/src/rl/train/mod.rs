@@ -19,6 +19,7 @@ use serde::Serialize;
 
 pub(crate) use algorithm::Algorithm;
 use algorithm::built_in;
+pub(super) use one_seed::unfit;
 use one_seed::{Done, Task};
 
 use super::failed;
@@ -35,7 +36,8 @@ use crate::run_report::{RUNS, config_text, provenance};
 /// What `etude rl train` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The algorithm: dqn
+    /// The algorithm: dqn, sarsa, expected-sarsa, n-step-sarsa, q-learning, off-policy-q-learning; or, to learn what acting at
+    /// random is worth, monte-carlo, td-linear, n-step-td, td-lambda, lstd, residual-gradient, tdc
     #[arg(value_name = "ALGORITHM")]
     algorithm: String,
     /// A recipe (.toml), or hyperparameters of Stable-Baselines3's zoo (.yml); without one, the algorithm's own for the environment, or else its usual constants
@@ -164,9 +166,10 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
 /// Builds an environment and an agent for it, so that what does not fit is told before anything is written.
 fn try_out(algorithm: Algorithm, recipe: &Recipe) -> Result<(), CommandError> {
     let failed = |error| failed(&error, &recipe.environment);
-    let envs = make_envs(&recipe.environment, 1, Autoreset::SameStep).map_err(failed)?;
+    let envs = make_envs(&recipe.environment, recipe.environments.get(), Autoreset::SameStep).map_err(failed)?;
     let agent = algorithm.agent(recipe, &*envs, recipe.steps.get() as u64, Seed(0));
-    agent.map(drop).map_err(failed)
+    let fits = agent.map_err(failed)?;
+    fits.map(drop).map_err(|reason| unfit(algorithm, recipe, reason))
 }
 
 /// Trains all seeds side by side.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use etude_rl::{
-    Autoreset, Evaluation, Policy, PolicyCard, RlError, Training, VectorEnv, evaluate, load_policy, make_envs,
+    Autoreset, Evaluation, Policy, PolicyCard, RlError, Surface, Training, VectorEnv, evaluate, load_policy, make_envs,
 };
 use etude_train::{Observer, RunFolder, Seed, TrainError, read_checkpoint, write_checkpoint};
 use serde::{Deserialize, Serialize};
@@ -54,6 +54,10 @@ pub(super) struct Done {
     pub(super) evaluations: Vec<(u64, f64)>,
     /// Mean returns while learning, by step.
     pub(super) returns: Vec<(u64, f64)>,
+    /// Errors against the exact answer by step, where the model is known.
+    pub(super) truths: Vec<Truth>,
+    /// The exact values beside the learnt ones at the end.
+    pub(super) surface: Option<Surface>,
     /// The step of the best policy.
     pub(super) best_step: u64,
     /// The final judgement of the best policy and of the last.
@@ -63,11 +67,15 @@ pub(super) struct Done {
     pub(super) inexact: bool,
 }
 
+/// Errors against the exact answer, by name, at a step.
+pub(super) type Truth = (u64, Vec<(String, f64)>);
+
 /// How far a run has come, beside what the training knows itself.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 struct Progress {
     evaluations: Vec<(u64, f64)>,
     returns: Vec<(u64, f64)>,
+    truths: Vec<Truth>,
     /// Step and mean return of the best policy.
     best: Option<(u64, f64)>,
     seconds: f64,
@@ -93,7 +101,8 @@ pub(super) fn run(task: Task<'_>, counted: &AtomicU64, note: &(dyn Fn(&str) + Sy
     let judges = make_envs(id, recipe.evaluation.episodes.get(), Autoreset::Disabled).map_err(failed)?;
     let agent = (task.algorithm)
         .agent(recipe, &*envs, total, Seed(task.seed))
-        .map_err(failed)?;
+        .map_err(failed)?
+        .map_err(|reason| unfit(task.algorithm, recipe, reason))?;
     let mut training = Training::new(envs, agent, task.seed).map_err(failed)?;
     let (mut progress, mut inexact) = (Progress::default(), false);
     let logs = if task.resume {
@@ -129,6 +138,8 @@ pub(super) fn run(task: Task<'_>, counted: &AtomicU64, note: &(dyn Fn(&str) + Sy
         best_step: run.progress.best.map_or(0, |(step, _)| step),
         evaluations: run.progress.evaluations,
         returns: run.progress.returns,
+        truths: run.progress.truths,
+        surface: run.training.surface(),
         best,
         last,
         inexact,
@@ -215,6 +226,13 @@ impl Run<'_> {
         self.logs.scalar("eval/mean_reward", step, mean);
         self.logs.scalar("eval/mean_ep_length", step, evaluation.mean_length());
         self.progress.evaluations.push((step, mean));
+        if let Some(surface) = self.training.surface() {
+            for (name, error) in &surface.errors {
+                self.logs.scalar(name, step, *error);
+            }
+            let errors = surface.errors.iter().map(|&(name, error)| (name.to_owned(), error));
+            self.progress.truths.push((step, errors.collect()));
+        }
         if self.progress.best.is_none_or(|(_, best)| mean > best) {
             self.progress.best = Some((step, mean));
             self.save_policy("best")?;
@@ -262,6 +280,11 @@ impl Run<'_> {
         let (_, mut best) = load_policy(&self.task.folder.path().join("best"))?;
         Ok((judge(&mut *best)?, judge(&mut *self.training.policy())?))
     }
+}
+
+/// The recipe does not fit the algorithm or the environment.
+pub(in crate::rl) fn unfit(algorithm: Algorithm, recipe: &Recipe, reason: String) -> CommandError {
+    CommandError::bad_input(format!("{} cannot learn in {}", algorithm.name(), recipe.environment)).because(reason)
 }
 
 /// The state that the checkpoint in `folder` holds, and where the logs stood.

@@ -1,18 +1,34 @@
 //! What people see of a finished run: a few lines in the terminal, and a page.
 
 use etude_rl::statistics::Estimate;
+use etude_rl::{Evaluation, TabularModel, registered};
 
 use super::algorithm::Algorithm;
 use super::one_seed::Done;
 use super::{Judged, Recipe};
 use crate::output::Output;
-use crate::report::number::grouped;
-use crate::report::{Code, Plot, Report, Section, Table};
+use crate::report::number::{grouped, short};
+use crate::report::{Code, GridMap, Plot, Report, Section, Table};
 use crate::terminal;
 
 /// `121.3 [118.0, 124.9]`.
 fn estimate(of: &Estimate) -> String {
-    format!("{:.1} [{:.1}, {:.1}]", of.value, of.interval.low, of.interval.high)
+    let [value, low, high] = [of.value, of.interval.low, of.interval.high].map(digits);
+    format!("{value} [{low}, {high}]")
+}
+
+/// A return, to the digits that matter.
+fn digits(value: f64) -> String {
+    if value.abs() < 10.0 {
+        format!("{value:.2}")
+    } else {
+        format!("{value:.1}")
+    }
+}
+
+/// `121.3 ± 2.1`.
+fn spread(of: &Evaluation) -> String {
+    format!("{} ± {}", digits(of.mean()), digits(of.standard_deviation()))
 }
 
 /// A row a seed: the best policy and the last.
@@ -24,8 +40,8 @@ fn table(done: &[Done]) -> Table {
             grouped(done.steps as usize),
             grouped(done.episodes as usize),
             grouped(done.best_step as usize),
-            format!("{:.1} ± {:.1}", done.best.mean(), done.best.standard_deviation()),
-            format!("{:.1} ± {:.1}", done.last.mean(), done.last.standard_deviation()),
+            spread(&done.best),
+            spread(&done.last),
             grouped((done.new_steps as f64 / done.seconds) as usize),
         ])
     })
@@ -44,17 +60,33 @@ pub(super) fn print(
     }
     output.line(&format!("{} on {}", algorithm.name(), recipe.environment));
     output.line(terminal::table(&table(done)).trim_end());
-    output.line(&format!(
-        "best policies: mean return {:.1}, interquartile mean {} (95 %) over {} episodes",
-        best.mean,
-        estimate(&best.iqm),
-        best.episodes
-    ));
-    output.line(&format!(
-        "last policies: mean return {:.1}, interquartile mean {}",
-        last.mean,
-        estimate(&last.iqm)
-    ));
+    if algorithm.predicts() {
+        output.line(&format!(
+            "the policy that takes all actions alike: mean return {} over {} episodes",
+            digits(last.mean),
+            last.episodes
+        ));
+    } else {
+        for (which, judged) in [("best", best), ("last", last)] {
+            output.line(&format!(
+                "{which} policies: mean return {}, interquartile mean {} (95 %) over {} episodes",
+                digits(judged.mean),
+                estimate(&judged.iqm),
+                judged.episodes
+            ));
+        }
+    }
+    if done[0].surface.is_none() && model(recipe).is_some() {
+        output.note(
+            "the model is known, but with this discount not every policy has values: there is no exact answer to show",
+        );
+    }
+    for surface in done[0].surface.iter() {
+        output.line(&format!("against the exact answer, seed {}:", done[0].seed));
+        for (name, error) in &surface.errors {
+            output.line(&format!("  {:<42} {}", words(name), short(*error)));
+        }
+    }
     for (what, unfinished) in [
         ("best", done.iter().map(|done| done.best.unfinished).sum::<usize>()),
         ("last", done.iter().map(|done| done.last.unfinished).sum()),
@@ -84,7 +116,7 @@ pub(super) fn report(algorithm: Algorithm, recipe: &Recipe, done: &[Done], (best
     };
     let judged = "The best policy on the way and the last one are judged in the same environments, which neither has been \
                   judged in before; actions are the best ones, without exploration.";
-    Report::new(format!("{} on {}", algorithm.name(), recipe.environment))
+    let page = Report::new(format!("{} on {}", algorithm.name(), recipe.environment))
         .subtitle(format!(
             "{} steps a seed, {}",
             grouped(recipe.steps.get()),
@@ -96,17 +128,17 @@ pub(super) fn report(algorithm: Algorithm, recipe: &Recipe, done: &[Done], (best
         ))
         .card(
             "Return of the best",
-            format!("{:.1}", best.mean),
+            digits(best.mean),
             format!("over {} episodes", best.episodes),
         )
         .card(
             "Interquartile mean",
-            format!("{:.1}", best.iqm.value),
+            digits(best.iqm.value),
             format!("95 %: {:.1} to {:.1}", best.iqm.interval.low, best.iqm.interval.high),
         )
         .card(
             "Return of the last",
-            format!("{:.1}", last.mean),
+            digits(last.mean),
             format!("over {} episodes", last.episodes),
         )
         .section(Section::new("Judgement").text(judged).item(&table(done)))
@@ -119,7 +151,87 @@ pub(super) fn report(algorithm: Algorithm, recipe: &Recipe, done: &[Done], (best
                     "Mean return of the last hundred episodes while learning, exploration included",
                     &|done| done.returns.clone(),
                 )),
-        )
+        );
+    truth(page, recipe, &done[0])
+}
+
+/// Where the model is known: the learnt values beside the exact ones, the time spent in each state, and the errors.
+fn truth(page: Report, recipe: &Recipe, done: &Done) -> Report {
+    let Some(surface) = &done.surface else { return page };
+    let columns = model(recipe).and_then(|model| model.columns());
+    let errors = surface
+        .errors
+        .iter()
+        .fold(Table::new(["error", "now"]), |table, (name, error)| {
+            table.row([words(name).to_owned(), short(*error)])
+        });
+    let mut section = Section::new("The exact answer").text(format!(
+        "The model of {} is known, so the exact values are too. They were computed by `etude_mdp`, and nothing of them is \
+         shown to the learner. Shown is seed {}.",
+        recipe.environment, done.seed
+    ));
+    section = match columns {
+        Some(columns) => {
+            let map = |caption: &str, values: &[f64]| GridMap::new(caption, values.len() / columns, columns, values);
+            let maps = section
+                .item(&map("Exact values", &surface.exact))
+                .item(&map("Learnt values", &surface.learnt));
+            let time = surface.distribution.iter();
+            time.fold(maps, |section, shares| {
+                section.item(&map(
+                    "Share of time spent in each state: the stationary distribution",
+                    shares,
+                ))
+            })
+        }
+        None => {
+            let along = |values: &[f64]| {
+                (0..)
+                    .zip(values.to_vec())
+                    .map(|(state, value)| (f64::from(state), value))
+            };
+            let values = Plot::new("Values by state", "state", "value")
+                .series("exact", along(&surface.exact))
+                .series("learnt", along(&surface.learnt));
+            let plots = section.item(&values);
+            let time = surface.distribution.iter();
+            time.fold(plots, |section, shares| {
+                let plot = Plot::new(
+                    "Share of time spent in each state: the stationary distribution",
+                    "state",
+                    "share",
+                );
+                section.item(&plot.series("share", along(shares)))
+            })
+        }
+    };
+    let names = surface.errors.iter().map(|&(name, _)| name);
+    let curves = names.fold(Plot::new("Errors on the way", "step", "error").log_y(), |plot, name| {
+        let points = done.truths.iter().filter_map(|(step, errors)| {
+            let (_, error) = errors.iter().find(|(of, _)| of == name)?;
+            Some((*step as f64, *error))
+        });
+        plot.series(words(name), points)
+    });
+    page.section(section.item(&errors).item(&curves))
+}
+
+/// The model of the environment, where it is known.
+fn model(recipe: &Recipe) -> Option<TabularModel> {
+    registered(&recipe.environment).ok()?.model().ok()?
+}
+
+/// An error in words.
+fn words(name: &str) -> &str {
+    match name {
+        "truth/sup_error" => "greatest error of a value",
+        "truth/rmse" => "root mean square error, all states alike",
+        "truth/weighted_rmse" => "root mean square error, weighted by time",
+        "truth/value_error" => "value error",
+        "truth/bellman_error" => "Bellman error",
+        "truth/projected_bellman_error" => "projected Bellman error",
+        other => other,
+    }
 }
 
 /// The resolved recipe.
