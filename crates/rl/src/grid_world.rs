@@ -1,7 +1,8 @@
 //! The grid worlds that `etude_mdp` solves, to be acted in.
 
-use etude_mdp::{GridWorld, Model, TERMINAL};
+use etude_mdp::{CellKind, GridWorld, Model, TERMINAL};
 
+use crate::render::board::{Board, Cell};
 use crate::tabular::{Outcome, TabularModel};
 
 /// The chances of a [`GridWorld`]: the very model that is solved exactly. Episodes begin in the grid's start, and in any cell
@@ -14,7 +15,7 @@ pub fn grid_world(grid: &GridWorld) -> TabularModel {
         |start| vec![start],
     );
     let actions = (0..states).map(|state| grid.actions(state)).max().unwrap_or(0);
-    TabularModel::new(
+    let model = TabularModel::new(
         states,
         actions,
         first.into_iter().map(|state| state as u32).collect(),
@@ -44,7 +45,16 @@ pub fn grid_world(grid: &GridWorld) -> TabularModel {
             }
             outcomes
         },
-    )
+    );
+    let cells = (0..states).map(|state| match grid.kind(state) {
+        CellKind::Plain if grid.start() == Some(state) => Cell::Start,
+        CellKind::Plain => Cell::Floor,
+        CellKind::Forbidden => Cell::Forbidden,
+        CellKind::Target => Cell::Goal,
+        CellKind::Wall => Cell::Wall,
+    });
+    let board = Board::new(grid.columns(), cells.collect());
+    model.with_picture(move |cell| board.with_agent(cell as usize))
 }
 
 #[cfg(test)]

@@ -46,6 +46,7 @@ mod objectives;
 pub mod prediction;
 mod random_walk;
 mod registry;
+pub mod render;
 mod saved_state;
 mod simulator;
 mod simulators;

@@ -2,6 +2,7 @@
 
 use crate::env::{Env, Step};
 use crate::error::RlError;
+use crate::render::Scene;
 use crate::saved_state;
 use crate::space::Space;
 
@@ -39,6 +40,10 @@ impl<E: Env> Env for TimeLimit<E> {
         // Both may be true, as in Gymnasium: an episode that is over in its last step is over.
         step.truncated |= self.steps >= self.limit;
         step
+    }
+
+    fn render(&self) -> Option<Scene> {
+        self.env.render()
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {

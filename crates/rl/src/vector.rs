@@ -2,6 +2,7 @@
 
 use crate::env::Env;
 use crate::error::RlError;
+use crate::render::Scene;
 use crate::saved_state;
 use crate::space::Space;
 
@@ -96,6 +97,15 @@ pub trait VectorEnv: Send {
     /// # Errors
     /// As [`reset`](Self::reset).
     fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError>;
+
+    /// What one of them looks like now; nothing where they cannot be drawn.
+    ///
+    /// # Panics
+    /// There is no such environment.
+    fn render(&self, index: usize) -> Option<Scene> {
+        let _ = index;
+        None
+    }
 
     /// Appends all that the future depends on to `state`, as [`Env::save`] does.
     fn save(&self, state: &mut Vec<u8>) -> bool {
@@ -208,6 +218,10 @@ impl<E: Env> VectorEnv for Vector<E> {
             }
         }
         Ok(())
+    }
+
+    fn render(&self, index: usize) -> Option<Scene> {
+        self.envs[index].render()
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {
