@@ -1,6 +1,7 @@
 //! What an environment is.
 
 use crate::error::RlError;
+use crate::render::Scene;
 use crate::space::Space;
 use crate::vector::Transition;
 
@@ -49,6 +50,11 @@ pub trait Env: Send {
     /// Takes an action and writes the observation that follows.
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step;
 
+    /// What the environment looks like now; nothing where it cannot be drawn.
+    fn render(&self) -> Option<Scene> {
+        None
+    }
+
     /// Appends all that the future depends on, random numbers included, to `state`. False, with nothing appended, where
     /// the environment cannot be saved.
     fn save(&self, state: &mut Vec<u8>) -> bool {
@@ -81,6 +87,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         (**self).step(action, observation)
+    }
+
+    fn render(&self) -> Option<Scene> {
+        (**self).render()
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {

@@ -80,6 +80,15 @@ pub enum RlError {
     /// A file of a run cannot be written.
     #[error(transparent)]
     Run(#[from] TrainError),
+    /// There is nothing to see of an environment.
+    #[error("there is no picture of this environment")]
+    NoPicture,
+    /// A GIF is too slow or too fast.
+    #[error("a GIF shows 1 to 50 frames per second; found {0}")]
+    FramesPerSecond(u32),
+    /// A GIF cannot be written.
+    #[error("cannot write the GIF: {0}")]
+    Gif(#[from] gif::EncodingError),
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),

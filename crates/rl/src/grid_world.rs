@@ -1,7 +1,8 @@
 //! The grid worlds that `etude_mdp` solves, to be acted in.
 
-use etude_mdp::{GridWorld, Model, TERMINAL};
+use etude_mdp::{CellKind, GridWorld, Model, TERMINAL};
 
+use crate::render::board::{Board, Cell};
 use crate::tabular::{Outcome, TabularModel};
 
 /// The chances of a [`GridWorld`]: the very model that is solved exactly. Episodes begin in the grid's start, and in any cell
@@ -45,7 +46,17 @@ pub fn grid_world(grid: &GridWorld) -> TabularModel {
             outcomes
         },
     );
-    model.with_columns(grid.columns())
+    let cells = (0..states).map(|state| match grid.kind(state) {
+        CellKind::Plain if grid.start() == Some(state) => Cell::Start,
+        CellKind::Plain => Cell::Floor,
+        CellKind::Forbidden => Cell::Forbidden,
+        CellKind::Target => Cell::Goal,
+        CellKind::Wall => Cell::Wall,
+    });
+    let board = Board::new(grid.columns(), cells.collect());
+    model
+        .with_columns(grid.columns())
+        .with_picture(move |cell| board.with_agent(cell as usize))
 }
 
 #[cfg(test)]

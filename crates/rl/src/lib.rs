@@ -53,6 +53,7 @@ pub mod prediction;
 mod prediction_agent;
 mod random_walk;
 mod registry;
+pub mod render;
 mod replay;
 mod saved_policy;
 mod saved_state;

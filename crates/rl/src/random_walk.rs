@@ -1,5 +1,6 @@
 //! A long walk without a choice, to predict values on.
 
+use crate::render::{Scene, board, palette};
 use crate::tabular::{Outcome, TabularModel};
 
 const STATES: usize = 1000;
@@ -11,7 +12,7 @@ const REACH: usize = 100;
 /// action.
 pub fn random_walk() -> TabularModel {
     let each = 1.0 / (2 * REACH) as f64;
-    TabularModel::new(STATES, 1, vec![START], |state, _| {
+    let model = TabularModel::new(STATES, 1, vec![START], |state, _| {
         let inside = |next: usize| Outcome {
             probability: each,
             next: next as u32,
@@ -35,7 +36,24 @@ pub fn random_walk() -> TabularModel {
             .chain(beyond(fall_left, -1.0))
             .chain(beyond(fall_right, 1.0))
             .collect::<Vec<_>>()
-    })
+    });
+    model.with_picture(picture)
+}
+
+/// The row as a line, with a mark at every hundredth state.
+fn picture(state: u32) -> Scene {
+    let mut scene = Scene::new([1000.0, 160.0], palette::PAPER);
+    let height = 80.0;
+    let across = |state: f64| 100.0 + 800.0 * state / (STATES - 1) as f64;
+    scene.rectangle([40.0, height], [40.0, 80.0], 10.0, palette::RED);
+    scene.rectangle([960.0, height], [40.0, 80.0], 10.0, palette::GREEN);
+    scene.line([[100.0, height], [900.0, height]], 5.0, palette::SOFT);
+    for mark in 0..=10 {
+        let x = 100.0 + 80.0 * f64::from(mark);
+        scene.line([[x, height - 14.0], [x, height + 14.0]], 5.0, palette::SOFT);
+    }
+    board::agent(&mut scene, [across(f64::from(state)), height]);
+    scene
 }
 
 #[cfg(test)]

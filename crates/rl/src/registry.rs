@@ -25,6 +25,8 @@ pub struct Registered {
     pub max_episode_steps: Option<usize>,
     /// The mean return from which Gymnasium calls it solved.
     pub reward_threshold: Option<f64>,
+    /// How many steps a second are shown, as in Gymnasium.
+    pub frames_per_second: u32,
     kind: Kind,
 }
 
@@ -87,6 +89,7 @@ const fn entry(
     summary: &'static str,
     max_episode_steps: Option<usize>,
     reward_threshold: Option<f64>,
+    frames_per_second: u32,
     kind: Kind,
 ) -> Registered {
     Registered {
@@ -94,6 +97,7 @@ const fn entry(
         summary,
         max_episode_steps,
         reward_threshold,
+        frames_per_second,
         kind,
     }
 }
@@ -115,6 +119,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "swing two links up",
         Some(500),
         Some(-100.0),
+        15,
         side_by_side!(Acrobot),
     ),
     entry(
@@ -122,6 +127,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "beat the dealer",
         None,
         None,
+        4,
         Kind::Law(|| {
             let rules = BlackjackRules::SuttonAndBarto;
             Box::new(Simulator::new(Blackjack { rules }))
@@ -132,6 +138,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "balance a pole for 200 steps",
         Some(200),
         Some(195.0),
+        50,
         side_by_side!(CartPole),
     ),
     entry(
@@ -139,6 +146,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "balance a pole for 500 steps",
         Some(500),
         Some(475.0),
+        50,
         side_by_side!(CartPole),
     ),
     entry(
@@ -146,6 +154,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "walk along a cliff",
         None,
         None,
+        4,
         Kind::Model(|| Ok(cliff_walking(false))),
     ),
     entry(
@@ -153,6 +162,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "walk along a cliff in the wet",
         None,
         None,
+        4,
         Kind::Model(|| Ok(cliff_walking(true))),
     ),
     entry(
@@ -160,6 +170,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "cross a small lake on slippery ice",
         Some(100),
         Some(0.7),
+        4,
         Kind::Model(|| frozen_lake(&FROZEN_LAKE_4X4, true)),
     ),
     entry(
@@ -167,6 +178,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "cross a large lake on slippery ice",
         Some(200),
         Some(0.85),
+        4,
         Kind::Model(|| frozen_lake(&FROZEN_LAKE_8X8, true)),
     ),
     entry(
@@ -174,6 +186,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "cross a small lake on rough ice",
         Some(100),
         None,
+        4,
         Kind::Model(|| frozen_lake(&FROZEN_LAKE_4X4, false)),
     ),
     entry(
@@ -181,6 +194,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "Zhao's 5 x 5 grid, as etude mdp solves it",
         Some(500),
         None,
+        4,
         Kind::Model(|| Ok(grid_world(&GridWorld::new(&book_grid())?))),
     ),
     entry(
@@ -188,6 +202,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "drive a weak car uphill",
         Some(200),
         Some(-110.0),
+        30,
         side_by_side!(MountainCar),
     ),
     entry(
@@ -195,6 +210,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "drive a weak car uphill, with a throttle",
         Some(999),
         Some(90.0),
+        30,
         Kind::Law(|| Box::new(Simulator::new(MountainCarContinuous))),
     ),
     entry(
@@ -202,6 +218,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "swing a pendulum up and hold it",
         Some(200),
         None,
+        30,
         side_by_side!(Pendulum),
     ),
     entry(
@@ -209,6 +226,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "1,000 states without a choice",
         None,
         None,
+        4,
         Kind::Model(|| Ok(random_walk())),
     ),
     entry(
@@ -216,6 +234,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "fetch a passenger",
         Some(200),
         Some(8.0),
+        4,
         Kind::Model(|| Ok(taxi(false))),
     ),
     entry(
@@ -223,6 +242,7 @@ static ENVIRONMENTS: [Registered; 16] = [
         "fetch a passenger in the rain",
         Some(200),
         None,
+        4,
         Kind::Model(|| Ok(taxi(true))),
     ),
 ];

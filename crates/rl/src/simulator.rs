@@ -7,6 +7,7 @@ use serde::de::DeserializeOwned;
 
 use crate::env::{Env, Step};
 use crate::error::RlError;
+use crate::render::Scene;
 use crate::saved_state;
 use crate::space::Space;
 
@@ -29,6 +30,12 @@ pub trait Dynamics: Send + 'static {
 
     /// Writes what is seen of a state.
     fn observe(&self, state: &Self::State, observation: &mut [f32]);
+
+    /// What a state looks like; nothing where it cannot be drawn.
+    fn draw(&self, state: &Self::State) -> Option<Scene> {
+        let _ = state;
+        None
+    }
 }
 
 /// One system that follows the law `D`.
@@ -95,6 +102,10 @@ impl<D: Dynamics> Env for Simulator<D> {
             terminated,
             truncated: false,
         }
+    }
+
+    fn render(&self) -> Option<Scene> {
+        self.law.draw(&self.state)
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {

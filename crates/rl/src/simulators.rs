@@ -4,6 +4,7 @@ use pulp::{Arch, Simd, WithSimd};
 use rand_chacha::ChaCha8Rng;
 
 use crate::error::RlError;
+use crate::render::Scene;
 use crate::saved_state;
 use crate::simulator::{Dynamics, stream};
 use crate::space::Space;
@@ -162,6 +163,10 @@ impl<D: Dynamics<State = [f64; N]>, const N: usize> VectorEnv for Simulators<D, 
             }
         }
         Ok(())
+    }
+
+    fn render(&self, index: usize) -> Option<Scene> {
+        self.law.draw(&self.state(index))
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {

@@ -1,9 +1,13 @@
 //! Environments with finitely many states, whose chances are known.
 
+use std::fmt;
+use std::sync::Arc;
+
 use etude_mdp::{Mdp, MdpBuilder, MdpError, Next};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
+use crate::render::Scene;
 use crate::simulator::{Dynamics, Simulator};
 use crate::space::Space;
 
@@ -21,7 +25,7 @@ pub struct Outcome {
 }
 
 /// The chances of every state and action, and of the first states: Gymnasium's `P` and `initial_state_distrib`.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct TabularModel {
     actions: usize,
     /// The outcomes of action a in state s: `starts[s * actions + a]..starts[s * actions + a + 1]`.
@@ -30,6 +34,17 @@ pub struct TabularModel {
     /// The states in which an episode may begin, all equally likely.
     first: Vec<u32>,
     columns: Option<usize>,
+    picture: Option<Picture>,
+}
+
+/// What each state looks like.
+#[derive(Clone)]
+struct Picture(Arc<dyn Fn(u32) -> Scene + Send + Sync>);
+
+impl fmt::Debug for Picture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Picture")
+    }
 }
 
 impl TabularModel {
@@ -46,6 +61,7 @@ impl TabularModel {
             outcomes: Vec::new(),
             first,
             columns: None,
+            picture: None,
         };
         for state in 0..states {
             for action in 0..actions {
@@ -54,6 +70,12 @@ impl TabularModel {
             }
         }
         model
+    }
+
+    /// The model with a picture of each state.
+    pub fn with_picture(mut self, picture: impl Fn(u32) -> Scene + Send + Sync + 'static) -> Self {
+        self.picture = Some(Picture(Arc::new(picture)));
+        self
     }
 
     /// Number of states.
@@ -166,5 +188,9 @@ impl Dynamics for TabularModel {
 
     fn observe(&self, state: &u32, observation: &mut [f32]) {
         observation[0] = *state as f32;
+    }
+
+    fn draw(&self, state: &u32) -> Option<Scene> {
+        self.picture.as_ref().map(|picture| (picture.0)(*state))
     }
 }

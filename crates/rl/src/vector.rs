@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::env::Env;
 use crate::error::RlError;
+use crate::render::Scene;
 use crate::saved_state;
 use crate::space::Space;
 
@@ -98,6 +99,15 @@ pub trait VectorEnv: Send {
     /// # Errors
     /// As [`reset`](Self::reset).
     fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError>;
+
+    /// What one of them looks like now; nothing where they cannot be drawn.
+    ///
+    /// # Panics
+    /// There is no such environment.
+    fn render(&self, index: usize) -> Option<Scene> {
+        let _ = index;
+        None
+    }
 
     /// Appends all that the future depends on to `state`, as [`Env::save`] does.
     fn save(&self, state: &mut Vec<u8>) -> bool {
@@ -206,6 +216,10 @@ impl<E: Env> VectorEnv for Vector<E> {
             }
         }
         Ok(())
+    }
+
+    fn render(&self, index: usize) -> Option<Scene> {
+        self.envs[index].render()
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {

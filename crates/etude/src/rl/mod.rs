@@ -5,6 +5,7 @@ mod compare;
 mod envs;
 mod eval;
 mod features;
+mod play;
 mod recipe;
 mod result;
 pub(crate) mod tour;
@@ -45,6 +46,13 @@ pub(crate) enum Verb {
     })]
     Eval(eval::Arguments),
 
+    /// Watch a saved policy: in the terminal, or as a GIF
+    #[command(after_help = examples! {
+        "etude rl play runs/rl-train-dqn-CartPole-v1"
+        "etude rl play runs/rl-train-dqn-CartPole-v1 --gif pole.gif"
+    })]
+    Play(play::Arguments),
+
     /// Compare runs: interquartile means, chances of improvement, performance profiles
     #[command(after_help = examples! {
         "etude rl compare runs/dqn runs/double-dqn"
@@ -69,6 +77,7 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
     match verb {
         Verb::Envs => envs::run(output),
         Verb::Eval(arguments) => eval::run(arguments, output),
+        Verb::Play(arguments) => play::run(arguments, output),
         Verb::Compare(arguments) => compare::run(arguments, output),
         Verb::Train(arguments) => train::run(arguments, output),
         Verb::CheckEnv { env } => check_env::run(env, output),

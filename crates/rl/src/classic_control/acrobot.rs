@@ -5,6 +5,7 @@ use std::f64::consts::{FRAC_PI_2, PI, TAU};
 use rand_chacha::ChaCha8Rng;
 
 use super::uniform;
+use crate::render::{Scene, palette};
 use crate::simulator::Dynamics;
 use crate::space::Space;
 use crate::trigonometry::sin_cos;
@@ -71,6 +72,27 @@ impl Dynamics for Acrobot {
             second_rotation,
         ];
         observation.copy_from_slice(&seen.map(|entry| entry as f32));
+    }
+
+    fn draw(&self, [first, second, ..]: &Self::State) -> Option<Scene> {
+        // In centimetres.
+        let mut scene = Scene::new([460.0, 460.0], palette::PAPER);
+        let length = 100.0 * LINK_LENGTH;
+        let hinge = [230.0, 230.0];
+        let end = |[x, y]: [f64; 2], angle: f64| {
+            let (sin, cos) = sin_cos(angle);
+            [x + length * sin, y + length * cos]
+        };
+        let line = hinge[1] - length;
+        scene.line([[20.0, line], [440.0, line]], 3.0, palette::GREEN);
+        let joint = end(hinge, *first);
+        let tip = end(joint, first + second);
+        scene.line([hinge, joint], 20.0, palette::BLUE);
+        scene.line([joint, tip], 20.0, palette::ORANGE);
+        for pivot in [hinge, joint] {
+            scene.disc(pivot, 6.0, palette::INK);
+        }
+        Some(scene)
     }
 }
 

@@ -3,6 +3,7 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::uniform;
+use crate::render::{Scene, palette};
 use crate::simulator::Dynamics;
 use crate::space::Space;
 use crate::trigonometry::sin_cos;
@@ -64,5 +65,28 @@ impl Dynamics for CartPole {
     #[inline]
     fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|entry| entry as f32));
+    }
+
+    fn draw(&self, [position, _, angle, _]: &Self::State) -> Option<Scene> {
+        // In centimetres, with the axle of the pole at this height.
+        let mut scene = Scene::new([560.0, 280.0], palette::PAPER);
+        let (axle, track) = (190.0, 228.0);
+        let across = |position: f64| 280.0 + 100.0 * position;
+        let ends = [-MOST_POSITION, MOST_POSITION].map(across);
+        scene.line([[ends[0], track], [ends[1], track]], 4.0, palette::SOFT);
+        for end in ends {
+            scene.line([[end, track - 14.0], [end, track + 14.0]], 6.0, palette::RED);
+        }
+        let cart = across(*position);
+        for wheel in [cart - 22.0, cart + 22.0] {
+            scene.disc([wheel, track - 11.0], 9.0, palette::INK);
+        }
+        scene.rectangle([cart, axle + 8.0], [84.0, 34.0], 8.0, palette::BLUE);
+        let (sin, cos) = sin_cos(*angle);
+        let length = 200.0 * LENGTH;
+        let tip = [cart + length * sin, axle - length * cos];
+        scene.line([[cart, axle], tip], 11.0, palette::ORANGE);
+        scene.disc([cart, axle], 4.0, palette::INK);
+        Some(scene)
     }
 }

@@ -4,6 +4,7 @@
 
 mod acrobot;
 mod cart_pole;
+mod hills;
 mod mountain_car;
 mod mountain_car_continuous;
 mod pendulum;

@@ -3,6 +3,8 @@
 use rand_chacha::ChaCha8Rng;
 
 use super::car_start;
+use super::hills::hills;
+use crate::render::Scene;
 use crate::simulator::Dynamics;
 use crate::space::Space;
 use crate::trigonometry::sin_cos;
@@ -56,5 +58,9 @@ impl Dynamics for MountainCar {
     #[inline]
     fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.map(|entry| entry as f32));
+    }
+
+    fn draw(&self, [position, _]: &Self::State) -> Option<Scene> {
+        Some(hills(*position, GOAL))
     }
 }

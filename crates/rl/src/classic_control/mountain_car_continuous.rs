@@ -4,6 +4,8 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::car_start;
+use super::hills::hills;
+use crate::render::Scene;
 use crate::simulator::Dynamics;
 use crate::space::Space;
 
@@ -86,6 +88,10 @@ impl Dynamics for MountainCarContinuous {
 
     fn observe(&self, state: &Self::State, observation: &mut [f32]) {
         observation.copy_from_slice(&state.values().map(|entry| entry as f32));
+    }
+
+    fn draw(&self, state: &Self::State) -> Option<Scene> {
+        Some(hills(state.values()[0], GOAL))
     }
 }
 

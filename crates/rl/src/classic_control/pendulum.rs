@@ -5,6 +5,7 @@ use std::f64::consts::{PI, TAU};
 use rand_chacha::ChaCha8Rng;
 
 use super::uniform;
+use crate::render::{Scene, palette};
 use crate::simulator::Dynamics;
 use crate::space::Space;
 use crate::trigonometry::sin_cos;
@@ -57,5 +58,22 @@ impl Dynamics for Pendulum {
     fn observe(&self, [angle, rotation]: &Self::State, observation: &mut [f32]) {
         let (sin, cos) = sin_cos(*angle);
         observation.copy_from_slice(&[cos, sin, *rotation].map(|entry| entry as f32));
+    }
+
+    fn draw(&self, [angle, _]: &Self::State) -> Option<Scene> {
+        // In centimetres; a positive angle leans to the left, as in Gymnasium.
+        let mut scene = Scene::new([260.0, 260.0], palette::PAPER);
+        let (pivot, length) = ([130.0, 130.0], 100.0 * LENGTH);
+        // Where its end should be.
+        let (top, wide) = (pivot[1] - length - 10.0, 6.0);
+        scene.polygon(
+            [[130.0 - wide, top - 9.0], [130.0 + wide, top - 9.0], [130.0, top]],
+            palette::GREEN,
+        );
+        let (sin, cos) = sin_cos(*angle);
+        let end = [pivot[0] - length * sin, pivot[1] - length * cos];
+        scene.line([pivot, end], 18.0, palette::ORANGE);
+        scene.disc(pivot, 5.0, palette::INK);
+        Some(scene)
     }
 }

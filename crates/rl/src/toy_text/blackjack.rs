@@ -4,6 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use crate::render::{Rgb, Scene, digits, palette};
 use crate::simulator::Dynamics;
 use crate::space::Space;
 
@@ -19,6 +20,9 @@ pub enum BlackjackRules {
     SuttonAndBarto,
 }
 
+/// The most cards that a hand which goes on can end with: 21 aces and one more.
+const MOST_CARDS: usize = 22;
+
 /// Cards, of which an ace counts as 11 where that does not go beyond 21.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 struct Hand {
@@ -26,6 +30,8 @@ struct Hand {
     hard: u32,
     has_ace: bool,
     cards: u32,
+    /// One after another, to be seen.
+    faces: [u8; MOST_CARDS],
 }
 
 impl Hand {
@@ -33,14 +39,17 @@ impl Hand {
         hard: 0,
         has_ace: false,
         cards: 0,
+        faces: [0; MOST_CARDS],
     };
 
-    fn with(self, card: u32) -> Self {
-        Self {
-            hard: self.hard + card,
-            has_ace: self.has_ace || card == 1,
-            cards: self.cards + 1,
+    fn with(mut self, card: u32) -> Self {
+        if let Some(face) = self.faces.get_mut(self.cards as usize) {
+            *face = card as u8;
         }
+        self.hard += card;
+        self.has_ace |= card == 1;
+        self.cards += 1;
+        self
     }
 
     fn usable_ace(self) -> bool {
@@ -76,6 +85,8 @@ pub struct Deal {
     shown: u32,
     dealer: Hand,
     player: Hand,
+    /// Whether the dealer has shown the other one.
+    open: bool,
 }
 
 /// A card: ten and the three pictures count as 10, an ace as 1.
@@ -110,6 +121,7 @@ impl Dynamics for Blackjack {
             shown,
             dealer: Hand::EMPTY.with(shown).with(draw(random)),
             player: Hand::EMPTY.with(draw(random)).with(draw(random)),
+            open: false,
         }
     }
 
@@ -120,6 +132,7 @@ impl Dynamics for Blackjack {
             let bust = deal.player.score() == 0;
             return (deal, if bust { -1.0 } else { 0.0 }, bust);
         }
+        deal.open = true;
         while deal.dealer.sum() < 17 {
             deal.dealer = deal.dealer.with(draw(random));
         }
@@ -129,6 +142,50 @@ impl Dynamics for Blackjack {
     fn observe(&self, deal: &Deal, observation: &mut [f32]) {
         let seen = [deal.player.sum(), deal.shown, u32::from(deal.player.usable_ace())];
         observation.copy_from_slice(&seen.map(|number| number as f32));
+    }
+
+    fn draw(&self, deal: &Deal) -> Option<Scene> {
+        let mut scene = Scene::new([600.0, 380.0], FELT);
+        draw_hand(&mut scene, deal.dealer, 105.0, deal.open);
+        draw_hand(&mut scene, deal.player, 275.0, true);
+        Some(scene)
+    }
+}
+
+/// The table.
+const FELT: Rgb = Rgb(0x2a, 0x6b, 0x57);
+
+/// A row of cards at this height and, where all can be seen, their sum: yellow where an ace counts as 11 and red beyond 21.
+fn draw_hand(scene: &mut Scene, hand: Hand, y: f64, open: bool) {
+    let cards = (hand.cards as usize).min(MOST_CARDS);
+    // The next card may lie on a part of this one.
+    let step = (330.0 / (cards.max(2) - 1) as f64).min(100.0);
+    let visible = step.min(92.0);
+    for (index, &face) in hand.faces[..cards].iter().enumerate() {
+        let left = 34.0 + step * index as f64;
+        let centre = [left + 46.0, y];
+        scene.rectangle(centre, [92.0, 128.0], 12.0, palette::RULE);
+        if index > 0 && !open {
+            scene.rectangle(centre, [84.0, 120.0], 9.0, palette::BLUE);
+            continue;
+        }
+        scene.rectangle(centre, [88.0, 124.0], 10.0, palette::WHITE);
+        let (height, centre) = (0.48 * visible, [left + visible / 2.0, y]);
+        if face == 1 {
+            digits::ace(scene, centre, height, palette::RED);
+        } else {
+            digits::number(scene, u32::from(face), centre, height, palette::INK);
+        }
+    }
+    if open {
+        let centre = [525.0, y];
+        let (ground, ink) = match hand.sum() {
+            22.. => (palette::RED, palette::WHITE),
+            _ if hand.usable_ace() => (palette::YELLOW, palette::INK),
+            _ => (palette::INK, palette::WHITE),
+        };
+        scene.disc(centre, 40.0, ground);
+        digits::number(scene, hand.sum(), centre, 32.0, ink);
     }
 }
 
@@ -178,6 +235,31 @@ mod tests {
                     hand.dealer
                 );
             }
+        }
+    }
+
+    #[test]
+    fn the_second_card_of_the_dealer_is_seen_at_the_end() {
+        let law = Blackjack::default();
+        let deal = |hidden: u32, open: bool| Deal {
+            shown: 7,
+            dealer: Hand::EMPTY.with(7).with(hidden),
+            player: Hand::EMPTY.with(10).with(9),
+            open,
+        };
+        assert_eq!(law.draw(&deal(10, false)), law.draw(&deal(1, false)));
+        assert_ne!(law.draw(&deal(10, true)), law.draw(&deal(1, true)));
+        let after = law.advance(deal(10, false), &[0.0], &mut stream(1)).0;
+        assert_eq!(law.draw(&after), law.draw(&deal(10, true)));
+    }
+
+    #[test]
+    fn hands_of_any_length_can_be_drawn() {
+        let law = Blackjack::default();
+        let mut deal = law.start(&mut stream(1));
+        for _ in 0..30 {
+            deal.player = deal.player.with(1);
+            assert!(law.draw(&deal).is_some());
         }
     }
 

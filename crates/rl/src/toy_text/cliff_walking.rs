@@ -1,5 +1,6 @@
 //! Walking along a cliff.
 
+use crate::render::board::{Board, Cell};
 use crate::tabular::{Outcome, TabularModel};
 
 const ROWS: usize = 4;
@@ -11,7 +12,7 @@ const GOAL: usize = ROWS * COLUMNS - 1;
 /// to the start for falling off. Actions 0 to 3 go up, right, down and left. Where it is `slippery`, a move goes to either
 /// side with probability 1/3 each.
 pub fn cliff_walking(slippery: bool) -> TabularModel {
-    TabularModel::new(ROWS * COLUMNS, 4, vec![START as u32], |cell, action| {
+    let model = TabularModel::new(ROWS * COLUMNS, 4, vec![START as u32], |cell, action| {
         let (row, column) = (cell / COLUMNS, cell % COLUMNS);
         let move_to = move |direction: usize, probability: f64| {
             let next = match direction {
@@ -34,6 +35,15 @@ pub fn cliff_walking(slippery: bool) -> TabularModel {
         } else {
             vec![move_to(action, 1.0)]
         }
-    })
-    .with_columns(COLUMNS)
+    });
+    let cells = (0..ROWS * COLUMNS).map(|cell| match cell {
+        START => Cell::Start,
+        GOAL => Cell::Goal,
+        _ if cell > START => Cell::Cliff,
+        _ => Cell::Floor,
+    });
+    let board = Board::new(COLUMNS, cells.collect());
+    model
+        .with_columns(COLUMNS)
+        .with_picture(move |cell| board.with_agent(cell as usize))
 }

@@ -1,6 +1,7 @@
 //! Crossing a lake whose ice has holes.
 
 use crate::error::RlError;
+use crate::render::board::{Board, Cell};
 use crate::tabular::{Outcome, TabularModel};
 
 /// Gymnasium's small lake: `S` is the start, `F` frozen, `H` a hole and `G` the goal.
@@ -78,7 +79,17 @@ pub fn frozen_lake(map: &[&str], slippery: bool) -> Result<TabularModel, RlError
             vec![move_to(action, 1.0)]
         }
     };
-    Ok(TabularModel::new(letters.len(), 4, first, outcomes).with_columns(columns))
+    let cells = letters.iter().map(|letter| match letter {
+        b'S' => Cell::Start,
+        b'H' => Cell::Hole,
+        b'G' => Cell::Goal,
+        _ => Cell::Ice,
+    });
+    let board = Board::new(columns, cells.collect());
+    let model = TabularModel::new(letters.len(), 4, first, outcomes);
+    Ok(model
+        .with_columns(columns)
+        .with_picture(move |cell| board.with_agent(cell as usize)))
 }
 
 #[cfg(test)]

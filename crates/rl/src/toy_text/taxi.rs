@@ -1,5 +1,7 @@
 //! Fetching a passenger and taking them where they want to go.
 
+use crate::render::board::{Board, Cell};
+use crate::render::{Point, Rgb, Scene, palette};
 use crate::tabular::{Outcome, TabularModel};
 
 const SIDE: usize = 5;
@@ -87,7 +89,7 @@ pub fn taxi(rainy: bool) -> TabularModel {
         ride.passenger != RIDING && ride.passenger != ride.destination
     };
     let first = (0..500).filter(waits).collect();
-    TabularModel::new(500, 6, first, |state, action| {
+    let model = TabularModel::new(500, 6, first, |state, action| {
         let ride = Ride::from_index(state);
         let outcome = |(ride, reward, terminated): (Ride, f64, bool), probability: f64| Outcome {
             probability,
@@ -119,5 +121,72 @@ pub fn taxi(rainy: bool) -> TabularModel {
         // Left and right as the driver sees them.
         let (left, right) = [(2, 3), (3, 2), (1, 0), (0, 1)][action];
         vec![drive(action, SUCCEEDS_IN_RAIN), drive(left, aside), drive(right, aside)]
-    })
+    });
+    model.with_picture(picture)
+}
+
+/// The colours of the stops.
+const COLOURS: [Rgb; 4] = [
+    Rgb(0xf3, 0xb5, 0xb0),
+    Rgb(0xb4, 0xdf, 0xc8),
+    Rgb(0xfb, 0xe3, 0xa4),
+    Rgb(0xb5, 0xcb, 0xf1),
+];
+
+/// The town, with the passenger and a flag where they want to go.
+fn picture(state: u32) -> Scene {
+    let ride = Ride::from_index(state as usize);
+    let cells = (0..SIDE * SIDE).map(|cell| {
+        let stop = STOPS.iter().position(|&(row, column)| cell == row * SIDE + column);
+        stop.map_or(Cell::Floor, |stop| Cell::Stop(COLOURS[stop]))
+    });
+    let board = Board::new(SIDE, cells.collect());
+    let centre = |row: usize, column: usize| board.centre(row * SIDE + column);
+    let mut scene = board.scene();
+    for (row, column) in WALLS {
+        let [x, y] = centre(row, column);
+        scene.line([[x + 50.0, y - 48.0], [x + 50.0, y + 48.0]], 10.0, palette::INK);
+    }
+    let (row, column) = STOPS[ride.destination];
+    let [x, y] = centre(row, column);
+    scene.line([[x + 16.0, y + 4.0], [x + 16.0, y - 38.0]], 5.0, palette::INK);
+    scene.polygon(
+        [[x + 16.0, y - 40.0], [x + 42.0, y - 30.0], [x + 16.0, y - 20.0]],
+        palette::GREEN,
+    );
+    if let Some(&(row, column)) = STOPS.get(ride.passenger) {
+        let [x, y] = centre(row, column);
+        person(&mut scene, [x - 24.0, y - 12.0]);
+    }
+    car(&mut scene, centre(ride.row, ride.column), ride.passenger == RIDING);
+    scene
+}
+
+/// Somebody whose neck is at `[x, y]`.
+fn person(scene: &mut Scene, [x, y]: Point) {
+    scene.disc([x, y - 14.0], 10.0, palette::INK);
+    scene.rectangle([x, y + 12.0], [30.0, 26.0], 12.0, palette::INK);
+}
+
+/// The taxi in a cell.
+fn car(scene: &mut Scene, [x, y]: Point, occupied: bool) {
+    let place = |[right, down]: Point| [x + right, y + down];
+    let cabin = [[-26.0, 8.0], [-18.0, -12.0], [16.0, -12.0], [26.0, 8.0]].map(place);
+    scene.polygon(cabin, palette::YELLOW).line(cabin, 6.0, palette::YELLOW);
+    let window = [[-19.0, 6.0], [-13.0, -7.0], [12.0, -7.0], [19.0, 6.0]].map(place);
+    scene.polygon(window, palette::WHITE);
+    if occupied {
+        scene.disc([x, y - 1.0], 7.0, palette::INK);
+    }
+    scene.rectangle(
+        [x, y - 18.0],
+        [16.0, 8.0],
+        3.0,
+        if occupied { palette::RED } else { palette::GREEN },
+    );
+    scene.rectangle([x, y + 17.0], [84.0, 24.0], 9.0, palette::YELLOW);
+    for wheel in [-22.0, 22.0] {
+        scene.disc([x + wheel, y + 29.0], 10.0, palette::INK);
+        scene.disc([x + wheel, y + 29.0], 4.0, palette::RULE);
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::env::{Env, Step};
 use crate::error::RlError;
+use crate::render::Scene;
 use crate::saved_state;
 
 /// An environment whose episodes are truncated after so many steps.
@@ -34,6 +35,10 @@ impl<E: Env> Env for TimeLimit<E> {
         // Both may be true, as in Gymnasium: an episode that is over in its last step is over.
         step.truncated |= self.steps >= self.limit;
         step
+    }
+
+    fn render(&self) -> Option<Scene> {
+        self.env.render()
     }
 
     fn save(&self, state: &mut Vec<u8>) -> bool {

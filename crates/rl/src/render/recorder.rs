@@ -1,0 +1,88 @@
+//! An environment that keeps what is seen of it.
+
+use super::recording::Recording;
+use super::scene::Scene;
+use crate::env::{Env, Step};
+use crate::error::RlError;
+use crate::space::Space;
+
+/// An environment whose episodes are recorded: a scene after every reset and after every step.
+pub struct Recorder<E> {
+    env: E,
+    room: usize,
+    recording: Recording,
+    /// Return and length of the episode so far.
+    episode: (f64, usize),
+}
+
+impl<E: Env> Recorder<E> {
+    /// Records up to `most_scenes` scenes of `env`; what comes later is not kept.
+    ///
+    /// # Errors
+    /// [`RlError::NoPicture`] where `env` cannot be drawn.
+    pub fn new(env: E, most_scenes: usize) -> Result<Self, RlError> {
+        env.render().ok_or(RlError::NoPicture)?;
+        Ok(Self {
+            env,
+            room: most_scenes,
+            recording: Recording::default(),
+            episode: (0.0, 0),
+        })
+    }
+
+    /// Whether the next scene will be kept.
+    pub fn has_room(&self) -> bool {
+        self.recording.scenes.len() < self.room
+    }
+
+    /// Ends the recording.
+    pub fn finish(self) -> Recording {
+        self.recording
+    }
+
+    fn keep(&mut self) {
+        if self.has_room() {
+            self.recording.scenes.extend(self.env.render());
+        }
+    }
+}
+
+impl<E: Env> Env for Recorder<E> {
+    fn observation_space(&self) -> &Space {
+        self.env.observation_space()
+    }
+
+    fn action_space(&self) -> &Space {
+        self.env.action_space()
+    }
+
+    fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
+        self.env.reset(seed, observation);
+        self.episode = (0.0, 0);
+        self.keep();
+    }
+
+    fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
+        let step = self.env.step(action, observation);
+        self.episode.0 += step.reward;
+        self.episode.1 += 1;
+        if step.ends() && self.has_room() {
+            self.recording.returns.push(self.episode.0);
+            self.recording.lengths.push(self.episode.1);
+        }
+        self.keep();
+        step
+    }
+
+    fn render(&self) -> Option<Scene> {
+        self.env.render()
+    }
+
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        self.env.save(state)
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        self.env.load(state)
+    }
+}
