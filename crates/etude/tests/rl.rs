@@ -1,7 +1,9 @@
 //! `etude rl`, as its users see it.
 
+use std::env;
 use std::process::{Command, Output};
 
+use etude_rl::Interpreter;
 use serde_json::Value;
 
 fn run(arguments: &[&str]) -> Output {
@@ -48,4 +50,87 @@ fn an_unknown_environment_gets_the_nearest_name() {
     assert_eq!(output.status.code(), Some(2));
     let unlike = text(&run(&["rl", "check-env", "xyz"]).stderr);
     assert!(unlike.contains("`etude rl envs` lists the environments"), "{unlike}");
+}
+
+#[test]
+fn without_python_there_is_no_gymnasium() {
+    let output = Command::new(env!("CARGO_BIN_EXE_etude"))
+        .args(["rl", "check-env", "gym:CartPole-v1"])
+        .env("ETUDE_PYTHON", "/no/such/python")
+        .output()
+        .unwrap();
+    insta::assert_snapshot!(text(&output.stderr));
+    assert_eq!(output.status.code(), Some(2));
+}
+
+/// Whether there is Gymnasium. Where there is none, tests say so and pass, unless `ETUDE_REQUIRE_GYMNASIUM=1` makes its
+/// absence a failure.
+fn has_gymnasium() -> bool {
+    let output = Interpreter::find().command(&["-c", "import gymnasium"]).output();
+    let found = output.is_ok_and(|output| output.status.success());
+    if !found {
+        let required = env::var("ETUDE_REQUIRE_GYMNASIUM").is_ok_and(|value| value == "1");
+        assert!(!required, "ETUDE_REQUIRE_GYMNASIUM=1, but there is no Gymnasium");
+        announce("skipped: there is no Gymnasium");
+    }
+    found
+}
+
+#[expect(clippy::print_stderr, reason = "a test that skips says so")]
+fn announce(text: &str) {
+    eprintln!("rl: {text}");
+}
+
+#[test]
+fn environments_of_gymnasium_are_checked_too() {
+    if !has_gymnasium() {
+        return;
+    }
+    let output = run(&["rl", "check-env", "gym:CartPole-v1", "--json"]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&report["environment"], &report["sound"]),
+        (&"gym:CartPole-v1".into(), &true.into())
+    );
+    let unknown = run(&["rl", "check-env", "gym:CardPole-v1"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    let unknown = text(&unknown.stderr);
+    assert!(unknown.contains("Did you mean: `CartPole`?"), "{unknown}");
+}
+
+#[test]
+fn it_learns_in_environments_of_gymnasium() {
+    if !has_gymnasium() {
+        return;
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let out = scratch.path().join("run").display().to_string();
+    let settings = [
+        "steps=500",
+        "environments=2",
+        "dqn.hidden=[8]",
+        "evaluation.episodes=2",
+        "evaluation.final_episodes=3",
+    ];
+    let settings = settings.iter().flat_map(|setting| ["--set", setting]);
+    let arguments = [
+        "rl",
+        "train",
+        "dqn",
+        "--env",
+        "gym:CartPole-v1",
+        "--json",
+        "--out",
+        &out,
+    ];
+    let output = run(&arguments.into_iter().chain(settings).collect::<Vec<_>>());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let trained: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        (&trained["environment"], &trained["steps"]),
+        (&"gym:CartPole-v1".into(), &500.into())
+    );
+    let judged = run(&["rl", "eval", &out, "--episodes", "3", "--json"]);
+    assert_eq!(judged.status.code(), Some(0), "{}", text(&judged.stderr));
 }

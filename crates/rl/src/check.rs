@@ -2,8 +2,9 @@
 
 use etude_train::Seed;
 
-use crate::env::Env;
+use crate::error::RlError;
 use crate::space::Space;
+use crate::vector::{Batch, VectorEnv};
 
 /// What one check found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,21 +29,25 @@ pub struct Check {
 /// Steps that are taken to see whether the rules hold.
 const STEPS: usize = 2000;
 
-/// Looks `env` over: its spaces, that what it shows belongs to them, that rewards are numbers, and that a seed decides
-/// everything.
-pub fn check_env(env: &mut dyn Env) -> Vec<Check> {
+/// Looks `envs` over: their spaces, that what they show belongs to them, that rewards are numbers, and that a seed decides
+/// everything. Whatever their way of resetting, an episode begins where one has ended. For an [`Env`](crate::Env) of your
+/// own, join it into a [`Vector`](crate::Vector).
+///
+/// # Errors
+/// The environments run in another program, which has failed.
+pub fn check_env(envs: &mut dyn VectorEnv) -> Result<Vec<Check>, RlError> {
     let check = |rule, verdict| Check { rule, verdict };
     let mut checks = vec![
-        check("the observation space makes sense", space(env.observation_space())),
-        check("the action space makes sense", action_space(env.action_space())),
+        check("the observation space makes sense", space(envs.observation_space())),
+        check("the action space makes sense", action_space(envs.action_space())),
     ];
     if checks.iter().any(|check| matches!(check.verdict, Verdict::Fails(_))) {
         // Nothing can be drawn from such a space.
-        return checks;
+        return Ok(checks);
     }
-    let first = play(env, 7);
-    let again = play(env, 7);
-    let other = play(env, 8);
+    let first = play(envs, 7)?;
+    let again = play(envs, 7)?;
+    let other = play(envs, 8)?;
     checks.push(check(
         "observations belong to the observation space",
         first.outside.clone().map_or(Verdict::Holds, Verdict::Fails),
@@ -55,8 +60,8 @@ pub fn check_env(env: &mut dyn Env) -> Vec<Check> {
     checks.push(check(
         "the same seed and actions give the same episodes",
         differs.map_or(Verdict::Holds, |entry| {
-            // A step leaves its observation, its reward and its ending in the trace.
-            let step = entry / (env.observation_space().length() + 2);
+            // A step leaves its observations, its rewards and its endings in the trace.
+            let step = entry / (envs.count() * (envs.observation_space().length() + 2));
             Verdict::Fails(format!("two runs with seed 7 differ at step {step} of {STEPS}"))
         }),
     ));
@@ -76,7 +81,7 @@ pub fn check_env(env: &mut dyn Env) -> Vec<Check> {
             Verdict::Doubtful(format!("none did in {STEPS} steps of random actions"))
         },
     ));
-    checks
+    Ok(checks)
 }
 
 fn space(space: &Space) -> Verdict {
@@ -132,45 +137,61 @@ struct Played {
 }
 
 /// Plays with random actions, the same whatever the seed.
-fn play(env: &mut dyn Env, seed: u64) -> Played {
+fn play(envs: &mut dyn VectorEnv, seed: u64) -> Result<Played, RlError> {
     let mut random = Seed(0).stream("actions");
-    let (observations, actions) = (env.observation_space().clone(), env.action_space().clone());
-    let mut observation = vec![f32::NAN; observations.length()];
-    let mut action = vec![0.0; actions.length()];
+    let (observations, actions) = (envs.observation_space().clone(), envs.action_space().clone());
+    let mut batch = Batch::for_envs(envs);
+    batch.observations.fill(f32::NAN);
+    let mut chosen = vec![0.0; envs.count() * actions.length()];
     let mut played = Played::default();
-    env.reset(Some(seed), &mut observation);
+    envs.reset(Some(seed), &mut batch)?;
     for step in 0..STEPS {
         played
             .trace
-            .extend(observation.iter().map(|entry| u64::from(entry.to_bits())));
-        if played.outside.is_none() && !observations.contains(&observation) {
-            played.outside = Some(format!("{observation:?} at step {step} does not"));
+            .extend(batch.observations.iter().map(|entry| u64::from(entry.to_bits())));
+        let mut shown = batch.observations.chunks_exact(observations.length());
+        if played.outside.is_none()
+            && let Some(outside) = shown.find(|observation| !observations.contains(observation))
+        {
+            // Of a picture, the first numbers are enough.
+            let (some, rest) = outside.split_at(outside.len().min(8));
+            let more = if rest.is_empty() { "" } else { " and so on" };
+            played.outside = Some(format!("{some:?}{more} at step {step} does not"));
         }
-        actions.sample(&mut random, &mut action);
-        let taken = env.step(&action, &mut observation);
-        if played.reward.is_none() && !taken.reward.is_finite() {
-            played.reward = Some(format!("that of step {step} is {}", taken.reward));
+        for action in chosen.chunks_exact_mut(actions.length()) {
+            actions.sample(&mut random, action);
         }
-        let ending = u64::from(taken.terminated) + 2 * u64::from(taken.truncated);
-        played.trace.extend([taken.reward.to_bits(), ending]);
-        if taken.ends() {
+        envs.step(&chosen, &mut batch)?;
+        if played.reward.is_none()
+            && let Some(reward) = batch.rewards.iter().find(|reward| !reward.is_finite())
+        {
+            played.reward = Some(format!("that of step {step} is {reward}"));
+        }
+        played.trace.extend(batch.rewards.iter().map(|reward| reward.to_bits()));
+        played
+            .trace
+            .extend(batch.transitions.iter().map(|&ending| ending as u64));
+        let ended: Vec<bool> = batch.transitions.iter().map(|transition| transition.ends()).collect();
+        if ended.contains(&true) {
             played.ends += 1;
-            env.reset(None, &mut observation);
+            envs.reset_where(&ended, &mut batch)?;
         }
     }
-    played
+    Ok(played)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::env::Step;
+    use crate::env::{Env, Step};
     use crate::registry::environments;
+    use crate::vector::{Autoreset, Vector};
 
     #[test]
     fn every_environment_of_ours_is_sound() {
         for known in environments() {
-            for check in check_env(&mut *known.make().unwrap()) {
+            let mut envs = known.make_vector(1, Autoreset::Disabled).unwrap();
+            for check in check_env(&mut *envs).unwrap() {
                 assert!(!matches!(check.verdict, Verdict::Fails(_)), "{}: {check:?}", known.id);
             }
         }
@@ -223,13 +244,13 @@ mod tests {
 
     fn fails(fault: Fault, actions: Space) -> Vec<&'static str> {
         let observations = Space::Discrete(2);
-        let mut env = Wrong {
+        let env = Wrong {
             observations,
             actions,
             fault,
             resets: 0,
         };
-        let checks = check_env(&mut env);
+        let checks = check_env(&mut Vector::new(vec![env], Autoreset::Disabled)).unwrap();
         checks
             .iter()
             .filter(|check| matches!(check.verdict, Verdict::Fails(_)))

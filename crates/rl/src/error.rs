@@ -1,6 +1,7 @@
 //! Everything that can be wrong with what this crate is asked for.
 
 use std::fmt::Display;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use etude_mdp::MdpError;
@@ -89,6 +90,72 @@ pub enum RlError {
     /// A GIF cannot be written.
     #[error("cannot write the GIF: {0}")]
     Gif(#[from] gif::EncodingError),
+    /// The interpreter of an environment of Gymnasium does not start.
+    #[error("cannot start Python as `{program}`, which ETUDE_PYTHON may change: {source}")]
+    NoPython {
+        /// Its path or name.
+        program: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The interpreter does not find Gymnasium.
+    #[error(
+        "`{program}` has no Gymnasium ({message}): `{program} -m pip install gymnasium` installs it, \
+         or ETUDE_PYTHON may name another interpreter"
+    )]
+    NoGymnasium {
+        /// The interpreter.
+        program: PathBuf,
+        /// Python's own words.
+        message: String,
+    },
+    /// The interpreter finds a Gymnasium that is too old.
+    #[error(
+        "`{program}` has Gymnasium {found}; expected 1.1 or later, which \
+         `{program} -m pip install --upgrade gymnasium` installs"
+    )]
+    OldGymnasium {
+        /// The interpreter.
+        program: PathBuf,
+        /// Its version of Gymnasium.
+        found: String,
+    },
+    /// Gymnasium has no such environment, or the environment lacks a package.
+    #[error("Gymnasium cannot make `{id}`: {message}")]
+    NotMade {
+        /// The environment's name.
+        id: String,
+        /// Gymnasium's own words.
+        message: String,
+    },
+    /// An environment of Gymnasium has a space of another kind.
+    #[error("`{id}` cannot be used: {message}")]
+    UnsupportedSpace {
+        /// The environment's name.
+        id: String,
+        /// Which space, what it is, and what was expected.
+        message: String,
+    },
+    /// The process of an environment of Gymnasium is no more.
+    #[error("the Python process of `{id}` has ended ({status}); {}", said(last_words))]
+    WorkerDied {
+        /// The environment's name.
+        id: String,
+        /// How it ended.
+        status: String,
+        /// The end of what it wrote to its standard error, which has the traceback of what an environment raised.
+        last_words: String,
+    },
+    /// The process of an environment of Gymnasium answered what it should not.
+    #[error("the Python process of `{id}` answered {found}; expected {expected}")]
+    WorkerReply {
+        /// The environment's name.
+        id: String,
+        /// What it answered.
+        found: String,
+        /// What it should have.
+        expected: String,
+    },
     /// What a model is made from does not make one.
     #[error(transparent)]
     Model(#[from] MdpError),
@@ -107,5 +174,13 @@ impl RlError {
     pub(crate) fn wrapper(wrapper: &'static str, detail: impl Into<String>) -> Self {
         let detail = detail.into();
         Self::Wrapper { wrapper, detail }
+    }
+}
+
+fn said(last_words: &str) -> String {
+    if last_words.is_empty() {
+        "it said nothing".into()
+    } else {
+        format!("it said at last:\n{last_words}")
     }
 }

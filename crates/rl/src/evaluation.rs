@@ -53,18 +53,19 @@ pub fn evaluate(
         lengths: vec![0; count],
         unfinished: count,
     };
-    let mut over = vec![false; count];
+    let (mut over, mut ended) = (vec![false; count], vec![false; count]);
     envs.reset(Some(seed), &mut batch)?;
     for _ in 0..patience {
         policy.act(&batch.observations, &mut actions);
         envs.step(&actions, &mut batch)?;
         for index in 0..count {
+            ended[index] = batch.transitions[index].ends();
             if over[index] {
                 continue;
             }
             evaluation.returns[index] += batch.rewards[index];
             evaluation.lengths[index] += 1;
-            if batch.transitions[index].ends() {
+            if ended[index] {
                 over[index] = true;
                 evaluation.unfinished -= 1;
             }
@@ -72,6 +73,8 @@ pub fn evaluate(
         if evaluation.unfinished == 0 {
             break;
         }
+        // What comes after the episode that counts is played for company.
+        envs.reset_where(&ended, &mut batch)?;
     }
     Ok(evaluation)
 }

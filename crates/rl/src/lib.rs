@@ -2,7 +2,8 @@
 //!
 //! An [`Env`] means what Gymnasium's environments mean: [`reset`](Env::reset) begins an episode, [`step`](Env::step) takes
 //! an action and returns a reward and whether the episode was *terminated* (by the task: what follows is worth nothing)
-//! or *truncated* (by a limit: what follows would have been worth something). [`make`] builds one by its name.
+//! or *truncated* (by a limit: what follows would have been worth something). [`make`] builds one by its name,
+//! [`make_envs`] many at a time, from here or from Gymnasium.
 //!
 //! ```
 //! use etude_rl::{Env, make};
@@ -48,6 +49,7 @@ mod error;
 mod evaluation;
 mod features;
 mod grid_world;
+mod gymnasium;
 mod objectives;
 pub mod prediction;
 mod prediction_agent;
@@ -81,6 +83,7 @@ pub use error::RlError;
 pub use evaluation::{Evaluation, evaluate};
 pub use features::{FeatureMap, Fourier, OneHot, Placed, Polynomial, RadialBasis, StateAggregation, TileCoding};
 pub use grid_world::grid_world;
+pub use gymnasium::{GymnasiumEnvs, Interpreter};
 pub use objectives::{FeatureMatrix, KnownChain, Objectives};
 pub use prediction_agent::{AnyPredictor, PredictionAgent};
 pub use random_walk::random_walk;

@@ -1,11 +1,13 @@
 //! The environments that are known by name.
 
 use etude_mdp::{GridWorld, GridWorldSpec};
+use serde_json::Map;
 
 use crate::classic_control::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
 use crate::env::Env;
 use crate::error::RlError;
 use crate::grid_world::grid_world;
+use crate::gymnasium::{GymnasiumEnvs, Interpreter};
 use crate::random_walk::random_walk;
 use crate::simulator::Simulator;
 use crate::simulators::Simulators;
@@ -272,20 +274,27 @@ pub fn registered(id: &str) -> Result<&'static Registered, RlError> {
     known.ok_or_else(|| RlError::UnknownEnvironment(id.to_owned()))
 }
 
+/// Builds `count` environments called `id`: one of [`environments`], or `gym:` and a name that Gymnasium knows, such as
+/// `gym:LunarLander-v3`, or `gym:module:id` for what a module in the present folder or on `PYTHONPATH` registers.
+///
+/// # Errors
+/// There is none, or what [`GymnasiumEnvs::start`] reports.
+pub fn make_envs(id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
+    match id.strip_prefix("gym:") {
+        Some(id) => {
+            let envs = GymnasiumEnvs::start(&Interpreter::find(), id, count, autoreset, &Map::new())?;
+            Ok(Box::new(envs))
+        }
+        None => registered(id)?.make_vector(count, autoreset),
+    }
+}
+
 /// Builds the environment called `id`, with its limit on the steps of an episode.
 ///
 /// # Errors
 /// There is none.
 pub fn make(id: &str) -> Result<Box<dyn Env>, RlError> {
     registered(id)?.make()
-}
-
-/// Builds `count` environments called `id`, side by side.
-///
-/// # Errors
-/// There is none.
-pub fn make_envs(id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
-    registered(id)?.make_vector(count, autoreset)
 }
 
 #[cfg(test)]

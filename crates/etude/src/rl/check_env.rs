@@ -1,10 +1,10 @@
 //! `etude rl check-env`: an environment looked over.
 
-use etude_rl::{Verdict, check_env, registered};
+use etude_rl::{Autoreset, Verdict, check_env, make_envs};
 use serde::Serialize;
 
-use super::unknown;
-use crate::error::{CommandError, Context as _};
+use super::failed;
+use crate::error::CommandError;
 use crate::output::Output;
 
 /// What `--json` prints.
@@ -25,9 +25,9 @@ struct Checked {
 }
 
 pub(super) fn run(name: &str, output: &Output) -> Result<(), CommandError> {
-    let known = registered(name).map_err(|error| unknown(name, &error))?;
-    let mut env = known.make().failed_run(|| format!("cannot build {name}"))?;
-    let checks: Vec<Checked> = check_env(&mut *env)
+    let mut envs = make_envs(name, 1, Autoreset::Disabled).map_err(|error| failed(&error, name))?;
+    let checks: Vec<Checked> = check_env(&mut *envs)
+        .map_err(|error| failed(&error, name))?
         .into_iter()
         .map(|check| {
             let (verdict, finding) = match check.verdict {

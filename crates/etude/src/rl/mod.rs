@@ -64,9 +64,11 @@ pub(crate) enum Verb {
     #[command(after_help = examples! {
         "etude rl check-env CartPole-v1"
         "etude rl check-env Taxi-v4 --json"
+        "etude rl check-env gym:LunarLander-v3"
+        "etude rl check-env gym:my_module:MyEnv-v0"
     })]
     CheckEnv {
-        /// The environment's name, as `etude rl envs` lists it
+        /// The environment's name: as `etude rl envs` lists it, or `gym:` and a name that Gymnasium knows
         #[arg(value_name = "NAME")]
         env: String,
     },
@@ -90,6 +92,9 @@ fn failed(error: &RlError, environment: &str) -> CommandError {
         RlError::NotFinite { .. } => CommandError::failed_run("learning has broken down")
             .caused_by(error)
             .hint("the last checkpoint is as it was; a smaller learning rate often helps"),
+        RlError::WorkerDied { .. } | RlError::WorkerReply { .. } => {
+            CommandError::failed_run(format!("{environment} has failed")).caused_by(error)
+        }
         RlError::Run(_) | RlError::Policy { .. } => CommandError::failed_run("cannot write the run").caused_by(error),
         RlError::SavedState(_) => CommandError::bad_input("cannot go on with this run").caused_by(error),
         RlError::UnknownEnvironment(name) => unknown(name, error),
@@ -101,7 +106,7 @@ fn failed(error: &RlError, environment: &str) -> CommandError {
 fn unknown(name: &str, error: &RlError) -> CommandError {
     let ids: Vec<&str> = environments().iter().map(|known| known.id).collect();
     let hint = nearest(name, &ids).map_or_else(
-        || "`etude rl envs` lists the environments that there are".to_owned(),
+        || format!("`etude rl envs` lists the environments that there are; write `gym:{name}` for Gymnasium's"),
         |id| format!("did you mean `{id}`? `etude rl envs` lists all"),
     );
     CommandError::bad_input("cannot use this environment")

@@ -1,0 +1,154 @@
+//! The environments of Gymnasium, stepped by a Python process.
+//!
+//! One process, `worker.py`, holds all of them in a `SyncVectorEnv`. Requests and replies go through its standard input
+//! and output, one of each for a step of all. Nothing of Python is linked.
+
+mod interpreter;
+mod protocol;
+mod worker;
+
+use serde_json::{Map, Value};
+
+use crate::error::RlError;
+use crate::space::Space;
+use crate::vector::{Autoreset, Batch, Transition, VectorEnv};
+pub use interpreter::Interpreter;
+use protocol::{Answer, FailureKind, Layout, Settings};
+use worker::Worker;
+
+/// Environments of Gymnasium: whatever `gymnasium.make` can make, with the spaces `Discrete`, `MultiDiscrete`,
+/// `MultiBinary` and `Box`.
+///
+/// Boxes of any shape become vectors in row-major order, numbers have 32 bits, and whole numbers begin at 0 whatever
+/// the `start` of their space. The environments must be reset before the first step, and with [`Autoreset::Disabled`]
+/// those whose episodes are over before the next. They cannot be saved.
+pub struct GymnasiumEnvs {
+    worker: Worker,
+    version: String,
+    observation_space: Space,
+    action_space: Space,
+    max_episode_steps: Option<usize>,
+    layout: Layout,
+    /// Those that the next step only resets.
+    waiting: Vec<bool>,
+    request: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl GymnasiumEnvs {
+    /// Starts a process with `count` environments called `id`, which is `module:id` where a module is to be imported
+    /// first. `arguments` go to the environment's constructor.
+    ///
+    /// # Errors
+    /// There is no Python, no Gymnasium or too old a one, no such environment, or it lacks a package; its spaces are of
+    /// another kind; or the process has died.
+    pub fn start(
+        interpreter: &Interpreter,
+        id: &str,
+        count: usize,
+        autoreset: Autoreset,
+        arguments: &Map<String, Value>,
+    ) -> Result<Self, RlError> {
+        let settings = Settings::new(id, count, autoreset, arguments);
+        let (worker, answer) = Worker::start(interpreter, &settings)?;
+        let greeting = match answer {
+            Answer::Greeting(greeting) => greeting,
+            Answer::Failure(failure) => {
+                let (id, message) = (id.to_owned(), failure.message);
+                let program = interpreter.program().to_owned();
+                return Err(match failure.kind {
+                    FailureKind::NoGymnasium => RlError::NoGymnasium { program, message },
+                    FailureKind::OldGymnasium => RlError::OldGymnasium {
+                        program,
+                        found: message,
+                    },
+                    FailureKind::NotMade => RlError::NotMade { id, message },
+                    FailureKind::Space => RlError::UnsupportedSpace { id, message },
+                });
+            }
+        };
+        let observation_space = Space::from(greeting.observation_space);
+        let layout = Layout {
+            count,
+            width: observation_space.length(),
+            autoreset,
+        };
+        Ok(Self {
+            worker,
+            version: greeting.version,
+            observation_space,
+            action_space: greeting.action_space.into(),
+            max_episode_steps: greeting.max_episode_steps,
+            layout,
+            waiting: vec![false; count],
+            request: Vec::new(),
+            reply: vec![0; layout.length()],
+        })
+    }
+
+    /// The version of Gymnasium.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// The steps after which an episode is truncated, where Gymnasium's registry has such a limit.
+    pub fn max_episode_steps(&self) -> Option<usize> {
+        self.max_episode_steps
+    }
+}
+
+impl VectorEnv for GymnasiumEnvs {
+    fn count(&self) -> usize {
+        self.layout.count
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.observation_space
+    }
+
+    fn action_space(&self) -> &Space {
+        &self.action_space
+    }
+
+    fn autoreset(&self) -> Autoreset {
+        self.layout.autoreset
+    }
+
+    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch) -> Result<(), RlError> {
+        protocol::reset(seed, &mut self.request);
+        self.worker.exchange(&self.request, &mut self.reply)?;
+        self.layout.split(&self.reply).observations(&mut batch.observations);
+        self.waiting.fill(false);
+        Ok(())
+    }
+
+    fn reset_where(&mut self, which: &[bool], batch: &mut Batch) -> Result<(), RlError> {
+        if !which.contains(&true) {
+            // Gymnasium refuses to reset none.
+            return Ok(());
+        }
+        protocol::reset_where(which, &mut self.request);
+        self.worker.exchange(&self.request, &mut self.reply)?;
+        let reply = self.layout.split(&self.reply);
+        reply.observations_where(which, &mut batch.observations);
+        for (waiting, &reset) in self.waiting.iter_mut().zip(which) {
+            *waiting &= !reset;
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError> {
+        protocol::step(actions, &mut self.request);
+        self.worker.exchange(&self.request, &mut self.reply)?;
+        let reply = self.layout.split(&self.reply);
+        reply.observations(&mut batch.observations);
+        reply.final_observations(&mut batch.final_observations);
+        let results = batch.rewards.iter_mut().zip(&mut batch.transitions);
+        for (((reward, transition), waiting), step) in results.zip(&mut self.waiting).zip(reply.steps()) {
+            *reward = step.reward;
+            *transition = if *waiting { Transition::Ghost } else { step.transition() };
+            *waiting = self.layout.autoreset == Autoreset::NextStep && transition.ends();
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,204 @@
+//! The process in which environments run.
+
+use std::io::{self, BufRead as _, BufReader, Read as _, Write};
+use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use super::interpreter::Interpreter;
+use super::protocol::{Answer, Settings};
+use crate::error::RlError;
+
+/// What it runs.
+const PROGRAM: &str = include_str!("worker.py");
+
+/// How long it may take to end by itself. It gives its environments half of it.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How much of what it says at last is kept, in bytes.
+const LAST_WORDS: usize = 1500;
+
+/// A Python process that steps environments. It ends when this is dropped, or this process is.
+pub(super) struct Worker {
+    id: String,
+    process: Child,
+    /// `None` once it has been told to end.
+    requests: Option<ChildStdin>,
+    replies: BufReader<ChildStdout>,
+    last_words: Tail,
+    listener: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts it, and says what it answers to `settings`.
+    pub(super) fn start(interpreter: &Interpreter, settings: &Settings<'_>) -> Result<(Self, Answer), RlError> {
+        let start_error = |source| RlError::NoPython {
+            program: interpreter.program().to_owned(),
+            source,
+        };
+        let mut process = interpreter
+            .command(&["-c", PROGRAM])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(start_error)?;
+        let pipes = (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        let (Some(requests), Some(replies), Some(mut said)) = pipes else {
+            return Err(start_error(io::Error::other("it has no pipes")));
+        };
+        let last_words = Tail::default();
+        let mut tail = last_words.clone();
+        let listener = thread::spawn(move || {
+            // What it cannot tell any more is lost.
+            let _ = io::copy(&mut said, &mut tail);
+        });
+        let mut worker = Self {
+            id: settings.id.to_owned(),
+            process,
+            requests: Some(requests),
+            replies: BufReader::new(replies),
+            last_words,
+            listener,
+        };
+        let answer = worker.ask(settings).map_err(|_| worker.death())?;
+        let answer = serde_json::from_str(&answer).map_err(|_| RlError::WorkerReply {
+            id: worker.id.clone(),
+            found: format!("{:?}", answer.chars().take(80).collect::<String>()),
+            expected: "a greeting".into(),
+        })?;
+        Ok((worker, answer))
+    }
+
+    /// Sends a line and reads one.
+    fn ask(&mut self, settings: &Settings<'_>) -> io::Result<String> {
+        let mut line = serde_json::to_vec(settings)?;
+        line.push(b'\n');
+        // What does not listen may still have spoken, and its end is seen when it is listened to.
+        let _ = self.send(&line);
+        let mut answer = String::new();
+        if self.replies.read_line(&mut answer)? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(answer)
+    }
+
+    fn send(&mut self, request: &[u8]) -> io::Result<()> {
+        let requests = self.requests.as_mut();
+        requests
+            .ok_or(io::Error::from(io::ErrorKind::BrokenPipe))?
+            .write_all(request)
+    }
+
+    /// Sends a request and fills `reply`.
+    pub(super) fn exchange(&mut self, request: &[u8], reply: &mut [u8]) -> Result<(), RlError> {
+        let mut length = [0; 8];
+        let answered = self.send(request).and_then(|()| self.replies.read_exact(&mut length));
+        answered.map_err(|_| self.death())?;
+        let length = u64::from_le_bytes(length);
+        if length != reply.len() as u64 {
+            return Err(RlError::WorkerReply {
+                id: self.id.clone(),
+                found: format!("{length} bytes"),
+                expected: format!("{}", reply.len()),
+            });
+        }
+        self.replies.read_exact(reply).map_err(|_| self.death())
+    }
+
+    /// How it has ended, once it no longer answers.
+    fn death(&mut self) -> RlError {
+        let status = self.end();
+        // Its last words may still be on their way, and a process that it has left behind may keep the pipe open.
+        let deadline = Instant::now() + PATIENCE;
+        while !self.listener.is_finished() && Instant::now() < deadline {
+            thread::sleep(Duration::from_millis(1));
+        }
+        RlError::WorkerDied {
+            id: self.id.clone(),
+            status: status.map_or_else(|error| error.to_string(), |status| status.to_string()),
+            last_words: self.last_words.text(),
+        }
+    }
+
+    /// Tells it to end, kills it where it does not, and sees that nothing is left of it.
+    fn end(&mut self) -> io::Result<ExitStatus> {
+        self.requests = None;
+        let deadline = Instant::now() + PATIENCE;
+        while Instant::now() < deadline {
+            if let Some(status) = self.process.try_wait()? {
+                return Ok(status);
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.process.kill()?;
+        self.process.wait()
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        // Nobody is left to be told.
+        let _ = self.end();
+    }
+}
+
+/// The end of all that is written to it.
+#[derive(Clone, Default)]
+struct Tail(Arc<Mutex<Vec<u8>>>);
+
+impl Tail {
+    /// Whole lines, if there is more than one.
+    fn text(&self) -> String {
+        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(&kept);
+        let text = match text.split_once('\n') {
+            Some((_, whole)) if kept.len() == LAST_WORDS && !whole.trim().is_empty() => whole,
+            _ => &text,
+        };
+        text.trim().to_owned()
+    }
+}
+
+impl Write for Tail {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.extend_from_slice(bytes);
+        let excess = kept.len().saturating_sub(LAST_WORDS);
+        kept.drain(..excess);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_what_was_said_is_kept() {
+        let mut tail = Tail::default();
+        assert_eq!(tail.text(), "");
+        tail.write_all(b"one line\n").unwrap();
+        assert_eq!(tail.text(), "one line");
+        for number in 0..1000 {
+            writeln!(tail, "line {number}").unwrap();
+        }
+        let text = tail.text();
+        assert!(
+            text.starts_with("line ") && text.ends_with("line 998\nline 999"),
+            "{text}"
+        );
+        assert!(
+            text.len() > LAST_WORDS - 20 && text.len() < LAST_WORDS,
+            "{}",
+            text.len()
+        );
+        tail.write_all(&[b'.'; 2 * LAST_WORDS]).unwrap();
+        assert_eq!(tail.text(), ".".repeat(LAST_WORDS));
+    }
+}
