@@ -2,7 +2,12 @@
 //!
 //! All loops run over features, each of which has its rows side by side in memory.
 
-use pulp::Arch;
+#![expect(
+    clippy::inline_always,
+    reason = "the loops must take on the vector instructions of `with_simd`"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
 use crate::vector::sum;
@@ -27,20 +32,33 @@ pub(crate) fn activate(activation: Option<Activation>, sums: &mut [f32], bias: &
 }
 
 fn map(sums: &mut [f32], bias: &[f32], function: impl Fn(f32) -> f32) {
-    let rows = sums.len() / bias.len();
-    Arch::new().dispatch(|| {
+    Arch::new().dispatch(Map { sums, bias, function });
+}
+
+struct Map<'a, F> {
+    sums: &'a mut [f32],
+    bias: &'a [f32],
+    function: F,
+}
+
+impl<F: Fn(f32) -> f32> WithSimd for Map<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let rows = self.sums.len() / self.bias.len();
         if rows == 1 {
-            for (y, b) in sums.iter_mut().zip(bias) {
-                *y = function(*y + b);
+            for (y, b) in self.sums.iter_mut().zip(self.bias) {
+                *y = (self.function)(*y + b);
             }
         } else {
-            for (feature, b) in sums.chunks_exact_mut(rows).zip(bias) {
+            for (feature, b) in self.sums.chunks_exact_mut(rows).zip(self.bias) {
                 for y in feature {
-                    *y = function(*y + b);
+                    *y = (self.function)(*y + b);
                 }
             }
         }
-    });
+    }
 }
 
 /// d <- d f'(x), with `gradient` [features, rows] for d and `outputs` for f(x); and the sum of each feature's rows, which is
@@ -52,29 +70,46 @@ pub(crate) fn differentiate(
     bias_gradient: &mut [f32],
 ) {
     match activation {
-        None => map_gradient(outputs, gradient, bias_gradient, |_, d| d),
-        // The comparison is this way round so that the gradient of NaN is not lost.
-        Some(Activation::Relu) => map_gradient(outputs, gradient, bias_gradient, |y, d| if y <= 0.0 { 0.0 } else { d }),
-        Some(Activation::Tanh) => map_gradient(outputs, gradient, bias_gradient, |y, d| d * (1.0 - y * y)),
+        None => map_gradient(outputs, gradient, bias_gradient, |_| 1.0),
+        Some(Activation::Relu) => map_gradient(outputs, gradient, bias_gradient, |y| if y > 0.0 { 1.0 } else { 0.0 }),
+        Some(Activation::Tanh) => map_gradient(outputs, gradient, bias_gradient, |y| 1.0 - y * y),
     }
 }
 
-fn map_gradient(
-    outputs: &[f32],
-    gradient: &mut [f32],
-    bias_gradient: &mut [f32],
-    derivative: impl Fn(f32, f32) -> f32,
-) {
-    let rows = gradient.len() / bias_gradient.len();
-    Arch::new().dispatch(|| {
-        let features = gradient.chunks_exact_mut(rows).zip(outputs.chunks_exact(rows));
-        for ((gradient, outputs), total) in features.zip(bias_gradient) {
-            for (d, &y) in gradient.iter_mut().zip(outputs) {
-                *d = derivative(y, *d);
-            }
-            *total = sum(gradient);
-        }
+fn map_gradient(outputs: &[f32], gradient: &mut [f32], bias_gradient: &mut [f32], derivative: impl Fn(f32) -> f32) {
+    Arch::new().dispatch(MapGradient {
+        outputs,
+        gradient,
+        bias_gradient,
+        derivative,
     });
+}
+
+struct MapGradient<'a, F> {
+    outputs: &'a [f32],
+    gradient: &'a mut [f32],
+    bias_gradient: &'a mut [f32],
+    derivative: F,
+}
+
+impl<F: Fn(f32) -> f32> WithSimd for MapGradient<'_, F> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let rows = self.gradient.len() / self.bias_gradient.len();
+        let features = self
+            .gradient
+            .chunks_exact_mut(rows)
+            .zip(self.outputs.chunks_exact(rows));
+        for ((gradient, outputs), total) in features.zip(self.bias_gradient) {
+            for (d, &y) in gradient.iter_mut().zip(outputs) {
+                // A product: a choice between d and 0 would become a masked store, which is slow on Zen 4.
+                *d *= (self.derivative)(y);
+            }
+            *total = sum(simd, gradient);
+        }
+    }
 }
 
 /// The comparison is this way round so that NaN stays NaN.
@@ -92,10 +127,6 @@ const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 ///
 /// With 2 x = n ln 2 + r, E = 2^n (exp(r) - 1) + (2^n - 1), and exp(r) - 1 is its Taylor series: |r| is at most (ln 2) / 2,
 /// where the eighth power is below what a 32-bit number resolves. Nothing cancels near zero, where n is 0 and E is the series.
-#[expect(
-    clippy::inline_always,
-    reason = "takes on the vector instructions of the loop around it"
-)]
 #[inline(always)]
 fn tanh(x: f32) -> f32 {
     // Beyond 9.01 the nearest 32-bit number is 1.

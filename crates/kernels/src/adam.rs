@@ -1,10 +1,15 @@
 //! Adam (Kingma and Ba, 2015, algorithm 1), as `torch.optim.Adam` computes it.
 
-use pulp::Arch;
+#![expect(
+    clippy::inline_always,
+    reason = "the loops must take on the vector instructions of `with_simd`"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
 use crate::error::KernelError;
-use crate::vector::{PART, cut, in_blocks};
+use crate::vector::{BLOCK, PART, add_up, cut};
 
 /// With g the gradient plus `weight_decay` times the parameter, t the number of the step and alpha its learning rate:
 ///
@@ -77,7 +82,13 @@ impl Adam {
             step_size: (f64::from(learning_rate) / correction(self.beta1)) as f32,
             second_scale: correction(self.beta2).sqrt().recip() as f32,
         };
-        rule.step(parameters, &mut self.first, &mut self.second, gradients, 0);
+        let part = Part {
+            parameters,
+            first: &mut self.first,
+            second: &mut self.second,
+            start: 0,
+        };
+        rule.step(part, gradients);
     }
 }
 
@@ -94,33 +105,80 @@ struct Rule {
     second_scale: f32,
 }
 
+/// Parameters that lie side by side, and their moments.
+struct Part<'a> {
+    parameters: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    /// The number of the first of them.
+    start: usize,
+}
+
+impl Part<'_> {
+    fn split_at(self, middle: usize) -> [Self; 2] {
+        let (parameters, right_parameters) = self.parameters.split_at_mut(middle);
+        let (first, right_first) = self.first.split_at_mut(middle);
+        let (second, right_second) = self.second.split_at_mut(middle);
+        let start = self.start;
+        [
+            Self {
+                parameters,
+                first,
+                second,
+                start,
+            },
+            Self {
+                parameters: right_parameters,
+                first: right_first,
+                second: right_second,
+                start: start + middle,
+            },
+        ]
+    }
+}
+
 impl Rule {
-    /// Updates the parameters from number `start` on, of which the slices hold the first.
-    fn step(&self, parameters: &mut [f32], first: &mut [f32], second: &mut [f32], gradients: &[&[f32]], start: usize) {
-        if parameters.len() > PART {
-            let middle = cut(parameters.len());
-            let (parameters, right_parameters) = parameters.split_at_mut(middle);
-            let (first, right_first) = first.split_at_mut(middle);
-            let (second, right_second) = second.split_at_mut(middle);
-            rayon::join(
-                || self.step(parameters, first, second, gradients, start),
-                || self.step(right_parameters, right_first, right_second, gradients, start + middle),
-            );
-            return;
-        }
-        let end = start + parameters.len();
-        Arch::new().dispatch(|| {
-            in_blocks(gradients, start, end, |place, block| {
-                let part = place - start..place - start + block.len();
-                let moments = first[part.clone()].iter_mut().zip(&mut second[part.clone()]);
-                for ((parameter, (m, v)), g) in parameters[part].iter_mut().zip(moments).zip(block) {
-                    let g = self.scale * *g + self.weight_decay * *parameter;
-                    *m = self.beta1 * *m + (1.0 - self.beta1) * g;
-                    *v = self.beta2 * *v + (1.0 - self.beta2) * (g * g);
-                    *parameter -= self.step_size * *m / (v.sqrt() * self.second_scale + self.epsilon);
-                }
+    fn step(&self, part: Part<'_>, gradients: &[&[f32]]) {
+        if part.parameters.len() > PART {
+            let middle = cut(part.parameters.len());
+            let [left, right] = part.split_at(middle);
+            rayon::join(|| self.step(left, gradients), || self.step(right, gradients));
+        } else {
+            Arch::new().dispatch(Update {
+                rule: self,
+                part,
+                gradients,
             });
-        });
+        }
+    }
+}
+
+struct Update<'a> {
+    rule: &'a Rule,
+    part: Part<'a>,
+    gradients: &'a [&'a [f32]],
+}
+
+impl WithSimd for Update<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let Self { rule, part, gradients } = self;
+        let mut block = [0.0; BLOCK];
+        let mut start = part.start;
+        let moments = part.first.chunks_mut(BLOCK).zip(part.second.chunks_mut(BLOCK));
+        for (parameters, (first, second)) in part.parameters.chunks_mut(BLOCK).zip(moments) {
+            let block = &mut block[..parameters.len()];
+            add_up(gradients, start, block);
+            start += block.len();
+            for ((parameter, (m, v)), g) in parameters.iter_mut().zip(first.iter_mut().zip(second)).zip(block) {
+                let g = rule.scale * *g + rule.weight_decay * *parameter;
+                *m = rule.beta1 * *m + (1.0 - rule.beta1) * g;
+                *v = rule.beta2 * *v + (1.0 - rule.beta2) * (g * g);
+                *parameter -= rule.step_size * *m / (v.sqrt() * rule.second_scale + rule.epsilon);
+            }
+        }
     }
 }
 

@@ -14,8 +14,8 @@ use crate::activation::{activate, differentiate};
 use crate::mlp::{Mlp, shapes};
 use crate::product::{Matrix, multiply};
 
-/// Memory for passes of up to so many rows through networks of one shape. It is laid out once; passes only write
-/// into it.
+/// Memory for passes of up to so many rows through networks of one shape. It is laid out once; passes only write into it, and
+/// nothing else is allocated but what the crate `gemm` takes for a moment where it has to reorder a matrix.
 #[derive(Debug, Clone)]
 pub struct Pass {
     sizes: Vec<usize>,
@@ -82,7 +82,7 @@ impl Mlp {
     /// `inputs` through the same parameters.
     ///
     /// # Panics
-    /// A length is not that of the last forward pass, or `pass` is for layers of other sizes.
+    /// A length is not that of the last forward pass, there was none, or `pass` is for layers of other sizes.
     pub fn backward(
         &self,
         inputs: &[f32],
@@ -94,7 +94,10 @@ impl Mlp {
         let sizes = self.sizes();
         let (rows, last) = (pass.rows, sizes.len() - 2);
         assert_eq!(pass.sizes, sizes, "layers of the pass");
-        assert_eq!(inputs.len(), sizes[0] * rows, "inputs");
+        assert!(
+            rows > 0 && inputs.len() == sizes[0] * rows,
+            "inputs of the last forward pass"
+        );
         assert_eq!(output_gradient.len(), sizes[last + 1] * rows, "gradient by the outputs");
         assert_eq!(gradient.len(), self.parameters().len(), "gradient by the parameters");
         transpose(

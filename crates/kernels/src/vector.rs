@@ -1,6 +1,11 @@
 //! Sweeps over flat vectors of parameters and gradients.
 
-use pulp::Arch;
+#![expect(
+    clippy::inline_always,
+    reason = "the loops must take on the vector instructions of `with_simd`"
+)]
+
+use pulp::{Arch, Simd, WithSimd};
 
 /// Parts of a vector that one thread takes at a time. Shorter ones are done sooner than another thread wakes up.
 pub(crate) const PART: usize = 1 << 15;
@@ -11,29 +16,21 @@ pub(crate) fn cut(length: usize) -> usize {
     (length / 2).next_multiple_of(64)
 }
 
-/// Numbers that are summed side by side.
-const LANES: usize = 16;
-
-/// The sum of a few numbers, in an order that their count alone decides.
-#[expect(
-    clippy::inline_always,
-    reason = "takes on the vector instructions of the loop around it"
-)]
+/// The sum of a few numbers, in an order that their count and the width of the registers decide.
 #[inline(always)]
-pub(crate) fn sum(numbers: &[f32]) -> f32 {
-    let mut lanes = [0.0; LANES];
-    let (chunks, rest) = numbers.as_chunks::<LANES>();
-    for chunk in chunks {
-        lanes.iter_mut().zip(chunk).for_each(|(lane, number)| *lane += number);
-    }
-    lanes.iter_mut().zip(rest).for_each(|(lane, number)| *lane += number);
-    let mut width = LANES / 2;
-    while width > 0 {
-        let (low, high) = lanes.split_at_mut(width);
-        low.iter_mut().zip(high).for_each(|(low, high)| *low += *high);
-        width /= 2;
-    }
-    lanes[0]
+pub(crate) fn sum<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(numbers);
+    let start = simd.partial_load_f32s(rest);
+    simd.reduce_sum_f32s(vectors.iter().fold(start, |total, &x| simd.add_f32s(total, x)))
+}
+
+/// The sum of their squares, in such an order.
+#[inline(always)]
+fn sum_of_squares<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
+    let (vectors, rest) = S::as_simd_f32s(numbers);
+    let rest = simd.partial_load_f32s(rest);
+    let start = simd.mul_f32s(rest, rest);
+    simd.reduce_sum_f32s(vectors.iter().fold(start, |total, &x| simd.mul_add_f32s(x, x, total)))
 }
 
 /// The square of the Euclidean norm of the sum of `gradients`, all of one length, as clipping by the global norm needs it.
@@ -58,39 +55,50 @@ fn square_norm_of(gradients: &[&[f32]], start: usize, end: usize) -> f64 {
         );
         return left + right;
     }
-    Arch::new().dispatch(|| {
-        let mut total = 0.0;
-        in_blocks(gradients, start, end, |_, block| {
-            for number in block.iter_mut() {
-                *number *= *number;
-            }
-            total += f64::from(sum(block));
-        });
-        total
-    })
+    Arch::new().dispatch(SquareNorm { gradients, start, end })
 }
 
-/// Numbers of a block. Few enough to stay in the first-level cache.
-const BLOCK: usize = 256;
+struct SquareNorm<'a> {
+    gradients: &'a [&'a [f32]],
+    start: usize,
+    end: usize,
+}
 
-/// Calls `sweep` with the place and the summed entries of one block of the gradients after another.
-#[expect(
-    clippy::inline_always,
-    reason = "takes on the vector instructions of the loop around it"
-)]
-#[inline(always)]
-pub(crate) fn in_blocks(gradients: &[&[f32]], start: usize, end: usize, mut sweep: impl FnMut(usize, &mut [f32])) {
-    let mut block = [0.0; BLOCK];
-    for place in (start..end).step_by(BLOCK) {
-        let block = &mut block[..BLOCK.min(end - place)];
-        block.copy_from_slice(&gradients[0][place..place + block.len()]);
-        for gradient in &gradients[1..] {
-            block
-                .iter_mut()
-                .zip(&gradient[place..])
-                .for_each(|(sum, number)| *sum += number);
+impl WithSimd for SquareNorm<'_> {
+    type Output = f64;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) -> f64 {
+        let mut block = [0.0; BLOCK];
+        let mut total = 0.0;
+        for start in (self.start..self.end).step_by(BLOCK) {
+            let block = &mut block[..BLOCK.min(self.end - start)];
+            add_up(self.gradients, start, block);
+            total += f64::from(sum_of_squares(simd, block));
         }
-        sweep(place, block);
+        total
+    }
+}
+
+/// Numbers of a block, which several sweeps find in the first-level cache.
+pub(crate) const BLOCK: usize = 256;
+
+/// Writes the sum of the gradients, from number `start` on, into `block`.
+#[inline(always)]
+pub(crate) fn add_up(gradients: &[&[f32]], start: usize, block: &mut [f32]) {
+    let length = block.len();
+    let part = |index: usize| &gradients[index][start..start + length];
+    if gradients.len() == 1 {
+        block.copy_from_slice(part(0));
+        return;
+    }
+    for ((sum, x), y) in block.iter_mut().zip(part(0)).zip(part(1)) {
+        *sum = x + y;
+    }
+    for index in 2..gradients.len() {
+        for (sum, x) in block.iter_mut().zip(part(index)) {
+            *sum += x;
+        }
     }
 }
 
@@ -100,11 +108,24 @@ pub(crate) fn in_blocks(gradients: &[&[f32]], start: usize, end: usize, mut swee
 /// The lengths differ.
 pub fn polyak(target: &mut [f32], source: &[f32], tau: f32) {
     assert_eq!(target.len(), source.len(), "lengths of target and source");
-    Arch::new().dispatch(|| {
-        for (target, source) in target.iter_mut().zip(source) {
-            *target = (1.0 - tau) * *target + tau * source;
+    Arch::new().dispatch(Polyak { target, source, tau });
+}
+
+struct Polyak<'a> {
+    target: &'a mut [f32],
+    source: &'a [f32],
+    tau: f32,
+}
+
+impl WithSimd for Polyak<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) {
+        for (target, source) in self.target.iter_mut().zip(self.source) {
+            *target = (1.0 - self.tau) * *target + self.tau * source;
         }
-    });
+    }
 }
 
 #[cfg(test)]
@@ -119,12 +140,22 @@ mod tests {
             .collect()
     }
 
+    struct Sum<'a>(&'a [f32]);
+
+    impl WithSimd for Sum<'_> {
+        type Output = f32;
+
+        fn with_simd<S: Simd>(self, simd: S) -> f32 {
+            sum(simd, self.0)
+        }
+    }
+
     #[test]
     fn sums_of_every_length_are_complete() {
         for length in 0..100 {
             // Integers, of which the sum is exact in any order.
             let numbers: Vec<f32> = (1..=length).map(|number| number as f32).collect();
-            assert_eq!(sum(&numbers), (length * (length + 1) / 2) as f32);
+            assert_eq!(Arch::new().dispatch(Sum(&numbers)), (length * (length + 1) / 2) as f32);
         }
     }
 
