@@ -6,7 +6,8 @@ use std::collections::VecDeque;
 
 use etude_mdp::{GridRewards, GridWorld, GridWorldSpec, Policy};
 use etude_rl::control::{
-    ActionValues, ControlErrors, EpsilonGreedy, KnownControl, LinearActionValues, Settings, Target, TdControl,
+    ActionValues, ControlErrors, EpsilonGreedy, JointActionValues, KnownControl, LinearActionValues, Settings, Target,
+    TdControl,
 };
 use etude_rl::{
     Autoreset, Batch, Env, FeatureMap, KnownChain, OneHot, Space, Step, Tabular, TimeLimit, Transition, Vector,
@@ -93,6 +94,29 @@ fn one_hot_features_are_the_table_bit_by_bit() {
             );
         }
     }
+}
+
+/// One feature for each pair of a state and an action.
+struct Pairs;
+
+impl FeatureMap for Pairs {
+    fn dimension(&self) -> usize {
+        125
+    }
+
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        feature(point[0] as usize * 5 + point[1] as usize, 1.0);
+    }
+}
+
+#[test]
+fn one_feature_for_each_pair_is_the_table_too() {
+    let settings = settings(Target::Sarsa, 2, 0.2);
+    let mut joint = TdControl::new(JointActionValues::new(Pairs, 5), settings, Seed(1).stream("agent"));
+    let mut linear = TdControl::new(one_hot(), settings, Seed(1).stream("agent"));
+    play(&mut Tabular::new(grid_world(&grid())), &mut joint, 5000);
+    play(&mut Tabular::new(grid_world(&grid())), &mut linear, 5000);
+    assert_eq!(joint.values().weights(), linear.values().weights());
 }
 
 /// Plays a script: what each step leads to, its reward, and whether it is the last one.

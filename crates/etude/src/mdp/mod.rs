@@ -26,6 +26,7 @@ use crate::output::Output;
 use crate::recipe::Override;
 use crate::run_report::Run;
 use problem::Problem;
+pub(crate) use view::cell_kind;
 
 /// The verbs of `etude mdp`.
 #[derive(Debug, Subcommand)]

@@ -55,7 +55,8 @@ pub(super) fn value_map(
     )
 }
 
-fn cell_kind(grid: &GridWorld, state: usize) -> CellKind {
+/// What a cell of a grid world is drawn as.
+pub(crate) fn cell_kind(grid: &GridWorld, state: usize) -> CellKind {
     match grid.kind(state) {
         Cell::Forbidden => CellKind::Forbidden,
         Cell::Target => CellKind::Target,

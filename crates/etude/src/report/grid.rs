@@ -112,6 +112,8 @@ pub struct GridMap {
     kinds: Vec<CellKind>,
     /// Empty where no arrow is drawn.
     arrows: Vec<Directions>,
+    /// What the ends of the colour scale stand for, where that is not the range of the values.
+    ends: Option<(f64, f64)>,
 }
 
 impl GridMap {
@@ -133,7 +135,15 @@ impl GridMap {
             values,
             kinds: Vec::new(),
             arrows: Vec::new(),
+            ends: None,
         }
+    }
+
+    /// Colours the values on a scale from `low` to `high`, so that several maps can be compared. Values beyond an end take its
+    /// colour.
+    pub fn ends(mut self, low: f64, high: f64) -> Self {
+        self.ends = Some((low, high));
+        self
     }
 
     /// Says what kind each cell is, in the order of the values.
@@ -198,9 +208,14 @@ impl GridMap {
         })
     }
 
+    /// What the ends of the colour scale stand for, `None` where no value is drawn.
+    pub(crate) fn colour_ends(&self) -> Option<(f64, f64)> {
+        self.range().map(|range| self.ends.unwrap_or(range))
+    }
+
     /// The colours of the values drawn.
     pub(crate) fn colour_scale(&self) -> ColourScale {
-        let (min, max) = self.range().unwrap_or((0.0, 0.0));
+        let (min, max) = self.colour_ends().unwrap_or((0.0, 0.0));
         ColourScale::spanning(min, max)
     }
 
@@ -238,6 +253,7 @@ impl GridMap {
             values,
             kinds,
             arrows: Vec::new(),
+            ends: self.ends,
         }
     }
 
@@ -287,6 +303,14 @@ mod tests {
         let map = GridMap::new("", 1, 3, [1.0, 99.0, f64::NAN]).kinds(kinds);
         assert_eq!(map.range(), Some((1.0, 1.0)));
         assert_eq!(GridMap::new("", 0, 0, []).range(), None);
+    }
+
+    #[test]
+    fn maps_can_share_their_colours() {
+        let [first, second] = [[1.0, 2.0], [2.0, 9.0]].map(|values| GridMap::new("", 1, 2, values).ends(0.0, 10.0));
+        let colour = |map: &GridMap, column| map.fill(0, column, map.colour_scale());
+        assert_eq!(colour(&first, 1), colour(&second, 0));
+        assert_ne!(colour(&first, 0), colour(&second, 0));
     }
 
     #[test]

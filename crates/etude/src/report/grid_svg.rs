@@ -60,7 +60,7 @@ impl<'a> Drawing<'a> {
             map,
             detail,
             side,
-            colours: ColourScale::spanning(min, max),
+            colours: map.colour_scale(),
             decimals,
         }
     }
@@ -207,7 +207,7 @@ impl<'a> Drawing<'a> {
 
     /// The colours from the smallest to the largest value, with zero marked where the values take both signs.
     fn colour_bar(&self) -> Markup {
-        let Some((min, max)) = self.map.range() else {
+        let Some((min, max)) = self.map.colour_ends() else {
             return html! {};
         };
         let stops: Vec<String> = self.colours.bar(min, max, 17).map(Rgb::hex).collect();

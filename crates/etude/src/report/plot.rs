@@ -41,6 +41,8 @@ pub struct Plot {
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
+    /// Where a thin line crosses the plot.
+    level: Option<f64>,
 }
 
 impl Plot {
@@ -66,7 +68,16 @@ impl Plot {
         self.series.push(Series {
             name: name.into(),
             points: points.into_iter().collect(),
+            level: None,
         });
+        self
+    }
+
+    /// Draws a thin line across the plot at `y`, in the colour of the last series: where that should come to lie.
+    pub fn level(mut self, y: f64) -> Self {
+        if let Some(last) = self.series.last_mut() {
+            last.level = Some(y);
+        }
         self
     }
 
@@ -86,7 +97,8 @@ impl Plot {
                 .filter_map(|point| self.straight(*point))
         };
         let x = range(points().map(|(x, _)| x))?;
-        let y = range(points().map(|(_, y)| y))?;
+        let levels = (self.series.iter()).filter_map(|series| self.straight((0.0, series.level?)));
+        let y = range(points().chain(levels).map(|(_, y)| y))?;
         Some((
             Axis::tight(x),
             if self.log_y { Axis::decades(y) } else { Axis::rounded(y) },
@@ -185,6 +197,10 @@ impl Plot {
             path class=(series_class(index)) d=(runs.iter().map(|run| line(run)).collect::<String>()) {
                 title { (series.name) }
             }
+            @if let Some((_, level)) = series.level.and_then(|level| self.straight((0.0, level))) {
+                @let at = tenths(down(y.place(level)));
+                path class={ "level s" (index % COLOURS) } d={ "M" (tenths(across(0.0))) " " (at) "H" (tenths(across(1.0))) } {}
+            }
             @if dots {
                 @for (x, y) in runs.iter().flatten() {
                     circle class={ "dot s" (index % COLOURS) } cx=(tenths(*x)) cy=(tenths(*y)) r="3.5" {}
@@ -280,6 +296,16 @@ mod tests {
         let (x, y) = plot.axes().expect("there are points");
         let lengths: Vec<usize> = plot.runs(&plot.series[0], &x, &y).iter().map(Vec::len).collect();
         assert_eq!(lengths, [2, 1]);
+    }
+
+    #[test]
+    fn levels_lie_within_the_plot() {
+        let plot = Plot::new("c", "x", "y")
+            .series("s", [(0.0, 1.0), (1.0, 2.0)])
+            .level(-3.0);
+        let (_, y) = plot.axes().expect("there are points");
+        assert!((0.0..=1.0).contains(&y.place(-3.0)));
+        assert!(plot.render().into_string().contains("class=\"level s0\""));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod eval;
 mod features;
 mod play;
 mod recipe;
+mod reproduce;
 mod result;
 pub(crate) mod tour;
 mod train;
@@ -60,6 +61,14 @@ pub(crate) enum Verb {
     })]
     Compare(compare::Arguments),
 
+    /// Compute a book's figures again and hold them to what they should show
+    #[command(after_help = examples! {
+        "etude rl reproduce zhao"
+        "etude rl reproduce zhao --seed 7 --runs 40 --out runs/zhao"
+        "etude rl reproduce zhao --json | jq '.checks[] | select(.passes | not)'"
+    })]
+    Reproduce(reproduce::Arguments),
+
     /// Look an environment over: its spaces, its rewards, and that a seed decides everything
     #[command(after_help = examples! {
         "etude rl check-env CartPole-v1"
@@ -82,6 +91,7 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
         Verb::Play(arguments) => play::run(arguments, output),
         Verb::Compare(arguments) => compare::run(arguments, output),
         Verb::Train(arguments) => train::run(arguments, output),
+        Verb::Reproduce(arguments) => reproduce::run(arguments, output),
         Verb::CheckEnv { env } => check_env::run(env, output),
     }
 }

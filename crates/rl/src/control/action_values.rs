@@ -30,7 +30,7 @@ impl<Q: ActionValues + ?Sized> ActionValues for Box<Q> {
     }
 }
 
-/// q(s, a) = phi(s)^T w_a, one weight vector an action (Zhao, section 8.3). With [`OneHot`](crate::OneHot) features it is the
+/// q(s, a) = phi(s)^T w_a, one weight vector an action (Zhao, section 8.3): what is learnt of one says nothing of the others. With [`OneHot`](crate::OneHot) features it is the
 /// table: w_a(s) is q(s, a) itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct LinearActionValues<M> {
@@ -110,5 +110,75 @@ impl<M: FeatureMap> ActionValues for LinearActionValues<M> {
         for &(index, feature) in &self.features {
             self.weights[weight(index)] += step_size * error * feature;
         }
+    }
+}
+
+/// q(s, a) = phi(s, a)^T w: the features are of state and action together, so that what is learnt of one action may speak for
+/// others (Zhao, section 8.3).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct JointActionValues<M> {
+    map: M,
+    actions: usize,
+    /// One a feature.
+    weights: Vec<f64>,
+    /// The observation in 64 bits, and after it the action.
+    #[serde(skip)]
+    point: Vec<f64>,
+}
+
+impl<M: FeatureMap> JointActionValues<M> {
+    /// All weights zero. `map` sees points that are an observation and after it the number of an action.
+    pub fn new(map: M, actions: usize) -> Self {
+        let weights = vec![0.0; map.dimension()];
+        Self {
+            map,
+            actions,
+            weights,
+            point: Vec::new(),
+        }
+    }
+
+    /// The weights, one a feature.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    fn look(&mut self, observation: &[f32]) {
+        self.point.clear();
+        self.point.extend(observation.iter().map(|&entry| f64::from(entry)));
+        self.point.push(0.0);
+    }
+
+    /// q of the point, whose last entry becomes `action`.
+    fn value(&mut self, action: usize) -> f64 {
+        if let Some(last) = self.point.last_mut() {
+            *last = action as f64;
+        }
+        let mut value = 0.0;
+        let weights = &self.weights;
+        self.map
+            .visit(&self.point, &mut |index, feature| value += feature * weights[index]);
+        value
+    }
+}
+
+impl<M: FeatureMap> ActionValues for JointActionValues<M> {
+    fn actions(&self) -> usize {
+        self.actions
+    }
+
+    fn values(&mut self, observation: &[f32], values: &mut [f64]) {
+        self.look(observation);
+        for (action, value) in values.iter_mut().enumerate() {
+            *value = self.value(action);
+        }
+    }
+
+    fn step_towards(&mut self, observation: &[f32], action: usize, target: f64, step_size: f64) {
+        self.look(observation);
+        let step = step_size * (target - self.value(action));
+        let weights = &mut self.weights;
+        self.map
+            .visit(&self.point, &mut |index, feature| weights[index] += step * feature);
     }
 }

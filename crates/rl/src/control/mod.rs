@@ -9,8 +9,8 @@
 //! | [`Target::ExpectedSarsa`] | r + gamma sum over a of pi(a\|s') q(s', a) |
 //! | [`Target::QLearning`] | r + gamma max over a of q(s', a) |
 //!
-//! The values are moved by [`ActionValues`], which are as exact as they can be: [`LinearActionValues`] with one-hot features is
-//! the table, with others a linear function, and a network is another implementation. [`KnownControl`] measures how far
+//! The values are [`ActionValues`]: [`LinearActionValues`] with one-hot features are the table, with others a linear function of
+//! the state for each action, [`JointActionValues`] one of state and action together, and a network is another implementation. [`KnownControl`] measures how far
 //! they are from the optimum where the model is known.
 //!
 //! ```
@@ -60,7 +60,7 @@ mod epsilon_greedy;
 mod known;
 mod td;
 
-pub use action_values::{ActionValues, LinearActionValues};
+pub use action_values::{ActionValues, JointActionValues, LinearActionValues};
 pub use agent::{LinearAgent, LinearPolicy};
 pub use epsilon_greedy::{EpsilonGreedy, greedy_action};
 pub use known::{ControlErrors, KnownControl};
