@@ -73,7 +73,7 @@ fn part_names(parts: usize) -> &'static [&'static str] {
 /// # Errors
 /// The files cannot be written.
 pub(crate) fn save_network(network: &QNetwork, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
-    let mut tensors = Vec::new();
+    let mut tensors: Vec<NamedTensor> = Vec::new();
     for (part, name) in network.parts().iter().zip(part_names(network.parts().len())) {
         for (index, layer) in part.layers().enumerate() {
             let bytes = |numbers: &[f32]| {
@@ -131,13 +131,11 @@ fn save_weights(
     write(Dtype::F64, &[("weights".into(), (shape, bytes))], &card, folder)
 }
 
+/// A tensor by its name: its shape and its bytes.
+type NamedTensor = (String, (Vec<usize>, Vec<u8>));
+
 /// Writes both files.
-fn write(
-    kind: Dtype,
-    tensors: &[(String, (Vec<usize>, Vec<u8>))],
-    card: &PolicyCard,
-    folder: &Path,
-) -> Result<(), RlError> {
+fn write(kind: Dtype, tensors: &[NamedTensor], card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
     let views = tensors
         .iter()
         .map(|(name, (shape, bytes))| Ok((name, TensorView::new(kind, shape.clone(), bytes)?)))

@@ -206,16 +206,14 @@ impl Training {
         ) = saved_state::read(state)?;
         self.started = (Instant::now(), self.steps);
         self.agent.load(state)?;
-        match saved_state::read::<Option<Vec<u8>>>(state)? {
-            Some(envs) => self.envs.load(&mut envs.as_slice()).map(|()| true),
-            None => {
-                // As many steps on, so that the episodes are not those of the beginning again.
-                self.envs.reset(Some(self.steps), &mut self.batch)?;
-                self.observations.copy_from_slice(&self.batch.observations);
-                self.running.fill((0.0, 0));
-                Ok(false)
-            }
+        if let Some(envs) = saved_state::read::<Option<Vec<u8>>>(state)? {
+            return self.envs.load(&mut envs.as_slice()).map(|()| true);
         }
+        // As many steps on, so that the episodes are not those of the beginning again.
+        self.envs.reset(Some(self.steps), &mut self.batch)?;
+        self.observations.copy_from_slice(&self.batch.observations);
+        self.running.fill((0.0, 0));
+        Ok(false)
     }
 }
 

@@ -5,6 +5,7 @@ mod compare;
 mod envs;
 mod eval;
 mod features;
+mod film;
 mod play;
 mod recipe;
 mod reproduce;

@@ -1,10 +1,11 @@
 //! The tour's stop at value function approximation.
 
-use etude_rl::{Autoreset, Surface, Training, evaluate, make_envs};
+use etude_rl::{Autoreset, Policy, Surface, Training, evaluate, make_envs};
 use etude_train::Seed;
 use serde_json::json;
 
 use super::failed;
+use super::film::film;
 use super::recipe::Recipe;
 use super::train::{Algorithm, unfit};
 use crate::error::CommandError;
@@ -172,11 +173,12 @@ struct Pole {
 fn pole(output: &Output) -> Result<Pole, CommandError> {
     output.line("\nA pole on a cart, learnt by a network from nothing but its own mistakes (DQN):");
     let failed = |error| failed(&error, "CartPole-v1");
-    let judge = |count, seed, policy: &mut dyn etude_rl::Policy| {
+    let judge = |count, seed, policy: &mut dyn Policy| {
         let mut envs = make_envs("CartPole-v1", count, Autoreset::Disabled)?;
         Ok(evaluate(&mut *envs, policy, seed, PATIENCE)?.mean())
     };
-    let (mut returns, mut best): (Vec<(u64, f64)>, Option<(f64, u64, Box<dyn etude_rl::Policy>)>) = (Vec::new(), None);
+    let mut returns: Vec<(u64, f64)> = Vec::new();
+    let mut best: Option<(f64, u64, Box<dyn Policy>)> = None;
     learn(
         "dqn on CartPole-v1",
         Algorithm::Dqn,
@@ -216,6 +218,7 @@ fn pole(output: &Output) -> Result<Pole, CommandError> {
              other episodes: {best:.1} steps on average, where 500 is the most there is."
         ))
         .item(&plot)
+        .item(&film("CartPole-v1", &mut *policy).map_err(failed)?)
         .item(&Code::toml(POLE).folded("The recipe of this task"));
     Ok(Pole {
         section,

@@ -65,7 +65,7 @@ fn shades(frame: &Frame, y: u16, background: Rgb) -> String {
     let shade = |x: u16| {
         let (upper, lower) = pair(frame, x, y);
         // The root, by which thin lines and pale colours are seen too.
-        let mean = (distance(upper) + distance(lower)) / 2.0;
+        let mean = f64::midpoint(distance(upper), distance(lower));
         number::pick(&SHADES, (mean / 255.0).sqrt())
     };
     (0..frame.width()).map(shade).collect::<String>().trim_end().to_owned() + "\n"

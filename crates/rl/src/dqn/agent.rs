@@ -113,7 +113,7 @@ impl Dqn {
             action: 1,
             steps: options.steps,
             discount: options.discount,
-            priorities: options.priorities.as_ref().map(|(priorities, _)| priorities.clone()),
+            priorities: options.priorities.map(|(priorities, _)| priorities),
         });
         Self {
             learner,

@@ -62,6 +62,7 @@ pub(super) fn greedy(values: &[f32]) -> usize {
 }
 
 #[cfg(test)]
+#[expect(clippy::float_cmp, reason = "halves and small whole numbers are exact")]
 mod tests {
     use super::*;
 

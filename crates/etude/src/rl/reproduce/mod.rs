@@ -69,8 +69,11 @@ struct Part {
     curves: Vec<Curve>,
 }
 
+/// Computes a part.
+type Play = fn(&Setting<'_>) -> Result<Part, CommandError>;
+
 /// The parts in the order of the page.
-const PARTS: [fn(&Setting<'_>) -> Result<Part, CommandError>; 6] = [
+const PARTS: [Play; 6] = [
     temporal_differences::paths,
     temporal_differences::off_policy,
     state_values::play,
@@ -108,11 +111,11 @@ impl Watch {
     /// One step more is done.
     fn step(&self) -> Result<(), CommandError> {
         self.bar.set(self.done.fetch_add(1, Ordering::Relaxed) + 1, "");
-        self.check()
+        Self::check()
     }
 
     /// Whether to go on.
-    fn check(&self) -> Result<(), CommandError> {
+    fn check() -> Result<(), CommandError> {
         if interrupt::interrupted() {
             Err(CommandError::failed_run("stopped on request"))
         } else {

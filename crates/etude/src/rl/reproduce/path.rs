@@ -97,7 +97,7 @@ fn one<Q: ActionValues>(
                 break;
             }
             if steps % 10_000 == 0 {
-                watch.check()?;
+                Watch::check()?;
             }
         }
         run.lengths.push(length);

@@ -23,6 +23,7 @@ pub(super) use one_seed::unfit;
 use one_seed::{Done, Task};
 
 use super::failed;
+use super::film;
 use super::recipe::Recipe;
 use super::zoo;
 use crate::cli::RunOptions;
@@ -152,7 +153,10 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
         );
     }
     page::print(output, algorithm, recipe, &done, (&best, &last));
-    let report = page::report(algorithm, recipe, &done, (&best, &last))
+    let film = (!algorithm.predicts())
+        .then(|| film::of_saved(&folders[0].path().join("best")))
+        .flatten();
+    let report = page::report(algorithm, recipe, &done, (&best, &last), film.as_ref())
         .section(page::recipe(&loaded.resolved))
         .provenance(provenance(Some(first), started));
     folder
@@ -253,13 +257,13 @@ impl Arguments {
                 recipe::load_text(path, &text, &overrides)
             }
             (Some(path), _) => recipe::load(Some(path), &overrides),
-            (None, Some(env)) => match built_in(algorithm, env) {
-                Some((path, text)) => recipe::load_text(Path::new(&path), text, &overrides),
-                None => {
-                    let steps = Override::from_flag("", "steps", DEFAULT_STEPS.to_string());
-                    recipe::load(None, &[vec![steps], overrides].concat())
+            (None, Some(env)) => {
+                if let Some((path, text)) = built_in(algorithm, env) {
+                    return recipe::load_text(Path::new(&path), text, &overrides);
                 }
-            },
+                let steps = Override::from_flag("", "steps", DEFAULT_STEPS.to_string());
+                recipe::load(None, &[vec![steps], overrides].concat())
+            }
             (None, None) => Err(CommandError::bad_input("there is nothing to learn in")
                 .hint("name an environment, such as `--env CartPole-v1`, or a recipe")),
         }

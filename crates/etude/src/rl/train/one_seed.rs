@@ -14,6 +14,7 @@ use super::algorithm::Algorithm;
 use super::logs::{Logs, Places};
 use crate::error::{CommandError, Context as _};
 use crate::interrupt;
+use crate::recipe::range::Whole;
 use crate::rl::failed;
 use crate::rl::recipe::Recipe;
 use crate::rl::result::SeedResult;
@@ -165,8 +166,8 @@ impl Run<'_> {
     fn learn(&mut self, counted: &AtomicU64, note: &(dyn Fn(&str) + Sync)) -> Result<(), CommandError> {
         let recipe = self.task.recipe;
         let often = |given: Option<usize>, parts: u64| given.map_or((self.total / parts).max(1), |every| every as u64);
-        let evaluate_every = often(recipe.evaluation.every.map(|every| every.get()), 25);
-        let checkpoint_every = often(recipe.checkpoint_every.map(|every| every.get()), 10);
+        let evaluate_every = often(recipe.evaluation.every.map(Whole::get), 25);
+        let checkpoint_every = often(recipe.checkpoint_every.map(Whole::get), 10);
         let report_every = often(None, REPORTS);
         // The first multiple that has not been reached.
         let next = |every: u64, steps: u64| (steps / every + 1) * every;

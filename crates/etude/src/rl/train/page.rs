@@ -8,7 +8,7 @@ use super::one_seed::Done;
 use super::{Judged, Recipe};
 use crate::output::Output;
 use crate::report::number::{grouped, short};
-use crate::report::{Code, GridMap, Plot, Report, Section, Table};
+use crate::report::{Code, GridMap, Picture, Plot, Report, Section, Table};
 use crate::terminal;
 
 /// `121.3 [118.0, 124.9]`.
@@ -81,7 +81,7 @@ pub(super) fn print(
             "the model is known, but with this discount not every policy has values: there is no exact answer to show",
         );
     }
-    for surface in done[0].surface.iter() {
+    if let Some(surface) = &done[0].surface {
         output.line(&format!("against the exact answer, seed {}:", done[0].seed));
         for (name, error) in &surface.errors {
             output.line(&format!("  {:<42} {}", words(name), short(*error)));
@@ -101,7 +101,13 @@ pub(super) fn print(
 }
 
 /// The page, without the recipe.
-pub(super) fn report(algorithm: Algorithm, recipe: &Recipe, done: &[Done], (best, last): (&Judged, &Judged)) -> Report {
+pub(super) fn report(
+    algorithm: Algorithm,
+    recipe: &Recipe,
+    done: &[Done],
+    (best, last): (&Judged, &Judged),
+    film: Option<&Picture>,
+) -> Report {
     let name = |done: &Done| format!("seed {}", done.seed);
     let curve = |points: &[(u64, f64)]| {
         points
@@ -152,8 +158,15 @@ pub(super) fn report(algorithm: Algorithm, recipe: &Recipe, done: &[Done], (best
                     &|done| done.returns.clone(),
                 )),
         );
+    let page = match film {
+        Some(film) => page.section(Section::new("The best policy at work").item(film)),
+        None => page,
+    };
     truth(page, recipe, &done[0])
 }
+
+/// What the map of the distribution shows.
+const TIME_SPENT: &str = "Share of time spent in each state: the stationary distribution";
 
 /// Where the model is known: the learnt values beside the exact ones, the time spent in each state, and the errors.
 fn truth(page: Report, recipe: &Recipe, done: &Done) -> Report {
@@ -170,40 +183,26 @@ fn truth(page: Report, recipe: &Recipe, done: &Done) -> Report {
          shown to the learner. Shown is seed {}.",
         recipe.environment, done.seed
     ));
-    section = match columns {
-        Some(columns) => {
-            let map = |caption: &str, values: &[f64]| GridMap::new(caption, values.len() / columns, columns, values);
-            let maps = section
-                .item(&map("Exact values", &surface.exact))
-                .item(&map("Learnt values", &surface.learnt));
-            let time = surface.distribution.iter();
-            time.fold(maps, |section, shares| {
-                section.item(&map(
-                    "Share of time spent in each state: the stationary distribution",
-                    shares,
-                ))
-            })
-        }
-        None => {
-            let along = |values: &[f64]| {
-                (0..)
-                    .zip(values.to_vec())
-                    .map(|(state, value)| (f64::from(state), value))
-            };
-            let values = Plot::new("Values by state", "state", "value")
-                .series("exact", along(&surface.exact))
-                .series("learnt", along(&surface.learnt));
-            let plots = section.item(&values);
-            let time = surface.distribution.iter();
-            time.fold(plots, |section, shares| {
-                let plot = Plot::new(
-                    "Share of time spent in each state: the stationary distribution",
-                    "state",
-                    "share",
-                );
-                section.item(&plot.series("share", along(shares)))
-            })
-        }
+    section = if let Some(columns) = columns {
+        let map = |caption: &str, values: &[f64]| GridMap::new(caption, values.len() / columns, columns, values);
+        let maps = section
+            .item(&map("Exact values", &surface.exact))
+            .item(&map("Learnt values", &surface.learnt));
+        let time = surface.distribution.iter();
+        time.fold(maps, |section, shares| section.item(&map(TIME_SPENT, shares)))
+    } else {
+        let along = |values: &[f64]| {
+            (0..)
+                .zip(values.to_vec())
+                .map(|(state, value)| (f64::from(state), value))
+        };
+        let values = Plot::new("Values by state", "state", "value")
+            .series("exact", along(&surface.exact))
+            .series("learnt", along(&surface.learnt));
+        let time = surface.distribution.iter();
+        time.fold(section.item(&values), |section, shares| {
+            section.item(&Plot::new(TIME_SPENT, "state", "share").series("share", along(shares)))
+        })
     };
     let names = surface.errors.iter().map(|&(name, _)| name);
     let curves = names.fold(Plot::new("Errors on the way", "step", "error").log_y(), |plot, name| {
