@@ -175,8 +175,9 @@ fn every_command_is_understood() {
 /// Packages, tests and examples that a `cargo` command asks for.
 #[test]
 fn every_target_of_cargo_exists() {
-    let crates: Vec<PathBuf> = fs::read_dir(root().join("crates"))
-        .unwrap()
+    let crates: Vec<PathBuf> = ["crates", "examples"]
+        .into_iter()
+        .flat_map(|folder| fs::read_dir(root().join(folder)).unwrap())
         .map(|entry| entry.unwrap().path())
         .collect();
     let is_there = |option: &str, name: &str| {

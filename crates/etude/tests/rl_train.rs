@@ -362,3 +362,128 @@ fn a_policy_that_does_not_fit_is_refused() {
     errors.push(eval(&[]));
     insta::assert_snapshot!(errors.join("\n"));
 }
+
+#[test]
+fn a_policy_plays_in_the_terminal_and_into_a_gif() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    trained(&run, &[]);
+    let gif = folder.path().join("pole.gif");
+    let play = |more: &[&str]| {
+        let output = etude()
+            .args(["rl", "play", run.to_str().unwrap(), "--seed", "3"])
+            .args(more)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let json: Value = serde_json::from_str(&play(&["--json", "--gif", gif.to_str().unwrap()])).unwrap();
+    let length = json["lengths"][0].as_u64().unwrap();
+    assert_eq!(json["pictures"], length + 1);
+    assert_eq!(json["returns"][0], length as f64);
+    assert!(fs::read(&gif).unwrap().starts_with(b"GIF89a"));
+    // Without a terminal there are two pictures, and the result.
+    let drawn = play(&[]);
+    assert!(
+        drawn.contains(&format!("episode 1: return {length}, {length} steps")),
+        "{drawn}"
+    );
+    assert!(drawn.lines().count() > 20, "{drawn}");
+}
+
+/// The zoo's own file, of which only what it could not map is told.
+#[test]
+fn hyperparameters_of_the_zoo_are_a_recipe() {
+    let folder = tempfile::tempdir().unwrap();
+    let zoo = folder.path().join("dqn.yml");
+    let settings = "CartPole-v1:\n  n_timesteps: !!float 2e3\n  policy: 'MlpPolicy'\n  learning_starts: 100\n  \
+                    optimize_memory_usage: True\n  policy_kwargs: \"dict(net_arch=[16])\"\n";
+    fs::write(&zoo, settings).unwrap();
+    let output = etude()
+        .args(["rl", "train", "dqn", zoo.to_str().unwrap(), "--json", "--out"])
+        .arg(folder.path().join("run"))
+        .output()
+        .unwrap();
+    let told = text(&output.stderr);
+    assert!(output.status.success(), "{told}");
+    assert!(
+        told.contains("left out, for want of a counterpart: optimize_memory_usage: true"),
+        "{told}"
+    );
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(json["steps"], 2000);
+}
+
+/// Where the model is known, every learner is measured against the exact answer.
+#[test]
+fn the_exact_answer_stands_beside_what_is_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    for (algorithm, errors) in [
+        (
+            "td-linear",
+            &[
+                "truth/value_error",
+                "truth/bellman_error",
+                "truth/projected_bellman_error",
+            ][..],
+        ),
+        ("lstd", &["truth/value_error"]),
+        ("q-learning", &["truth/rmse", "truth/sup_error", "truth/bellman_error"]),
+        ("dqn", &["truth/rmse"]),
+    ] {
+        let run = folder.path().join(algorithm);
+        let output = etude()
+            .args([
+                "rl",
+                "train",
+                algorithm,
+                "--env",
+                "GridWorld-v0",
+                "--steps",
+                "4000",
+                "--quiet",
+                "--out",
+            ])
+            .arg(&run)
+            .args(["--set", "evaluation.final_episodes=2", "--set", "evaluation.episodes=2"])
+            .args(["--set", "dqn.hidden=[16]"])
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{algorithm}: {}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("against the exact answer"), "{algorithm}");
+        let metrics = fs::read_to_string(run.join("metrics.jsonl")).unwrap();
+        for error in errors {
+            assert!(metrics.contains(&format!("\"{error}\"")), "{algorithm}: {error}");
+        }
+        let page = fs::read_to_string(run.join("report.html")).unwrap();
+        assert!(
+            page.contains("Exact values") && page.contains("Learnt values"),
+            "{algorithm}"
+        );
+    }
+}
+
+#[test]
+fn the_tour_learns_by_table_linear_function_and_network() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = etude()
+        .args(["tour", "--only", "value-functions", "--json", "--out"])
+        .arg(folder.path().join("tour"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems = json["systems"][0]["problems"].as_array().unwrap();
+    for (problem, (form, most)) in problems
+        .iter()
+        .zip([("table", 0.2), ("linear function", 0.6), ("network", 0.1)])
+    {
+        assert_eq!(problem["form"], form);
+        assert!(problem["rmse"].as_f64().unwrap() < most, "{problem}");
+    }
+    assert_eq!(problems[3]["returns"].as_array().unwrap().len(), 25);
+    assert!(problems[3]["best_return"].as_f64().unwrap() > 195.0, "{}", problems[3]);
+    let page = fs::read_to_string(folder.path().join("tour/report.html")).unwrap();
+    assert!(page.contains("Learnt as a network") && page.contains("One episode in 8 pictures"));
+}

@@ -166,7 +166,7 @@ mod tests {
         for (row, column, height) in [(0.0, 0.0, 0.0), (1.0, 1.0, -80.0), (1.0, 0.0, 0.0), (0.0, 1.0, -80.0)] {
             let (x, y) = drawing.place(row, column, height);
             assert!(
-                (10.0..PANEL.0 - 10.0).contains(&x) && (40.0..PANEL.1 - 5.0).contains(&y),
+                (10.0..PANEL.0 - 10.0).contains(&x) && (25.0..PANEL.1 - 5.0).contains(&y),
                 "{x} {y}"
             );
         }
