@@ -19,9 +19,9 @@ pub struct Mlp {
 /// y = W x + b, in the memory of an [`Mlp`].
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Layer<'a> {
-    /// W, [outputs, inputs] row by row.
+    /// W, of shape `[outputs, inputs]`, row by row.
     pub weight: &'a [f32],
-    /// b, [outputs].
+    /// b, of shape `[outputs]`.
     pub bias: &'a [f32],
     /// Length of x.
     pub inputs: usize,
@@ -89,7 +89,7 @@ impl Mlp {
         self.activation
     }
 
-    /// All parameters, layer by layer: the weight [outputs, inputs] row by row, as in PyTorch, then the bias [outputs].
+    /// All parameters, layer by layer: the weight `[outputs, inputs]` row by row, as in PyTorch, then the bias `[outputs]`.
     pub fn parameters(&self) -> &[f32] {
         &self.parameters
     }
