@@ -171,6 +171,15 @@ fn several_seeds_side_by_side_are_the_seeds_alone() {
     assert_eq!(seeds, [3, 4]);
     assert_same(&alone, &together.join("seed-4"));
 
+    // Going on with a run of several seeds goes on with all of them; these have nothing left to do.
+    let output = etude()
+        .args(["rl", "train", "dqn", "--json", "--resume", "--out"])
+        .arg(&together)
+        .output()
+        .unwrap();
+    let resumed: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(resumed["seeds"], json["seeds"]);
+
     // A comparison of the two runs, and of one policy.
     let output = etude()
         .args(["rl", "compare", "--json"])

@@ -110,14 +110,23 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     interrupt::install()?;
 
     let first = recipe.seed.map_or(0, |seed| seed.get() as u64);
-    let seeds: Vec<u64> = (0..u64::from(arguments.seeds))
-        .map(|index| first.wrapping_add(index))
-        .collect();
+    let side_by_side = if arguments.resume {
+        seeds_in(folder.path())
+    } else {
+        Vec::new()
+    };
+    let seeds: Vec<u64> = if side_by_side.is_empty() {
+        (0..u64::from(arguments.seeds))
+            .map(|index| first.wrapping_add(index))
+            .collect()
+    } else {
+        side_by_side
+    };
     let folders = seeds
         .iter()
         .map(|seed| match seeds.len() {
             1 => Ok(folder.clone()),
-            _ => RunFolder::open(folder.path().join(format!("seed-{seed}"))),
+            _ => RunFolder::open(folder.path().join(format!("{SEED}{seed}"))),
         })
         .collect::<Result<Vec<RunFolder>, TrainError>>()
         .failed_run(|| "cannot write the run".into())?;
@@ -165,6 +174,19 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     output.note(&format!("run: {}", folder.path().display()));
     output.note(&format!("report: {}", folder.path().join("report.html").display()));
     Ok(())
+}
+
+/// What the folder of one of several seeds is called, before its number.
+const SEED: &str = "seed-";
+
+/// The seeds of a run that trained several side by side, in their order.
+fn seeds_in(run: &Path) -> Vec<u64> {
+    let names = std::fs::read_dir(run).into_iter().flatten().flatten();
+    let mut seeds: Vec<u64> = names
+        .filter_map(|entry| entry.file_name().to_str()?.strip_prefix(SEED)?.parse().ok())
+        .collect();
+    seeds.sort_unstable();
+    seeds
 }
 
 /// Builds an environment and an agent for it, so that what does not fit is told before anything is written.
