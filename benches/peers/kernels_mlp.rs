@@ -1,14 +1,16 @@
 //! Steps of training of small networks: forward, the gradient of the mean squared error, backward and Adam.
 //!
 //! `cargo build --release -p etude-kernels --example kernels_mlp && target/release/examples/kernels_mlp 2` prints, for two
-//! threads, one JSON object a line: first how fast matrices are multiplied where they are large, then the networks.
+//! threads, one JSON object a line: first the processor's peak, then the networks.
 #![expect(clippy::print_stdout, reason = "the script that starts it reads the answer there")]
 
 use std::error::Error;
+use std::hint::black_box;
 use std::time::Instant;
 
-use etude_kernels::{Activation, Adam, Mlp, Pass};
+use etude_kernels::{Activation, Adam, Mlp, Pass, with_helper};
 use etude_train::Seed;
+use pulp::{Arch, Simd, WithSimd};
 use rand::RngExt;
 use rayon::prelude::*;
 use serde_json::json;
@@ -21,9 +23,10 @@ const ROUNDS: usize = 400;
 const SECONDS: f64 = 0.005;
 
 /// Sizes, activation, and rows of a batch.
-const NETWORKS: [(&[usize], Activation, usize); 5] = [
+const NETWORKS: [(&[usize], Activation, usize); 6] = [
     (&[4, 256, 256, 2], Activation::Relu, 64),
     (&[4, 256, 256, 2], Activation::Relu, 128),
+    (&[4, 256, 256, 2], Activation::Tanh, 64),
     (&[4, 120, 84, 2], Activation::Relu, 128),
     (&[4, 64, 64, 2], Activation::Tanh, 64),
     (&[17, 400, 300, 6], Activation::Relu, 256),
@@ -36,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         println!("{}", json!({ "threads": threads, "peak": peak(threads) }));
         for (sizes, activation, batch) in NETWORKS {
             let mut training = Training::new(sizes, activation, batch);
-            let step = best(|| training.step());
+            let step = with_helper(|| best(|| training.step()));
             let acting = best(|| training.act());
             println!(
                 "{}",
@@ -48,23 +51,59 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Floating-point operations a second of one product of two matrices of 1,024 x 1,024 on each thread, the middle layer of a
-/// pass and nearly all of it: what `gemm` reaches where nothing is in its way.
+/// Floating-point operations a second of as many threads that multiply and add in registers and do nothing else.
 fn peak(threads: usize) -> f64 {
-    let size = 1024;
-    let mlp = Mlp::new(&[1, size, size, 1], Activation::Relu, &mut Seed(0).stream("network"));
-    let inputs = vec![0.5; size];
-    let mut passes: Vec<Pass> = (0..threads).map(|_| Pass::new(&mlp, size)).collect();
+    let arch = Arch::new();
     let seconds = best(|| {
-        passes.par_iter_mut().for_each(|pass| {
-            mlp.forward(&inputs, pass);
+        (0..threads).into_par_iter().for_each(|_| {
+            black_box(arch.dispatch(MultiplyAndAdd));
         });
     });
-    threads as f64 * 2.0 * (size as f64).powi(3) / seconds
+    threads as f64 * MultiplyAndAdd::operations(arch) / seconds
+}
+
+struct MultiplyAndAdd;
+
+impl MultiplyAndAdd {
+    /// Sums that do not wait for one another, and additions to each.
+    const SUMS: usize = 16;
+    const ADDITIONS: usize = 2000;
+
+    fn operations(arch: Arch) -> f64 {
+        struct Lanes;
+        impl WithSimd for Lanes {
+            type Output = usize;
+            fn with_simd<S: Simd>(self, _simd: S) -> usize {
+                S::F32_LANES
+            }
+        }
+        2.0 * (Self::SUMS * Self::ADDITIONS * arch.dispatch(Lanes)) as f64
+    }
+}
+
+impl WithSimd for MultiplyAndAdd {
+    type Output = f32;
+
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the loop must take on the vector instructions")]
+    fn with_simd<S: Simd>(self, simd: S) -> f32 {
+        let factor = simd.splat_f32s(black_box(0.999));
+        let mut sums = [simd.splat_f32s(1.0); Self::SUMS];
+        for _ in 0..Self::ADDITIONS {
+            for sum in &mut sums {
+                *sum = simd.mul_add_f32s(*sum, factor, factor);
+            }
+        }
+        let mut total = simd.splat_f32s(0.0);
+        for sum in sums {
+            total = simd.add_f32s(total, sum);
+        }
+        simd.reduce_sum_f32s(total)
+    }
 }
 
 /// Operations of the matrix products of one step: forward, and backward by the weights and by the inputs of each layer, of
-/// which the first layer's are not asked for.
+/// which the first layer's are not asked for. Those that are left out, since they would multiply with zero, count.
 fn operations(sizes: &[usize], rows: usize) -> f64 {
     let layers: usize = sizes
         .array_windows()
@@ -87,17 +126,12 @@ fn best(mut call: impl FnMut()) -> f64 {
     best
 }
 
-/// A network and a batch that it learns, in two halves.
+/// A network and a batch that it learns.
 struct Training {
     mlp: Mlp,
     adam: Adam,
     inputs: Vec<f32>,
     targets: Vec<f32>,
-    halves: [Half; 2],
-    acting: Pass,
-}
-
-struct Half {
     pass: Pass,
     output_gradient: Vec<f32>,
     gradient: Vec<f32>,
@@ -108,45 +142,33 @@ impl Training {
         let mut random = Seed(0).stream("network");
         let mlp = Mlp::new(sizes, activation, &mut random);
         let outputs = batch * sizes[sizes.len() - 1];
-        let half = || Half {
-            pass: Pass::new(&mlp, batch / 2),
-            output_gradient: vec![0.0; outputs / 2],
-            gradient: vec![0.0; mlp.parameters().len()],
-        };
         let mut numbers = |count: usize| (0..count).map(|_| random.random_range(-1.0..1.0)).collect();
         Self {
             adam: Adam::new(mlp.parameters().len(), 1e-8),
             inputs: numbers(batch * sizes[0]),
             targets: numbers(outputs),
-            halves: [half(), half()],
-            acting: Pass::new(&mlp, 1),
+            pass: Pass::new(&mlp, batch),
+            output_gradient: vec![0.0; outputs],
+            gradient: vec![0.0; mlp.parameters().len()],
             mlp,
         }
     }
 
     fn step(&mut self) {
-        let (mlp, count) = (&self.mlp, self.targets.len() as f32);
-        let differentiate = |half: &mut Half, inputs: &[f32], targets: &[f32]| {
-            let outputs = mlp.forward(inputs, &mut half.pass);
-            for ((gradient, output), target) in half.output_gradient.iter_mut().zip(outputs).zip(targets) {
-                *gradient = 2.0 * (output - target) / count;
-            }
-            mlp.backward(inputs, &half.output_gradient, &mut half.pass, &mut half.gradient, None);
-        };
-        let [first, second] = &mut self.halves;
-        let inputs = self.inputs.split_at(self.inputs.len() / 2);
-        let targets = self.targets.split_at(self.targets.len() / 2);
-        rayon::join(
-            || differentiate(first, inputs.0, targets.0),
-            || differentiate(second, inputs.1, targets.1),
-        );
-        let gradients = [&*first.gradient, &*second.gradient];
-        self.adam.step(self.mlp.parameters_mut(), &gradients, 1.0, 1e-3);
+        let count = self.targets.len() as f32;
+        let outputs = self.mlp.forward(&self.inputs, &mut self.pass);
+        for ((gradient, output), target) in self.output_gradient.iter_mut().zip(outputs).zip(&self.targets) {
+            *gradient = 2.0 * (output - target) / count;
+        }
+        let (gradient, pass) = (&mut self.gradient, &mut self.pass);
+        self.mlp
+            .backward(&self.inputs, &self.output_gradient, pass, gradient, None);
+        self.adam.step(self.mlp.parameters_mut(), &self.gradient, 1.0, 1e-3);
     }
 
     /// The outputs for one row.
     fn act(&mut self) {
         let row = &self.inputs[..self.mlp.sizes()[0]];
-        std::hint::black_box(self.mlp.forward(row, &mut self.acting));
+        black_box(self.mlp.forward(row, &mut self.pass));
     }
 }

@@ -23,20 +23,26 @@ pub enum Activation {
 }
 
 /// y <- f(y + b), with `sums` [features, rows] for y and one b a feature. Without an activation, f(x) is x.
-pub(crate) fn activate(activation: Option<Activation>, sums: &mut [f32], bias: &[f32]) {
+pub(crate) fn activate(activation: Option<Activation>, sums: &mut [f32], rows: usize, bias: &[f32]) {
     match activation {
-        None => map(sums, bias, |x| x),
-        Some(Activation::Relu) => map(sums, bias, relu),
-        Some(Activation::Tanh) => map(sums, bias, tanh),
+        None => map(sums, rows, bias, |x| x),
+        Some(Activation::Relu) => map(sums, rows, bias, relu),
+        Some(Activation::Tanh) => map(sums, rows, bias, tanh),
     }
 }
 
-fn map(sums: &mut [f32], bias: &[f32], function: impl Fn(f32) -> f32) {
-    Arch::new().dispatch(Map { sums, bias, function });
+fn map(sums: &mut [f32], rows: usize, bias: &[f32], function: impl Fn(f32) -> f32) {
+    Arch::new().dispatch(Map {
+        sums,
+        rows,
+        bias,
+        function,
+    });
 }
 
 struct Map<'a, F> {
     sums: &'a mut [f32],
+    rows: usize,
     bias: &'a [f32],
     function: F,
 }
@@ -46,13 +52,12 @@ impl<F: Fn(f32) -> f32> WithSimd for Map<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let rows = self.sums.len() / self.bias.len();
-        if rows == 1 {
+        if self.rows == 1 {
             for (y, b) in self.sums.iter_mut().zip(self.bias) {
                 *y = (self.function)(*y + b);
             }
         } else {
-            for (feature, b) in self.sums.chunks_exact_mut(rows).zip(self.bias) {
+            for (feature, b) in self.sums.chunks_exact_mut(self.rows).zip(self.bias) {
                 for y in feature {
                     *y = (self.function)(*y + b);
                 }
@@ -67,19 +72,33 @@ pub(crate) fn differentiate(
     activation: Option<Activation>,
     outputs: &[f32],
     gradient: &mut [f32],
+    rows: usize,
     bias_gradient: &mut [f32],
 ) {
     match activation {
-        None => map_gradient(outputs, gradient, bias_gradient, |_| 1.0),
-        Some(Activation::Relu) => map_gradient(outputs, gradient, bias_gradient, |y| if y > 0.0 { 1.0 } else { 0.0 }),
-        Some(Activation::Tanh) => map_gradient(outputs, gradient, bias_gradient, |y| 1.0 - y * y),
+        None => map_gradient(outputs, gradient, rows, bias_gradient, |_| 1.0),
+        Some(Activation::Relu) => map_gradient(
+            outputs,
+            gradient,
+            rows,
+            bias_gradient,
+            |y| if y > 0.0 { 1.0 } else { 0.0 },
+        ),
+        Some(Activation::Tanh) => map_gradient(outputs, gradient, rows, bias_gradient, |y| 1.0 - y * y),
     }
 }
 
-fn map_gradient(outputs: &[f32], gradient: &mut [f32], bias_gradient: &mut [f32], derivative: impl Fn(f32) -> f32) {
+fn map_gradient(
+    outputs: &[f32],
+    gradient: &mut [f32],
+    rows: usize,
+    bias_gradient: &mut [f32],
+    derivative: impl Fn(f32) -> f32,
+) {
     Arch::new().dispatch(MapGradient {
         outputs,
         gradient,
+        rows,
         bias_gradient,
         derivative,
     });
@@ -88,6 +107,7 @@ fn map_gradient(outputs: &[f32], gradient: &mut [f32], bias_gradient: &mut [f32]
 struct MapGradient<'a, F> {
     outputs: &'a [f32],
     gradient: &'a mut [f32],
+    rows: usize,
     bias_gradient: &'a mut [f32],
     derivative: F,
 }
@@ -97,7 +117,7 @@ impl<F: Fn(f32) -> f32> WithSimd for MapGradient<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
-        let rows = self.gradient.len() / self.bias_gradient.len();
+        let rows = self.rows;
         let features = self
             .gradient
             .chunks_exact_mut(rows)
@@ -163,10 +183,10 @@ mod tests {
     fn what_is_not_a_number_stays_so() {
         for activation in [Activation::Relu, Activation::Tanh] {
             let mut sums = [f32::NAN, 1.0];
-            activate(Some(activation), &mut sums, &[0.0]);
+            activate(Some(activation), &mut sums, 2, &[0.0]);
             assert!(sums[0].is_nan() && sums[1] > 0.5, "{activation:?}");
             let (mut gradient, mut bias_gradient) = ([f32::NAN, 0.0], [0.0]);
-            differentiate(Some(activation), &[0.5, 0.5], &mut gradient, &mut bias_gradient);
+            differentiate(Some(activation), &[0.5, 0.5], &mut gradient, 2, &mut bias_gradient);
             assert!(gradient[0].is_nan() && bias_gradient[0].is_nan(), "{activation:?}");
         }
     }

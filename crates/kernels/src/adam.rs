@@ -9,7 +9,7 @@ use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
 use crate::error::KernelError;
-use crate::vector::{BLOCK, PART, add_up, cut};
+use crate::vector::{PART, cut};
 
 /// With g the gradient plus `weight_decay` times the parameter, t the number of the step and alpha its learning rate:
 ///
@@ -57,19 +57,14 @@ impl Adam {
         self.steps
     }
 
-    /// One step down the gradient `scale` (g1 + g2 + ...), where `gradients` holds the g: those of parts of a batch, or one.
-    /// Long vectors are shared between the threads of the current Rayon pool.
+    /// One step down `scale` times `gradient`. Long vectors are shared between the threads of the current Rayon pool.
     ///
     /// # Panics
-    /// The lengths are not all [`parameters`](Self::parameters), or there are no gradients.
-    pub fn step(&mut self, parameters: &mut [f32], gradients: &[&[f32]], scale: f32, learning_rate: f32) {
+    /// The lengths are not both [`parameters`](Self::parameters).
+    pub fn step(&mut self, parameters: &mut [f32], gradient: &[f32], scale: f32, learning_rate: f32) {
         let length = self.parameters();
         assert_eq!(parameters.len(), length, "parameters");
-        assert!(!gradients.is_empty(), "gradients");
-        assert!(
-            gradients.iter().all(|gradient| gradient.len() == length),
-            "lengths of the gradients"
-        );
+        assert_eq!(gradient.len(), length, "gradient");
         self.steps += 1;
         // 1 - beta^t cancels while t is small, so it is computed in 64 bits.
         let correction = |beta: f32| 1.0 - f64::from(beta).powf(self.steps as f64);
@@ -86,9 +81,9 @@ impl Adam {
             parameters,
             first: &mut self.first,
             second: &mut self.second,
-            start: 0,
+            gradient,
         };
-        rule.step(part, gradients);
+        rule.step(part);
     }
 }
 
@@ -105,13 +100,12 @@ struct Rule {
     second_scale: f32,
 }
 
-/// Parameters that lie side by side, and their moments.
+/// Parameters that lie side by side, their moments and their gradient.
 struct Part<'a> {
     parameters: &'a mut [f32],
     first: &'a mut [f32],
     second: &'a mut [f32],
-    /// The number of the first of them.
-    start: usize,
+    gradient: &'a [f32],
 }
 
 impl Part<'_> {
@@ -119,36 +113,32 @@ impl Part<'_> {
         let (parameters, right_parameters) = self.parameters.split_at_mut(middle);
         let (first, right_first) = self.first.split_at_mut(middle);
         let (second, right_second) = self.second.split_at_mut(middle);
-        let start = self.start;
+        let (gradient, right_gradient) = self.gradient.split_at(middle);
         [
             Self {
                 parameters,
                 first,
                 second,
-                start,
+                gradient,
             },
             Self {
                 parameters: right_parameters,
                 first: right_first,
                 second: right_second,
-                start: start + middle,
+                gradient: right_gradient,
             },
         ]
     }
 }
 
 impl Rule {
-    fn step(&self, part: Part<'_>, gradients: &[&[f32]]) {
+    fn step(&self, part: Part<'_>) {
         if part.parameters.len() > PART {
             let middle = cut(part.parameters.len());
             let [left, right] = part.split_at(middle);
-            rayon::join(|| self.step(left, gradients), || self.step(right, gradients));
+            rayon::join(|| self.step(left), || self.step(right));
         } else {
-            Arch::new().dispatch(Update {
-                rule: self,
-                part,
-                gradients,
-            });
+            Arch::new().dispatch(Update { rule: self, part });
         }
     }
 }
@@ -156,7 +146,6 @@ impl Rule {
 struct Update<'a> {
     rule: &'a Rule,
     part: Part<'a>,
-    gradients: &'a [&'a [f32]],
 }
 
 impl WithSimd for Update<'_> {
@@ -164,22 +153,23 @@ impl WithSimd for Update<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        let Self { rule, part, gradients } = self;
-        let mut block = [0.0; BLOCK];
-        let mut start = part.start;
-        let moments = part.first.chunks_mut(BLOCK).zip(part.second.chunks_mut(BLOCK));
-        for (parameters, (first, second)) in part.parameters.chunks_mut(BLOCK).zip(moments) {
-            let block = &mut block[..parameters.len()];
-            add_up(gradients, start, block);
-            start += block.len();
-            for ((parameter, (m, v)), g) in parameters.iter_mut().zip(first.iter_mut().zip(second)).zip(block) {
-                let g = rule.scale * *g + rule.weight_decay * *parameter;
-                *m = rule.beta1 * *m + (1.0 - rule.beta1) * g;
-                *v = rule.beta2 * *v + (1.0 - rule.beta2) * (g * g);
-                *parameter -= rule.step_size * *m / (v.sqrt() * rule.second_scale + rule.epsilon);
-            }
+        let Self { rule, part } = self;
+        let moments = part.first.iter_mut().zip(part.second);
+        let steps = part.parameters.iter_mut().zip(part.gradient);
+        for ((parameter, g), (m, v)) in steps.zip(moments) {
+            let g = rule.scale * g + rule.weight_decay * *parameter;
+            *m = normal(rule.beta1 * *m + (1.0 - rule.beta1) * g);
+            *v = normal(rule.beta2 * *v + (1.0 - rule.beta2) * (g * g));
+            *parameter -= rule.step_size * *m / (v.sqrt() * rule.second_scale + rule.epsilon);
         }
     }
+}
+
+/// Zero in place of a number below the smallest that has all its digits. The moments of units that have gone silent would
+/// stay there for ever, and arithmetic with such numbers is slow.
+#[inline(always)]
+fn normal(x: f32) -> f32 {
+    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
 }
 
 /// Adam as it is stored. What comes from a file may not fit together.
@@ -233,28 +223,39 @@ mod tests {
 
     fn adam() -> Adam {
         let mut adam = Adam::new(3, 1e-8);
-        adam.step(&mut [1.0, 2.0, 3.0], &[&[0.1, -0.2, 0.3]], 1.0, 0.1);
+        adam.step(&mut [1.0, 2.0, 3.0], &[0.1, -0.2, 0.3], 1.0, 0.1);
         adam
     }
 
     #[test]
     fn the_first_step_is_as_long_as_the_learning_rate() {
         let mut parameters = [1.0, 2.0, 3.0];
-        Adam::new(3, 1e-8).step(&mut parameters, &[&[0.1, -0.2, 0.0]], 1.0, 0.5);
+        Adam::new(3, 1e-8).step(&mut parameters, &[0.1, -0.2, 0.0], 1.0, 0.5);
         for (found, expected) in parameters.into_iter().zip([0.5, 2.5, 3.0]) {
             assert!((found - expected).abs() < 1e-6_f32, "{parameters:?}");
         }
     }
 
     #[test]
-    fn a_gradient_in_parts_counts_as_their_scaled_sum() {
+    fn a_scaled_gradient_counts_as_such() {
         let mut whole = [1.0, 2.0, 3.0];
-        let mut parts = whole;
+        let mut scaled = whole;
         let mut other = adam();
-        adam().step(&mut whole, &[&[1.0, 2.0, -3.0]], 1.0, 0.1);
-        other.step(&mut parts, &[&[1.0, 5.0, -2.0], &[1.0, -1.0, -4.0]], 0.5, 0.1);
-        assert_eq!(whole, parts);
+        adam().step(&mut whole, &[1.0, 2.0, -3.0], 1.0, 0.1);
+        other.step(&mut scaled, &[2.0, 4.0, -6.0], 0.5, 0.1);
+        assert_eq!(whole, scaled);
         assert_eq!(other.steps(), 2);
+    }
+
+    #[test]
+    fn moments_without_a_gradient_fade_to_zero() {
+        let mut adam = adam();
+        let mut parameters = [1.0; 3];
+        for _ in 0..2000 {
+            adam.step(&mut parameters, &[0.0; 3], 1.0, 0.1);
+        }
+        assert_eq!(adam.first, [0.0; 3]);
+        assert!(adam.second.iter().all(|&v| v.is_normal()));
     }
 
     #[test]

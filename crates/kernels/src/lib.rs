@@ -21,7 +21,7 @@
 //!     error.iter_mut().zip(&targets).for_each(|(output, target)| *output -= target);
 //!     loss = error.iter().map(|error| error * error).sum::<f32>() / 2.0;
 //!     mlp.backward(&inputs, &error, &mut pass, &mut gradient, None);
-//!     adam.step(mlp.parameters_mut(), &[&gradient], 1.0, 0.02);
+//!     adam.step(mlp.parameters_mut(), &gradient, 1.0, 0.02);
 //! }
 //! assert!(loss < 1e-3);
 //! ```
@@ -43,7 +43,9 @@
 
 mod activation;
 mod adam;
+mod backward;
 mod error;
+mod helper;
 mod mlp;
 mod pass;
 mod product;
@@ -52,6 +54,7 @@ mod vector;
 pub use activation::Activation;
 pub use adam::Adam;
 pub use error::KernelError;
+pub use helper::with_helper;
 pub use mlp::{Layer, Mlp};
 pub use pass::Pass;
 pub use vector::{polyak, square_norm};

@@ -1,4 +1,5 @@
-//! Forward and backward through an [`Mlp`], as three matrix products a layer and what is between them.
+//! Forward through an [`Mlp`], and the memory of passes forward and backward: three matrix products a layer and what is between
+//! them.
 //!
 //! With X the inputs of a layer, one column a row of the batch, and D the gradient of the loss by its outputs Y:
 //!
@@ -7,44 +8,86 @@
 //! ```
 //!
 //! Matrices between layers are [features, rows], so that the rows of the batch lie side by side. Then W and W^T are both
-//! multiplied as they lie in memory. With [rows, features], W would first have to be copied into the order of the
-//! registers at every forward pass, which for a batch of 32 takes longer than the product itself.
+//! multiplied as they lie in memory, and a unit that is off for all rows is a row of zeros, in Y as in D f'. Behind ReLU there
+//! are many such rows: they are noted where they come up and left out of the products, of which the sums stay the same to the
+//! last bit. (They hide a parameter that is not a number, if it is multiplied with nothing but zeros.)
+//!
+//! The units of a layer are cut into two halves, for two threads. Each half of W, and of all that belongs to it, is then
+//! written by one thread, and stays in the cache of its core from step to step.
 
-use crate::activation::{activate, differentiate};
-use crate::mlp::{Mlp, shapes};
-use crate::product::{Matrix, multiply};
+use std::ops::Range;
 
-/// Memory for passes of up to so many rows through networks of one shape. It is laid out once; passes only write into it, and
-/// nothing else is allocated but what the crate `gemm` takes for a moment where it has to reorder a matrix.
+use crate::activation::activate;
+use crate::mlp::Mlp;
+use crate::product::{Matrix, Product, multiply_vector, nonzero_rows};
+
+/// Products of a layer that are shared between two threads: as many multiplications take two or three microseconds.
+const SHARED: usize = 1 << 16;
+
+/// Memory for passes of up to so many rows through networks of one shape. It is laid out once; passes only write into it.
 #[derive(Debug, Clone)]
 pub struct Pass {
-    sizes: Vec<usize>,
+    pub(crate) sizes: Vec<usize>,
     /// How many rows there is memory for.
     capacity: usize,
     /// Rows of the last forward pass.
-    rows: usize,
-    /// What each layer gave, [features, rows] of the last forward pass.
-    outputs: Vec<Vec<f32>>,
+    pub(crate) rows: usize,
+    /// What each layer saw, and what the last one gave, [features, rows] of the last forward pass.
+    pub(crate) features: Vec<Vec<f32>>,
+    /// Those of them that are not zero in every row.
+    pub(crate) nonzero: Vec<Vec<u32>>,
     /// What the network gave, [rows, features].
     result: Vec<f32>,
-    /// Gradients by the outputs of a layer and by those of the layer before it, [features, rows].
-    gradient: Vec<f32>,
-    gradient_before: Vec<f32>,
+    /// Gradients by the sums of a layer, D f', and by those of the layer before it.
+    pub(crate) gradient: Gradient,
+    pub(crate) gradient_before: Gradient,
+    /// 0, 1, 2 and so on: all features, or all rows.
+    pub(crate) all: Vec<u32>,
+    pub(crate) halves: [Half; 2],
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Gradient {
+    /// [features, rows].
+    pub(crate) entries: Vec<f32>,
+    /// The features that are not zero in every row.
+    pub(crate) nonzero: Vec<u32>,
+}
+
+/// What one of two threads needs for itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Half {
+    /// What a layer saw, [rows, features].
+    pub(crate) seen: Vec<f32>,
+    /// Of the features of this half, those that are not zero in every row.
+    pub(crate) nonzero: Vec<u32>,
 }
 
 impl Pass {
     /// For passes of up to `rows` rows through networks with layers of the sizes of `mlp`.
     pub fn new(mlp: &Mlp, rows: usize) -> Self {
-        let widths = &mlp.sizes()[1..];
-        let widest = widths.iter().max().map_or(0, |width| width * rows);
+        let sizes = mlp.sizes();
+        let widest = sizes.iter().copied().max().unwrap_or(0);
+        let last = sizes.last().copied().unwrap_or(0);
+        let gradient = Gradient {
+            entries: vec![0.0; widest * rows],
+            nonzero: Vec::with_capacity(widest),
+        };
+        let half = Half {
+            seen: vec![0.0; widest * rows],
+            nonzero: Vec::with_capacity(widest),
+        };
         Self {
-            sizes: mlp.sizes().to_vec(),
+            sizes: sizes.to_vec(),
             capacity: rows,
             rows: 0,
-            outputs: widths.iter().map(|width| vec![0.0; width * rows]).collect(),
-            result: vec![0.0; widths.last().map_or(0, |width| width * rows)],
-            gradient: vec![0.0; widest],
-            gradient_before: vec![0.0; widest],
+            features: sizes.iter().map(|size| vec![0.0; size * rows]).collect(),
+            nonzero: sizes.iter().map(|&size| Vec::with_capacity(size)).collect(),
+            result: vec![0.0; last * rows],
+            gradient: gradient.clone(),
+            gradient_before: gradient,
+            all: (0..widest.max(rows) as u32).collect(),
+            halves: [half.clone(), half],
         }
     }
 }
@@ -57,95 +100,99 @@ impl Mlp {
     /// at least.
     pub fn forward<'a>(&self, inputs: &[f32], pass: &'a mut Pass) -> &'a [f32] {
         let sizes = self.sizes();
-        let (rows, last) = (inputs.len() / sizes[0], sizes.len() - 2);
+        let (rows, last) = (inputs.len() / sizes[0], sizes.len() - 1);
         assert_eq!(pass.sizes, sizes, "layers of the pass");
         assert!(
-            0 < rows && rows <= pass.capacity,
-            "{rows} rows in a pass of up to {}",
-            pass.capacity
+            0 < rows && rows <= pass.capacity && inputs.len() == rows * sizes[0],
+            "{} inputs in a pass of up to {} rows of {}",
+            inputs.len(),
+            pass.capacity,
+            sizes[0]
         );
         pass.rows = rows;
-        let mut below = Matrix::new(inputs, sizes[0]).transposed();
-        for (index, (layer, outputs)) in self.layers().zip(&mut pass.outputs).enumerate() {
-            let outputs = &mut outputs[..layer.outputs * rows];
-            multiply(Matrix::new(layer.weight, layer.inputs), below, outputs);
-            activate((index < last).then_some(self.activation()), outputs, layer.bias);
-            below = Matrix::new(outputs, rows);
+        let transposed = &mut pass.features[0][..inputs.len()];
+        transpose(inputs, sizes[0], transposed);
+        nonzero_rows(transposed, rows, 0, &mut pass.nonzero[0]);
+        for (index, layer) in self.layers().enumerate() {
+            let (seen, given) = pass.features.split_at_mut(index + 1);
+            let seen = &seen[index][..layer.inputs * rows];
+            let (nonzero, nonzero_given) = pass.nonzero.split_at_mut(index + 1);
+            let (terms, all) = (&nonzero[index], &pass.all);
+            let activation = (index + 1 < last).then_some(self.activation());
+            let give = |units: Range<usize>, given: &mut [f32], nonzero: &mut Vec<u32>| {
+                let weight = &layer.weight[units.start * layer.inputs..units.end * layer.inputs];
+                if rows == 1 {
+                    multiply_vector(weight, seen, given);
+                } else {
+                    Product {
+                        left: Matrix::new(weight, layer.inputs),
+                        right: seen,
+                        columns: rows,
+                        terms,
+                    }
+                    .write(&all[..units.len()], 0, given);
+                }
+                activate(activation, given, rows, &layer.bias[units.clone()]);
+                nonzero_rows(given, rows, units.start, nonzero);
+            };
+            let middle = middle(layer.outputs);
+            let (first, second) = given[0][..layer.outputs * rows].split_at_mut(middle * rows);
+            let [first_half, second_half] = &mut pass.halves;
+            share(
+                layer.weight.len() * rows,
+                || give(0..middle, first, &mut first_half.nonzero),
+                || give(middle..layer.outputs, second, &mut second_half.nonzero),
+            );
+            join_lists(&pass.halves, &mut nonzero_given[0]);
         }
-        let result = &mut pass.result[..sizes[last + 1] * rows];
-        transpose(&pass.outputs[last][..result.len()], rows, result);
+        let result = &mut pass.result[..sizes[last] * rows];
+        transpose(&pass.features[last][..result.len()], rows, result);
         result
     }
+}
 
-    /// From the gradient of a loss by the outputs [rows, outputs], its gradient by the parameters, in their order; and, where
-    /// it is asked for, by the inputs [rows, inputs]. Both overwrite what was there. `pass` holds the forward pass of the same
-    /// `inputs` through the same parameters.
-    ///
-    /// # Panics
-    /// A length is not that of the last forward pass, there was none, or `pass` is for layers of other sizes.
-    pub fn backward(
-        &self,
-        inputs: &[f32],
-        output_gradient: &[f32],
-        pass: &mut Pass,
-        gradient: &mut [f32],
-        input_gradient: Option<&mut [f32]>,
-    ) {
-        let sizes = self.sizes();
-        let (rows, last) = (pass.rows, sizes.len() - 2);
-        assert_eq!(pass.sizes, sizes, "layers of the pass");
-        assert!(
-            rows > 0 && inputs.len() == sizes[0] * rows,
-            "inputs of the last forward pass"
-        );
-        assert_eq!(output_gradient.len(), sizes[last + 1] * rows, "gradient by the outputs");
-        assert_eq!(gradient.len(), self.parameters().len(), "gradient by the parameters");
-        transpose(
-            output_gradient,
-            sizes[last + 1],
-            &mut pass.gradient[..output_gradient.len()],
-        );
-        let (mut parameters, mut gradient) = (self.parameters(), gradient);
-        for (index, [before, after]) in shapes(sizes).enumerate().rev() {
-            let start = parameters.len() - after * (before + 1);
-            let (other_gradients, layer_gradient) = gradient.split_at_mut(start);
-            let (weight_gradient, bias_gradient) = layer_gradient.split_at_mut(before * after);
-            let by_outputs = &mut pass.gradient[..after * rows];
-            let outputs = &pass.outputs[index][..after * rows];
-            differentiate(
-                (index < last).then_some(self.activation()),
-                outputs,
-                by_outputs,
-                bias_gradient,
-            );
-            let by_outputs = Matrix::new(by_outputs, rows);
-            let weight = Matrix::new(&parameters[start..start + before * after], before);
-            if index == 0 {
-                multiply(by_outputs, Matrix::new(inputs, before), weight_gradient);
-                if let Some(input_gradient) = input_gradient {
-                    multiply(by_outputs.transposed(), weight, input_gradient);
-                }
-                return;
-            }
-            let below = Matrix::new(&pass.outputs[index - 1][..before * rows], rows);
-            multiply(by_outputs, below.transposed(), weight_gradient);
-            multiply(
-                weight.transposed(),
-                by_outputs,
-                &mut pass.gradient_before[..before * rows],
-            );
-            std::mem::swap(&mut pass.gradient, &mut pass.gradient_before);
-            (parameters, gradient) = (&parameters[..start], other_gradients);
-        }
+/// Where the units of a layer are cut into halves: after a whole number of tiles.
+pub(crate) fn middle(units: usize) -> usize {
+    (units / 2).next_multiple_of(8).min(units)
+}
+
+/// Does the halves of a task, on two threads where it is worth it.
+pub(crate) fn share(multiplications: usize, first: impl FnOnce() + Send, second: impl FnOnce() + Send) {
+    if multiplications < SHARED {
+        first();
+        second();
+    } else {
+        rayon::join(first, second);
+    }
+}
+
+/// What both halves have noted, into one list.
+pub(crate) fn join_lists(halves: &[Half; 2], list: &mut Vec<u32>) {
+    list.clear();
+    for half in halves {
+        list.extend_from_slice(&half.nonzero);
     }
 }
 
 /// Rows of `matrix`, each of `columns` numbers, become columns.
-fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
+pub(crate) fn transpose(matrix: &[f32], columns: usize, transposed: &mut [f32]) {
+    /// As many rows at a time, so that numbers which will lie side by side are written together.
+    const WIDTH: usize = 8;
     let rows = matrix.len() / columns;
-    for (row, numbers) in matrix.chunks_exact(columns).enumerate() {
-        for (column, &number) in numbers.iter().enumerate() {
-            transposed[column * rows + row] = number;
+    let mut blocks = matrix.chunks_exact(WIDTH * columns);
+    let mut first = 0;
+    for block in &mut blocks {
+        for column in 0..columns {
+            let to = &mut transposed[column * rows + first..][..WIDTH];
+            for (row, to) in to.iter_mut().enumerate() {
+                *to = block[row * columns + column];
+            }
+        }
+        first += WIDTH;
+    }
+    for (row, entries) in (first..).zip(blocks.remainder().chunks_exact(columns)) {
+        for (column, &entry) in entries.iter().enumerate() {
+            transposed[column * rows + row] = entry;
         }
     }
 }

@@ -33,35 +33,18 @@ fn sum_of_squares<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
     simd.reduce_sum_f32s(vectors.iter().fold(start, |total, &x| simd.mul_add_f32s(x, x, total)))
 }
 
-/// The square of the Euclidean norm of the sum of `gradients`, all of one length, as clipping by the global norm needs it.
-///
-/// # Panics
-/// The lengths differ, or there are no gradients.
-pub fn square_norm(gradients: &[&[f32]]) -> f64 {
-    let length = gradients[0].len();
-    assert!(
-        gradients.iter().all(|gradient| gradient.len() == length),
-        "lengths of the gradients"
-    );
-    square_norm_of(gradients, 0, length)
-}
-
-fn square_norm_of(gradients: &[&[f32]], start: usize, end: usize) -> f64 {
-    if end - start > PART {
-        let middle = start + cut(end - start);
-        let (left, right) = rayon::join(
-            || square_norm_of(gradients, start, middle),
-            || square_norm_of(gradients, middle, end),
-        );
+/// The square of the Euclidean norm of a gradient, as clipping by the global norm needs it.
+pub fn square_norm(gradient: &[f32]) -> f64 {
+    if gradient.len() > PART {
+        let (left, right) = gradient.split_at(cut(gradient.len()));
+        let (left, right) = rayon::join(|| square_norm(left), || square_norm(right));
         return left + right;
     }
-    Arch::new().dispatch(SquareNorm { gradients, start, end })
+    Arch::new().dispatch(SquareNorm { gradient })
 }
 
 struct SquareNorm<'a> {
-    gradients: &'a [&'a [f32]],
-    start: usize,
-    end: usize,
+    gradient: &'a [f32],
 }
 
 impl WithSimd for SquareNorm<'_> {
@@ -69,36 +52,13 @@ impl WithSimd for SquareNorm<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) -> f64 {
-        let mut block = [0.0; BLOCK];
+        /// Squares that are added up in 32 bits.
+        const BLOCK: usize = 256;
         let mut total = 0.0;
-        for start in (self.start..self.end).step_by(BLOCK) {
-            let block = &mut block[..BLOCK.min(self.end - start)];
-            add_up(self.gradients, start, block);
+        for block in self.gradient.chunks(BLOCK) {
             total += f64::from(sum_of_squares(simd, block));
         }
         total
-    }
-}
-
-/// Numbers of a block, which several sweeps find in the first-level cache.
-pub(crate) const BLOCK: usize = 256;
-
-/// Writes the sum of the gradients, from number `start` on, into `block`.
-#[inline(always)]
-pub(crate) fn add_up(gradients: &[&[f32]], start: usize, block: &mut [f32]) {
-    let length = block.len();
-    let part = |index: usize| &gradients[index][start..start + length];
-    if gradients.len() == 1 {
-        block.copy_from_slice(part(0));
-        return;
-    }
-    for ((sum, x), y) in block.iter_mut().zip(part(0)).zip(part(1)) {
-        *sum = x + y;
-    }
-    for index in 2..gradients.len() {
-        for (sum, x) in block.iter_mut().zip(part(index)) {
-            *sum += x;
-        }
     }
 }
 
@@ -160,26 +120,12 @@ mod tests {
     }
 
     #[test]
-    fn the_square_norm_is_that_of_the_sum() {
+    fn the_square_norm_is_the_sum_of_the_squares() {
         for length in [1, 255, 256, 1000, PART, PART + 1, 5 * PART + 77] {
-            let gradients = [numbers(length, 1), numbers(length, 17), numbers(length, 500)];
-            let gradients = gradients.each_ref().map(|gradient| &**gradient);
-            for count in 1..=3 {
-                let exact: f64 = (0..length)
-                    .map(|index| {
-                        gradients[..count]
-                            .iter()
-                            .map(|gradient| f64::from(gradient[index]))
-                            .sum::<f64>()
-                            .powi(2)
-                    })
-                    .sum();
-                let found = square_norm(&gradients[..count]);
-                assert!(
-                    (found - exact).abs() < 1e-6 * exact,
-                    "{length}, {count}: {found}, {exact}"
-                );
-            }
+            let gradient = numbers(length, 1);
+            let exact: f64 = gradient.iter().map(|&entry| f64::from(entry).powi(2)).sum();
+            let found = square_norm(&gradient);
+            assert!((found - exact).abs() < 1e-6 * exact, "{length}: {found}, {exact}");
         }
     }
 

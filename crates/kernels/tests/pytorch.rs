@@ -64,7 +64,7 @@ fn outputs_gradients_and_ten_steps_of_adam_are_those_of_pytorch() {
                 assert_close(&what("gradient"), &gradient, &case.gradient);
                 assert_close(&what("gradient by the inputs"), &input_gradient, &case.input_gradient);
             }
-            adam.step(mlp.parameters_mut(), &[&gradient], 1.0, case.adam.lr);
+            adam.step(mlp.parameters_mut(), &gradient, 1.0, case.adam.lr);
         }
         assert_close(&what("losses"), &losses, &case.losses);
         assert_close(&what("trained parameters"), mlp.parameters(), &case.trained);

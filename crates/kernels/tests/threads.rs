@@ -4,28 +4,21 @@ use etude_kernels::{Activation, Adam, Mlp, Pass, square_norm};
 use etude_train::Seed;
 use rand::RngExt;
 
-/// A few steps of training, in two halves of a batch: the square norms of the gradients and the parameters at the end.
+/// A few steps of training: the square norms of the gradients and the parameters at the end.
 fn train() -> (Vec<u64>, Vec<u32>) {
     let mut random = Seed(3).stream("network");
     let sizes = [4, 256, 256, 2];
     let mut mlp = Mlp::new(&sizes, Activation::Relu, &mut random);
-    let mut passes = [Pass::new(&mlp, 32), Pass::new(&mlp, 32)];
-    let mut gradients = [vec![0.0; mlp.parameters().len()], vec![0.0; mlp.parameters().len()]];
+    let mut pass = Pass::new(&mlp, 64);
+    let mut gradient = vec![0.0; mlp.parameters().len()];
     let mut adam = Adam::new(mlp.parameters().len(), 1e-8);
     let mut norms = Vec::new();
     for _ in 0..5 {
         let inputs: Vec<f32> = (0..64 * sizes[0]).map(|_| random.random_range(-1.0..1.0)).collect();
-        let (left, right) = inputs.split_at(inputs.len() / 2);
-        let half = |inputs: &[f32], pass: &mut Pass, gradient: &mut [f32]| {
-            let outputs = mlp.forward(inputs, pass).to_vec();
-            mlp.backward(inputs, &outputs, pass, gradient, None);
-        };
-        let [first, second] = &mut gradients;
-        let [left_pass, right_pass] = &mut passes;
-        rayon::join(|| half(left, left_pass, first), || half(right, right_pass, second));
-        let gradients = [&*gradients[0], &*gradients[1]];
-        norms.push(square_norm(&gradients).to_bits());
-        adam.step(mlp.parameters_mut(), &gradients, 1.0 / 64.0, 1e-3);
+        let outputs = mlp.forward(&inputs, &mut pass).to_vec();
+        mlp.backward(&inputs, &outputs, &mut pass, &mut gradient, None);
+        norms.push(square_norm(&gradient).to_bits());
+        adam.step(mlp.parameters_mut(), &gradient, 1.0 / 64.0, 1e-3);
     }
     (norms, mlp.parameters().iter().map(|number| number.to_bits()).collect())
 }

@@ -17,6 +17,11 @@ pub trait Policy: Send {
 
 /// Acts, and learns from what comes of it.
 pub trait Agent: Send {
+    /// Whether it shares its computations between the threads of the current Rayon pool, in tasks of some microseconds.
+    fn shares_work(&self) -> bool {
+        false
+    }
+
     /// Writes actions to be taken in all environments, with what exploration the method asks for: shapes `[n, d]` and `[n, a]`.
     fn act(&mut self, observations: &[f32], actions: &mut [f32]);
 

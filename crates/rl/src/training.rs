@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
+use etude_kernels::with_helper;
 use etude_train::Observer;
 
 use crate::agent::{Agent, Policy};
@@ -115,10 +116,14 @@ impl Training {
     /// # Errors
     /// The environments fail, or something that they show or that the agent computes is not a number.
     pub fn run_until(&mut self, steps: u64) -> Result<(), RlError> {
-        while self.steps < steps {
-            self.step()?;
-        }
-        Ok(())
+        let shares = self.agent.shares_work();
+        let mut run = || {
+            while self.steps < steps {
+                self.step()?;
+            }
+            Ok(())
+        };
+        if shares { with_helper(run) } else { run() }
     }
 
     fn step(&mut self) -> Result<(), RlError> {

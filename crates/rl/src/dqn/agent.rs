@@ -186,6 +186,10 @@ fn count_of(actions: &Space) -> Result<usize, RlError> {
 }
 
 impl Agent for Dqn {
+    fn shares_work(&self) -> bool {
+        true
+    }
+
     fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
         let count = self.learner.actions();
         let epsilon = if self.steps < self.options.learning_starts {

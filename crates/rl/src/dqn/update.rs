@@ -1,7 +1,4 @@
 //! One step of gradient descent on a minibatch, for the networks of [`QNetwork`]: the fast path.
-//!
-//! The minibatch is cut into two halves, always at the same row, and each half goes through the networks on its own: on two
-//! threads where there are two, and with the same result on one.
 
 use std::path::Path;
 
@@ -18,62 +15,45 @@ use crate::replay::Minibatch;
 use crate::saved_policy::{PolicyCard, save_network};
 use crate::saved_state;
 
-/// The networks, Adam's state, and memory for both halves.
+/// The networks, Adam's state, and the memory of an update.
 #[derive(Debug)]
 pub(super) struct FusedLearner {
     online: QNetwork,
     target: QNetwork,
     /// One for each part of the network.
     adam: Vec<Adam>,
-    halves: [Half; 2],
-    encoding: Encoding,
-    /// For acting.
-    pass: QPass,
-    memory: Vec<f32>,
-}
-
-/// Some rows of a minibatch.
-#[derive(Debug)]
-struct Half {
+    /// Whether the online network has moved since the target network became equal to it.
+    apart: bool,
     encoding: Encoding,
     /// Encoded observations, now and next.
     memory: [Vec<f32>; 2],
-    online: QPass,
-    target: QPass,
+    /// For acting too, and for both networks: the less memory, the more of it is in the cache.
+    pass: QPass,
+    /// The online network's values of the next observations, where it chooses among them.
+    choosing: Vec<f32>,
     targets: Vec<f32>,
     /// y - q.
     errors: Vec<f32>,
     value_gradient: Vec<f32>,
     gradient: Vec<Vec<f32>>,
-    /// The sum of the losses of its rows.
-    loss: f64,
-    /// The sum of q(s, a).
-    values: f64,
 }
 
 impl FusedLearner {
     /// For acting in `envs` environments, and minibatches of `batch` transitions.
     pub(super) fn new(online: QNetwork, encoding: &Encoding, envs: usize, batch: usize, adam_epsilon: f32) -> Self {
-        let half = |rows: usize| Half {
-            encoding: encoding.clone(),
-            memory: [Vec::new(), Vec::new()],
-            online: online.pass(rows),
-            target: online.pass(rows),
-            targets: vec![0.0; rows],
-            errors: vec![0.0; rows],
-            value_gradient: vec![0.0; rows * online.actions()],
-            gradient: online.zero_gradient(),
-            loss: 0.0,
-            values: 0.0,
-        };
         Self {
-            halves: [half(batch / 2), half(batch - batch / 2)],
             adam: (online.parts().iter())
                 .map(|part| Adam::new(part.parameters().len(), adam_epsilon))
                 .collect(),
+            apart: false,
             encoding: encoding.clone(),
-            pass: online.pass(envs),
-            memory: Vec::new(),
+            memory: [Vec::new(), Vec::new()],
+            pass: online.pass(batch.max(envs)),
+            choosing: Vec::new(),
+            targets: vec![0.0; batch],
+            errors: vec![0.0; batch],
+            value_gradient: vec![0.0; batch * online.actions()],
+            gradient: online.zero_gradient(),
             target: online.clone(),
             online,
         }
@@ -86,44 +66,74 @@ impl Learner for FusedLearner {
     }
 
     fn values(&mut self, observations: &[f32]) -> &[f32] {
-        let inputs = self.encoding.encode(observations, &mut self.memory);
+        let inputs = self.encoding.encode(observations, &mut self.memory[0]);
         self.online.forward(inputs, &mut self.pass)
     }
 
     fn update(&mut self, minibatch: &Minibatch, rule: Rule) -> Updated {
-        let count = minibatch.rewards.len();
-        let (online, target) = (&self.online, &self.target);
-        let [first, second] = &mut self.halves;
-        let middle = first.targets.len();
-        rayon::join(
-            || first.differentiate(minibatch, 0..middle, online, target, rule),
-            || second.differentiate(minibatch, middle..count, online, target, rule),
-        );
-        let gradients = |part: usize| [&first.gradient[part][..], &second.gradient[part][..]];
-        let square: f64 = (0..online.parts().len())
-            .map(|part| square_norm(&gradients(part)))
-            .sum();
+        let (count, actions) = (minibatch.rewards.len(), self.online.actions());
+        let [now, next] = &mut self.memory;
+        let now = self.encoding.encode(&minibatch.observations, now);
+        let next = self.encoding.encode(&minibatch.next_observations, next);
+
+        let (rewards, discounts) = (&minibatch.rewards, &minibatch.discounts);
+        if rule.double {
+            let choosing = self.online.forward(next, &mut self.pass);
+            self.choosing.clear();
+            self.choosing.extend_from_slice(choosing);
+        }
+        let next_values = self.target.forward(next, &mut self.pass);
+        if rule.double {
+            double_targets(rewards, discounts, next_values, &self.choosing, &mut self.targets);
+        } else {
+            q_learning_targets(rewards, discounts, next_values, &mut self.targets);
+        }
+
+        let values = self.online.forward(now, &mut self.pass);
+        self.value_gradient.fill(0.0);
+        let (mut loss, mut taken) = (0.0, 0.0);
+        let gradients = self.value_gradient.chunks_exact_mut(actions);
+        let results = self.errors.iter_mut().zip(gradients);
+        let chosen = minibatch.actions.iter().zip(&minibatch.weights);
+        let rows = values.chunks_exact(actions).zip(&self.targets);
+        for (((error, gradient), (row, target)), (&action, weight)) in results.zip(rows).zip(chosen) {
+            let value = row[action as usize];
+            *error = target - value;
+            let (height, slope) = rule.loss.of(*error);
+            loss += f64::from(weight * height);
+            taken += f64::from(value);
+            gradient[action as usize] = -weight * slope / count as f32;
+        }
+        self.online
+            .backward(now, &self.value_gradient, &mut self.pass, &mut self.gradient);
+
+        let square: f64 = self.gradient.iter().map(|part| square_norm(part)).sum();
         let norm = square.sqrt();
         let scale = rule.scale(norm) as f32;
-        for (part, (mlp, adam)) in self.online.parts_mut().iter_mut().zip(&mut self.adam).enumerate() {
-            adam.step(mlp.parameters_mut(), &gradients(part), scale, rule.learning_rate as f32);
+        let parts = self.online.parts_mut().iter_mut().zip(&mut self.adam);
+        for ((mlp, adam), gradient) in parts.zip(&self.gradient) {
+            adam.step(mlp.parameters_mut(), gradient, scale, rule.learning_rate as f32);
         }
+        self.apart = true;
         Updated {
-            loss: (first.loss + second.loss) / count as f64,
-            values: (first.values + second.values) / count as f64,
+            loss: loss / count as f64,
+            values: taken / count as f64,
             gradient_norm: norm,
         }
     }
 
     fn errors(&self, errors: &mut Vec<f32>) {
-        errors.clear();
-        errors.extend(self.halves.iter().flat_map(|half| &half.errors));
+        errors.clone_from(&self.errors);
     }
 
     fn follow(&mut self, tau: f32) {
+        if !self.apart {
+            return;
+        }
         for (target, online) in self.target.parts_mut().iter_mut().zip(self.online.parts()) {
             polyak(target.parameters_mut(), online.parameters(), tau);
         }
+        self.apart = tau < 1.0;
     }
 
     fn policy(&self) -> Box<dyn Policy> {
@@ -140,56 +150,8 @@ impl Learner for FusedLearner {
 
     fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
         (self.online, self.target, self.adam) = saved_state::read(state)?;
+        self.apart = true;
         Ok(())
-    }
-}
-
-impl Half {
-    /// The gradient of the loss of these rows, as their share of the mean over the minibatch.
-    fn differentiate(
-        &mut self,
-        minibatch: &Minibatch,
-        rows: std::ops::Range<usize>,
-        online: &QNetwork,
-        target: &QNetwork,
-        rule: Rule,
-    ) {
-        if rows.is_empty() {
-            return;
-        }
-        let count = minibatch.rewards.len();
-        let width = minibatch.observations.len() / count;
-        let entries = rows.start * width..rows.end * width;
-        let [now, next] = &mut self.memory;
-        let now = self.encoding.encode(&minibatch.observations[entries.clone()], now);
-        let next = self.encoding.encode(&minibatch.next_observations[entries], next);
-        let (rewards, discounts) = (&minibatch.rewards[rows.clone()], &minibatch.discounts[rows.clone()]);
-        let next_values = target.forward(next, &mut self.target);
-        if rule.double {
-            let choosing = online.forward(next, &mut self.online);
-            double_targets(rewards, discounts, next_values, choosing, &mut self.targets);
-        } else {
-            q_learning_targets(rewards, discounts, next_values, &mut self.targets);
-        }
-        let values = online.forward(now, &mut self.online);
-        let actions = online.actions();
-        self.value_gradient.fill(0.0);
-        (self.loss, self.values) = (0.0, 0.0);
-        let results = self
-            .errors
-            .iter_mut()
-            .zip(self.value_gradient.chunks_exact_mut(actions));
-        let chosen = minibatch.actions[rows.clone()].iter().zip(&minibatch.weights[rows]);
-        let rows = values.chunks_exact(actions).zip(&self.targets);
-        for (((error, gradient), (row, target)), (&action, weight)) in results.zip(rows).zip(chosen) {
-            let value = row[action as usize];
-            *error = target - value;
-            let (height, slope) = rule.loss.of(*error);
-            self.loss += f64::from(weight * height);
-            self.values += f64::from(value);
-            gradient[action as usize] = -weight * slope / count as f32;
-        }
-        online.backward(now, &self.value_gradient, &mut self.online, &mut self.gradient);
     }
 }
 
@@ -291,10 +253,8 @@ mod tests {
                     &[updated.loss as f32, updated.gradient_norm as f32],
                     &[expected.loss as f32, expected.norm as f32],
                 );
-                let [first, second] = &learner.halves;
                 for (part, theirs) in expected.gradients.iter().flatten().enumerate() {
-                    let sum = first.gradient[part].iter().zip(&second.gradient[part]);
-                    near(&what, &sum.map(|(a, b)| a + b).collect::<Vec<_>>(), theirs);
+                    near(&what, &learner.gradient[part], theirs);
                 }
                 for (part, theirs) in expected.parameters.iter().flatten().enumerate() {
                     near(&what, learner.online.parts()[part].parameters(), theirs);

@@ -104,7 +104,7 @@ pub fn sampled_deep_q_learning(
             loss += errors.iter().map(|error| f64::from(error * error)).sum::<f64>() / set_up.batch as f64;
             let by_outputs: Vec<f32> = errors.iter().map(|error| scale * error).collect();
             network.backward(&inputs, &by_outputs, &mut pass, &mut gradient, None);
-            adam.step(network.parameters_mut(), &[&gradient], 1.0, learning_rate as f32);
+            adam.step(network.parameters_mut(), &gradient, 1.0, learning_rate as f32);
         }
         let q = network.forward(&every, &mut all);
         let rows = q.chunks_exact(actions);
