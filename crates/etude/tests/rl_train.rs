@@ -15,8 +15,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// A short run with every part that has a state: prioritised replay of three steps, two streams, several environments.
-const SHORT: [&str; 20] = [
+/// A short run with every part that has a state: prioritised replay of three steps, two streams, several environments, and
+/// wrappers.
+const SHORT: [&str; 22] = [
     "--env",
     "CartPole-v1",
     "--set",
@@ -25,6 +26,8 @@ const SHORT: [&str; 20] = [
     "environments=2",
     "--set",
     "evaluation.episodes=3",
+    "--set",
+    "wrappers={ frame_stack = 2, normalize_observations = true, normalize_rewards = true }",
     "--set",
     "dqn.hidden=[32]",
     "--set",
@@ -495,4 +498,121 @@ fn the_tour_learns_by_table_linear_function_and_network() {
     assert!(problems[3]["best_return"].as_f64().unwrap() > 195.0, "{}", problems[3]);
     let page = fs::read_to_string(folder.path().join("tour/report.html")).unwrap();
     assert!(page.contains("Learnt as a network") && page.contains("One episode in 8 pictures"));
+}
+
+/// What stood between a policy and its environment goes with it, from the recipe to a film.
+#[test]
+fn a_wrapped_policy_is_judged_and_played_as_it_has_learnt() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let output = etude()
+        .args([
+            "rl",
+            "train",
+            "sarsa",
+            "--env",
+            "MountainCar-v0",
+            "--steps",
+            "2000",
+            "--json",
+        ])
+        .args([
+            "--set",
+            "control={ hidden = [16], step_size = 0.002 }",
+            "--set",
+            "evaluation.final_episodes=5",
+        ])
+        .args([
+            "--set",
+            "wrappers={ action_repeat = 4, normalize_observations = true, normalize_rewards = true }",
+            "--out",
+        ])
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    // 200 steps of the car are 50 of such an agent, of which each earns -4.
+    let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mean = json["evaluation"]["mean"].as_f64().unwrap();
+    assert!((-200.0..0.0).contains(&mean), "{mean}");
+    let card: Value = serde_json::from_slice(&fs::read(run.join("best/policy.json")).unwrap()).unwrap();
+    assert_eq!(card["wrapping"]["action_repeat"], 4);
+    assert_eq!(card["normalization"]["moments"]["mean"].as_array().unwrap().len(), 2);
+
+    let eval = etude()
+        .args(["rl", "eval", "--episodes", "3", "--json"])
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert!(eval.status.success(), "{}", text(&eval.stderr));
+    let eval: Value = serde_json::from_slice(&eval.stdout).unwrap();
+    assert!(eval["mean_length"].as_f64().unwrap() <= 50.0, "{eval}");
+    let gif = folder.path().join("play.gif");
+    let play = etude()
+        .args(["rl", "play", "--json", "--gif"])
+        .arg(&gif)
+        .arg(&run)
+        .output()
+        .unwrap();
+    assert!(play.status.success(), "{}", text(&play.stderr));
+    let play: Value = serde_json::from_slice(&play.stdout).unwrap();
+    assert!(play["lengths"][0].as_u64().unwrap() <= 50, "{play}");
+    assert!(fs::read(&gif).unwrap().starts_with(b"GIF89a"));
+}
+
+#[test]
+fn wrappers_that_do_not_fit_are_refused_before_anything_is_written() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let refused = |environment: &str, set: &str| {
+        let output = etude()
+            .args(["rl", "train", "q-learning", "--env", environment, "--set", set, "--out"])
+            .arg(&run)
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(2), "{set}");
+        assert!(!run.exists());
+        text(&output.stderr)
+    };
+    let error = refused("FrozenLake-v1", "wrappers.normalize_observations=true");
+    assert!(error.contains("expected a box"), "{error}");
+    let error = refused("FrozenLake-v1", "wrappers.reward_range=[1.0, 0.0]");
+    assert!(error.contains("lesser number first"), "{error}");
+    let error = refused("FrozenLake-v1", "wrappers.frame_stack=0");
+    assert!(error.contains("frame_stack"), "{error}");
+    let error = refused("FrozenLake-v1", "wrappers.frames=2");
+    assert!(error.contains("frame_stack"), "{error}");
+}
+
+/// A step size far too great.
+#[test]
+fn a_network_that_diverges_stops_the_run() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = etude()
+        .args([
+            "rl",
+            "train",
+            "sarsa",
+            "--env",
+            "CartPole-v1",
+            "--steps",
+            "5000",
+            "--quiet",
+        ])
+        .args([
+            "--set",
+            "control.hidden=[32]",
+            "--set",
+            "control.step_size=50.0",
+            "--out",
+        ])
+        .arg(folder.path().join("run"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("an action value") && error.contains("smaller learning rate"),
+        "{error}"
+    );
 }

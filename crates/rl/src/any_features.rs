@@ -24,6 +24,8 @@ pub enum AnyFeatures {
     Placed(Box<Placed<AnyFeatures>>),
     /// Points of a box, which is first made the unit cube.
     Scaled(Box<Scaled<AnyFeatures>>),
+    /// Several choices, which are first made one.
+    Numbered(Box<Numbered<AnyFeatures>>),
 }
 
 /// Points of the box from `low` to `high`, shown to `map` as points of the unit cube. What lies beyond is moved to the edge.
@@ -35,6 +37,28 @@ pub struct Scaled<M> {
     pub high: Vec<f64>,
     /// The features of the points of the cube.
     pub map: M,
+}
+
+/// Points of several choices, each of which is one of so many, shown to `map` as one number: that of their combination, in the order
+/// in which the last choice moves fastest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Numbered<M> {
+    /// Of how many things each entry chooses one.
+    pub counts: Vec<usize>,
+    /// The features of the combinations.
+    pub map: M,
+}
+
+impl<M: FeatureMap> FeatureMap for Numbered<M> {
+    fn dimension(&self) -> usize {
+        self.map.dimension()
+    }
+
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        let combination =
+            (self.counts.iter().zip(point)).fold(0, |number, (count, choice)| number * count + *choice as usize);
+        self.map.visit(&[combination as f64], feature);
+    }
 }
 
 /// The longest points that are scaled without an allocation.
@@ -75,6 +99,7 @@ impl FeatureMap for AnyFeatures {
             Self::TileCoding(map) => map.dimension(),
             Self::Placed(map) => map.dimension(),
             Self::Scaled(map) => map.dimension(),
+            Self::Numbered(map) => map.dimension(),
         }
     }
 
@@ -88,6 +113,35 @@ impl FeatureMap for AnyFeatures {
             Self::TileCoding(map) => map.visit(point, feature),
             Self::Placed(map) => map.visit(point, feature),
             Self::Scaled(map) => map.visit(point, feature),
+            Self::Numbered(map) => map.visit(point, feature),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::features::OneHot;
+
+    #[test]
+    fn every_combination_has_a_number_of_its_own() {
+        let counts = vec![3, 2, 4];
+        let map = Numbered {
+            counts: counts.clone(),
+            map: OneHot { states: 24 },
+        };
+        let mut expected = 0;
+        for a in 0..counts[0] {
+            for b in 0..counts[1] {
+                for c in 0..counts[2] {
+                    let mut found = Vec::new();
+                    let point = [a, b, c].map(|choice| choice as f64);
+                    map.visit(&point, &mut |index, value| found.push((index, value)));
+                    assert_eq!(found, [(expected, 1.0)]);
+                    expected += 1;
+                }
+            }
+        }
+        assert_eq!(map.dimension(), expected);
     }
 }

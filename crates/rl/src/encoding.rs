@@ -1,9 +1,11 @@
 //! What a network is shown of an observation.
 
+use serde::{Deserialize, Serialize};
+
 use crate::space::Space;
 
 /// Vectors pass as they are; a number that stands for one of n things becomes n numbers, of which one is 1.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Encoding {
     /// How many numbers an observation has.
     length: usize,

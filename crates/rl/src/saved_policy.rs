@@ -15,8 +15,10 @@ use crate::dqn::{GreedyPolicy, QNetwork};
 use crate::encoding::Encoding;
 use crate::error::RlError;
 use crate::features::FeatureMap;
+use crate::normalization::{Normalization, NormalizedPolicy};
 use crate::prediction_agent::UniformPolicy;
 use crate::space::Space;
+use crate::wrapping::Wrapping;
 
 const NUMBERS: &str = "policy.safetensors";
 const CARD: &str = "policy.json";
@@ -39,6 +41,12 @@ pub struct PolicyCard {
     /// The features that a linear function weighs, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<AnyFeatures>,
+    /// What stood between it and its environment.
+    #[serde(default, skip_serializing_if = "Wrapping::is_none")]
+    pub wrapping: Wrapping,
+    /// What is done to observations before the numbers see them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub normalization: Option<Normalization>,
 }
 
 /// The format that this version writes, and reads.
@@ -55,6 +63,8 @@ impl PolicyCard {
             observations: observations.clone(),
             actions: actions.clone(),
             features: None,
+            wrapping: Wrapping::default(),
+            normalization: None,
         }
     }
 }
@@ -161,19 +171,32 @@ fn write(kind: Dtype, tensors: &[NamedTensor], card: &PolicyCard, folder: &Path)
 /// # Errors
 /// The files cannot be read, are of another version, or do not fit together.
 pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlError> {
-    let read = |file: &str| fs::read(folder.join(file)).map_err(|error| RlError::policy(&folder.join(file), &error));
+    let bytes = fs::read(folder.join(CARD)).map_err(|error| RlError::policy(&folder.join(CARD), &error))?;
     let card: PolicyCard =
-        serde_json::from_slice(&read(CARD)?).map_err(|error| RlError::policy(&folder.join(CARD), &error))?;
+        serde_json::from_slice(&bytes).map_err(|error| RlError::policy(&folder.join(CARD), &error))?;
     if card.format != FORMAT {
         let found = format!("it has format {}, and this version reads {FORMAT}", card.format);
         return Err(RlError::policy(&folder.join(CARD), &found));
     }
+    let normalization = card.normalization.clone();
+    let fault = (normalization.as_ref()).and_then(|normalization| normalization.fault(card.observations.length()));
+    if let Some(fault) = fault {
+        return Err(RlError::policy(&folder.join(CARD), &fault));
+    }
+    let policy = load_numbers(folder, &card)?;
+    Ok(match normalization {
+        Some(normalization) => (card, Box::new(NormalizedPolicy::new(normalization, policy))),
+        None => (card, policy),
+    })
+}
+
+/// The policy whose numbers are in `folder`.
+fn load_numbers(folder: &Path, card: &PolicyCard) -> Result<Box<dyn Policy>, RlError> {
     let wrong = |detail: &dyn std::fmt::Display| RlError::policy(&folder.join(NUMBERS), detail);
-    let bytes = read(NUMBERS)?;
+    let bytes = fs::read(folder.join(NUMBERS)).map_err(|error| wrong(&error))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
     if let Some(features) = &card.features {
-        let policy = linear(&tensors, features, &card.actions).map_err(|detail| wrong(&detail))?;
-        return Ok((card, policy));
+        return linear(&tensors, features, &card.actions).map_err(|detail| wrong(&detail));
     }
     let parts = if tensors.tensor("q.0.weight").is_ok() { 1 } else { 3 };
     let parts = part_names(parts)
@@ -196,7 +219,7 @@ pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlErr
             encoding.width()
         )));
     }
-    Ok((card, Box::new(GreedyPolicy::new(network, encoding))))
+    Ok(Box::new(GreedyPolicy::new(network, encoding)))
 }
 
 /// The greedy policy of a linear function; of values without actions the one that takes all actions alike.

@@ -8,6 +8,7 @@ use etude_train::Observer;
 
 use crate::agent::{Agent, Policy};
 use crate::error::RlError;
+use crate::normalization::{Normalization, NormalizedPolicy, Normalizer};
 use crate::saved_state;
 use crate::space::Space;
 use crate::truth::Surface;
@@ -29,6 +30,8 @@ pub struct Episode {
 pub struct Training {
     envs: Box<dyn VectorEnv>,
     agent: Box<dyn Agent>,
+    /// What stands between them.
+    normalizer: Option<Normalizer>,
     batch: Batch,
     /// What the actions are chosen from.
     observations: Vec<f32>,
@@ -62,6 +65,7 @@ impl Training {
             batch,
             envs,
             agent,
+            normalizer: None,
             steps: 0,
             running: vec![(0.0, 0); count],
             recent: VecDeque::with_capacity(RECENT),
@@ -69,6 +73,26 @@ impl Training {
             finished: Vec::new(),
             started: (Instant::now(), 0),
         })
+    }
+
+    /// The same, where the agent sees what `normalizer` makes of observations and rewards. To be told before the first step.
+    pub fn normalized(mut self, normalizer: Option<Normalizer>) -> Self {
+        self.normalizer = normalizer;
+        self.show();
+        self
+    }
+
+    /// Shows the agent the first observations of episodes.
+    fn show(&mut self) {
+        self.observations.copy_from_slice(&self.batch.observations);
+        if let Some(normalizer) = &mut self.normalizer {
+            normalizer.reset(&mut self.observations);
+        }
+    }
+
+    /// What is done to observations before the policy sees them.
+    pub fn normalization(&self) -> Option<&Normalization> {
+        self.normalizer.as_ref().and_then(Normalizer::normalization)
     }
 
     /// Steps taken so far, of all environments together.
@@ -106,9 +130,12 @@ impl Training {
         self.agent.surface()
     }
 
-    /// What has been learnt so far, without exploration.
+    /// What has been learnt so far, without exploration. It sees observations as the environments give them.
     pub fn policy(&self) -> Box<dyn Policy> {
-        self.agent.policy()
+        match self.normalization() {
+            Some(normalization) => Box::new(NormalizedPolicy::new(normalization.clone(), self.agent.policy())),
+            None => self.agent.policy(),
+        }
     }
 
     /// Goes on until `steps` steps have been taken in all.
@@ -137,8 +164,17 @@ impl Training {
                 step: self.steps,
             });
         }
+        self.count_step();
+        if let Some(normalizer) = &mut self.normalizer {
+            normalizer.step(&mut self.batch);
+        }
         self.agent.learn(&self.observations, &self.actions, &self.batch)?;
         self.observations.copy_from_slice(&self.batch.observations);
+        Ok(())
+    }
+
+    /// Counts steps, and episodes with the rewards that the environments gave.
+    fn count_step(&mut self) {
         let results = self.batch.rewards.iter().zip(&self.batch.transitions);
         for (running, (&reward, transition)) in self.running.iter_mut().zip(results) {
             if *transition == Transition::Ghost {
@@ -157,7 +193,6 @@ impl Training {
                 self.episodes += 1;
             }
         }
-        Ok(())
     }
 
     /// Reports how learning goes, under the names that Stable-Baselines3 gives its logs.
@@ -189,6 +224,7 @@ impl Training {
             &(
                 (&self.observations, &self.running, &self.recent),
                 (self.steps, self.episodes),
+                &self.normalizer,
             ),
             &mut state,
         );
@@ -205,10 +241,22 @@ impl Training {
     /// `state` is not of such a training, or the environments fail.
     pub fn load(&mut self, mut state: &[u8]) -> Result<bool, RlError> {
         let state = &mut state;
+        let normalizer: Option<Normalizer>;
         (
             (self.observations, self.running, self.recent),
             (self.steps, self.episodes),
+            normalizer,
         ) = saved_state::read(state)?;
+        let fits = match (&self.normalizer, &normalizer) {
+            (Some(ours), Some(theirs)) => ours.fits(theirs),
+            (ours, theirs) => ours.is_none() && theirs.is_none(),
+        };
+        if !fits {
+            return Err(RlError::SavedState(
+                "its observations or rewards were normalised otherwise",
+            ));
+        }
+        self.normalizer = normalizer;
         self.started = (Instant::now(), self.steps);
         self.agent.load(state)?;
         if let Some(envs) = saved_state::read::<Option<Vec<u8>>>(state)? {
@@ -216,7 +264,7 @@ impl Training {
         }
         // As many steps on, so that the episodes are not those of the beginning again.
         self.envs.reset(Some(self.steps), &mut self.batch)?;
-        self.observations.copy_from_slice(&self.batch.observations);
+        self.show();
         self.running.fill((0.0, 0));
         Ok(false)
     }

@@ -6,12 +6,13 @@ use std::collections::VecDeque;
 
 use etude_mdp::{GridRewards, GridWorld, GridWorldSpec, Policy};
 use etude_rl::control::{
-    ActionValues, ControlErrors, EpsilonGreedy, JointActionValues, KnownControl, LinearActionValues, Settings, Target,
-    TdControl,
+    ActionValues, ControlErrors, EpsilonGreedy, JointActionValues, KnownControl, LinearActionValues,
+    NetworkActionValues, Settings, Target, TdControl,
 };
+use etude_rl::dqn::QNetwork;
 use etude_rl::{
-    Autoreset, Batch, Env, FeatureMap, KnownChain, OneHot, Space, Step, Tabular, TimeLimit, Transition, Vector,
-    VectorEnv, grid_world,
+    Autoreset, Batch, Encoding, Env, FeatureMap, KnownChain, OneHot, Space, Step, Tabular, TimeLimit, Transition,
+    Vector, VectorEnv, grid_world,
 };
 use etude_train::Seed;
 use proptest::prelude::*;
@@ -311,6 +312,78 @@ fn q_learning_finds_the_optimum_whatever_it_does_and_sarsa_its_own_values() {
         uniform.values().values(&[state as f32], &mut q);
         assert!((UNIFORM.expectation(&q) - value).abs() < 1e-6, "{state}");
     }
+}
+
+/// 1, and the entries themselves.
+#[derive(Clone)]
+struct Affine(usize);
+
+impl FeatureMap for Affine {
+    fn dimension(&self) -> usize {
+        self.0 + 1
+    }
+
+    fn visit(&self, point: &[f64], feature: &mut dyn FnMut(usize, f64)) {
+        feature(self.0, 1.0);
+        point
+            .iter()
+            .enumerate()
+            .for_each(|(index, &entry)| feature(index, entry));
+    }
+}
+
+proptest! {
+    #[test]
+    fn a_network_without_hidden_layers_is_a_linear_function(
+        steps in prop::collection::vec((prop::array::uniform3(-1.0..1.0_f32), 0..4_usize, -2.0..2.0_f64), 1..40), seed: u64,
+    ) {
+        let network = QNetwork::new(3, &[], 4, false, &mut Seed(seed).stream("network"));
+        let mut linear = LinearActionValues::new(Affine(3), 4);
+        // The weights of PyTorch's order, [actions, inputs] and the biases, in ours, [features, actions].
+        let parameters = network.parts()[0].parameters();
+        for (index, weight) in linear.weights_mut().iter_mut().enumerate() {
+            let (feature, action) = (index / 4, index % 4);
+            *weight = f64::from(if feature < 3 { parameters[action * 3 + feature] } else { parameters[12 + action] });
+        }
+        let mut network = NetworkActionValues::new(network, Encoding::new(&Space::symmetric(vec![1.0; 3])));
+        let (mut ours, mut expected) = ([0.0; 4], [0.0; 4]);
+        for (observation, action, target) in steps {
+            network.step_towards(&observation, action, target, 0.3);
+            linear.step_towards(&observation, action, target, 0.3);
+            network.values(&observation, &mut ours);
+            linear.values(&observation, &mut expected);
+            for (ours, expected) in ours.iter().zip(expected) {
+                prop_assert!((ours - expected).abs() < 1e-5, "{ours} {expected}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_network_learns_the_optimum_and_goes_on_from_where_it_was_saved() {
+    let known = KnownControl::new(&grid(), DISCOUNT).unwrap();
+    let encoding = Encoding::new(&Space::Discrete(25));
+    let network = QNetwork::new(25, &[32], 5, false, &mut Seed(2).stream("network"));
+    let settings = Settings {
+        behaviour: UNIFORM,
+        step_size: 0.05,
+        ..settings(Target::QLearning, 1, 0.0)
+    };
+    let values = NetworkActionValues::new(network, encoding);
+    let mut agent = TdControl::new(values, settings, Seed(3).stream("agent"));
+    let mut env = Tabular::new(grid_world(&grid()));
+    play(&mut env, &mut agent, 100_000);
+    let saved = serde_json::to_string(&agent).unwrap();
+    let mut other: TdControl<NetworkActionValues> = serde_json::from_str(&saved).unwrap();
+    play(&mut env, &mut agent, 100_000);
+    play(&mut env, &mut other, 100_000);
+    assert_eq!(
+        serde_json::to_string(&agent).unwrap(),
+        serde_json::to_string(&other).unwrap()
+    );
+    let values = agent.values();
+    let errors = known.errors(|state, q| values.values(&[state as f32], q), &[0.04; 25]);
+    assert!(errors.sup < 0.05 && errors.bellman < 0.1, "{errors:?}");
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use etude_rl::statistics::{Scores, bootstrap, interquartile_mean};
-use etude_rl::{Autoreset, Policy, PolicyCard, evaluate, load_policy, make_envs};
+use etude_rl::{Autoreset, Policy, PolicyCard, evaluate, load_policy};
 use etude_train::Seed;
 use serde::Serialize;
 
@@ -53,7 +53,10 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     let (card, mut policy) = load(&arguments.policy)?;
     let environment = arguments.env.as_ref().unwrap_or(&card.environment);
     let failed = |error| failed(&error, environment);
-    let mut envs = make_envs(environment, arguments.episodes as usize, Autoreset::Disabled).map_err(failed)?;
+    let episodes = arguments.episodes as usize;
+    let mut envs = (card.wrapping)
+        .make_envs(environment, episodes, Autoreset::Disabled)
+        .map_err(failed)?;
     if (envs.observation_space(), envs.action_space()) != (&card.observations, &card.actions) {
         return Err(
             CommandError::bad_input(format!("this policy does not fit {environment}")).because(format!(

@@ -1,11 +1,14 @@
 //! From a recipe's feature map to one of an environment.
 
 use etude_rl::{
-    AnyFeatures, Fourier, OneHot, Placed, Polynomial, RadialBasis, Scaled, Space, StateAggregation, TabularModel,
-    TileCoding,
+    AnyFeatures, Fourier, Numbered, OneHot, Placed, Polynomial, RadialBasis, Scaled, Space, StateAggregation,
+    TabularModel, TileCoding,
 };
 
 use super::recipe::FeaturesRecipe;
+
+/// Rows of the largest table of combinations.
+const LARGEST_TABLE: usize = 1 << 24;
 
 /// The feature map of `recipe` for observations from `space`; `model` says where numbered states lie. An error is a reason.
 pub(super) fn features(
@@ -19,8 +22,20 @@ pub(super) fn features(
             let size = size.get();
             Ok(AnyFeatures::StateAggregation(StateAggregation { states, size }))
         }
+        (FeaturesRecipe::OneHot, Space::MultiDiscrete(counts)) => {
+            let states = counts
+                .iter()
+                .try_fold(1_usize, |product, &count| product.checked_mul(count));
+            let states = states.filter(|&states| states <= LARGEST_TABLE).ok_or_else(|| {
+                format!("a table of all combinations of {space} would have more than {LARGEST_TABLE} rows")
+            })?;
+            Ok(AnyFeatures::Numbered(Box::new(Numbered {
+                counts: counts.clone(),
+                map: AnyFeatures::OneHot(OneHot { states }),
+            })))
+        }
         (FeaturesRecipe::OneHot | FeaturesRecipe::StateAggregation { .. }, _) => Err(format!(
-            "only numbered states have a table; here an observation is {space}"
+            "only numbered states and choices have a table; here an observation is {space}"
         )),
         (_, &Space::Discrete(states)) => {
             let points = model.map_or_else(|| in_a_row(states), TabularModel::points);

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use etude_rl::make;
 use etude_rl::render::{Recording, record};
 use serde::Serialize;
 
@@ -57,7 +56,7 @@ struct Json<'a> {
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
     let (card, mut policy) = load(&arguments.policy)?;
     let id = &card.environment;
-    let env = make(id).map_err(|error| failed(&error, id))?;
+    let env = card.wrapping.make(id).map_err(|error| failed(&error, id))?;
     let recording = record(
         env,
         arguments.seed,

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use etude_rl::dqn::{DqnOptions, Loss};
-use etude_rl::{PriorityOptions, Schedule};
+use etude_rl::{NormalizerOptions, PriorityOptions, Schedule, Wrapping};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
 
@@ -23,6 +23,8 @@ pub(super) struct Recipe {
     #[serde(default = "one")]
     pub(super) environments: Whole<1, 4096>,
     #[serde(default)]
+    pub(super) wrappers: WrappersRecipe,
+    #[serde(default)]
     pub(super) evaluation: EvaluationRecipe,
     /// A checkpoint is written after so many steps; a tenth of the run where it is left out.
     pub(super) checkpoint_every: Option<Whole<1>>,
@@ -36,6 +38,62 @@ pub(super) struct Recipe {
 
 fn one() -> Whole<1, 4096> {
     Whole::constant(1)
+}
+
+/// What stands between the environments and the agent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct WrappersRecipe {
+    /// How many times each action is taken.
+    action_repeat: Whole<1, 1000>,
+    /// How many observations are seen at a time.
+    frame_stack: Whole<1, 1000>,
+    /// Brings observations to mean 0 and deviation 1; the moments travel with the policy.
+    normalize_observations: bool,
+    /// Divides the rewards that the agent is shown by the deviation of the discounted return.
+    normalize_rewards: bool,
+    /// The greatest entry of a normalised observation, and the greatest normalised reward.
+    clip: Positive,
+    /// The least and the greatest reward that the agent is shown.
+    reward_range: Option<[Finite; 2]>,
+}
+
+impl Default for WrappersRecipe {
+    fn default() -> Self {
+        Self {
+            action_repeat: Whole::constant(1),
+            frame_stack: Whole::constant(1),
+            normalize_observations: false,
+            normalize_rewards: false,
+            clip: Positive::constant(10.0),
+            reward_range: None,
+        }
+    }
+}
+
+impl WrappersRecipe {
+    /// What stays with the policy.
+    pub(super) fn wrapping(&self) -> Wrapping {
+        Wrapping {
+            action_repeat: self.action_repeat.get(),
+            frame_stack: self.frame_stack.get(),
+        }
+    }
+
+    /// What is there while the agent learns, with the discount of the agent.
+    pub(super) fn normalizer(&self, discount: f64) -> Option<NormalizerOptions> {
+        let options = NormalizerOptions {
+            observations: self.normalize_observations,
+            rewards: self.normalize_rewards,
+            discount,
+            clip: self.clip.get(),
+            reward_range: self
+                .reward_range
+                .as_ref()
+                .map(|range| range.each_ref().map(|bound| bound.get())),
+        };
+        (options.observations || options.rewards || options.reward_range.is_some()).then_some(options)
+    }
 }
 
 /// When and how the policy is judged, without exploration, in environments of its own.
@@ -95,11 +153,13 @@ impl Default for PredictionRecipe {
     }
 }
 
-/// The control methods: Sarsa and its kin, by a table or a linear function.
+/// The control methods: Sarsa and its kin, by a table, a linear function or a network.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct ControlRecipe {
     pub(super) features: FeaturesRecipe,
+    /// The widths of the hidden layers of a network, which takes the place of the features.
+    pub(super) hidden: Option<Vec<Whole<1, 65_536>>>,
     pub(super) gamma: Discount,
     /// alpha.
     pub(super) step_size: Positive,
@@ -113,6 +173,7 @@ impl Default for ControlRecipe {
     fn default() -> Self {
         Self {
             features: FeaturesRecipe::OneHot,
+            hidden: None,
             gamma: Discount::constant(0.99),
             step_size: Positive::constant(0.1),
             epsilon: Probability::constant(0.1),
@@ -151,7 +212,7 @@ pub(super) struct DqnRecipe {
     hidden: Vec<Whole<1, 65_536>>,
     duelling: bool,
     double: bool,
-    gamma: Discount,
+    pub(super) gamma: Discount,
     /// Rewards that a target sees before it bootstraps.
     n_steps: Whole<1, 1000>,
     learning_rate: ScheduleRecipe,

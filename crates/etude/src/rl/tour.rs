@@ -1,6 +1,6 @@
 //! The tour's stop at value function approximation.
 
-use etude_rl::{Autoreset, Policy, Surface, Training, evaluate, make_envs};
+use etude_rl::{Autoreset, Policy, Surface, Training, evaluate, make, make_envs};
 use etude_train::Seed;
 use serde_json::json;
 
@@ -90,7 +90,7 @@ fn learn(
     let steps = recipe.steps.get() as u64;
     let envs = make_envs(&recipe.environment, 1, Autoreset::SameStep).map_err(failed)?;
     let agent = algorithm
-        .agent(&recipe, &*envs, steps, Seed(SEED))
+        .agent(&recipe, &*envs, None, steps, Seed(SEED))
         .map_err(failed)?
         .map_err(|reason| unfit(algorithm, &recipe, reason))?;
     let mut training = Training::new(envs, agent, SEED).map_err(failed)?;
@@ -218,7 +218,7 @@ fn pole(output: &Output) -> Result<Pole, CommandError> {
              other episodes: {best:.1} steps on average, where 500 is the most there is."
         ))
         .item(&plot)
-        .item(&film("CartPole-v1", &mut *policy).map_err(failed)?)
+        .item(&film(make("CartPole-v1").map_err(failed)?, &mut *policy).map_err(failed)?)
         .item(&Code::toml(POLE).folded("The recipe of this task"));
     Ok(Pole {
         section,

@@ -72,6 +72,7 @@ fn translate(environment: &str, settings: &Settings) -> Translated {
     };
     // The whole run first, as TOML wants the keys of the root before any table.
     let (mut root, mut dqn) = (vec![format!("environment = {:?}", environment)], Vec::new());
+    let mut wrappers = Vec::new();
     let number = |name: &str| settings.get(name).and_then(Value::as_f64);
     for (name, value) in settings {
         let whole = value
@@ -85,6 +86,19 @@ fn translate(environment: &str, settings: &Settings) -> Translated {
             }
             ("n_envs", _, Some(count)) => {
                 root.push(format!("environments = {count}"));
+                continue;
+            }
+            ("frame_stack", _, Some(frames)) => {
+                wrappers.push(format!("frame_stack = {frames}"));
+                continue;
+            }
+            ("normalize", ..) => {
+                if let Some([observations, rewards]) = normalize(value) {
+                    wrappers.push(format!("normalize_observations = {observations}"));
+                    wrappers.push(format!("normalize_rewards = {rewards}"));
+                } else {
+                    translated.left_out.push(format!("{name}: {value}"));
+                }
                 continue;
             }
             ("policy", ..) if value == "MlpPolicy" => continue,
@@ -116,8 +130,42 @@ fn translate(environment: &str, settings: &Settings) -> Translated {
     dqn.push(format!(
         "exploration = {{ from = {from:?}, to = {to:?}, over = {over:?} }}"
     ));
-    translated.recipe = format!("{}\n\n[dqn]\n{}\n", root.join("\n"), dqn.join("\n"));
+    translated.recipe = format!(
+        "{}\n\n[wrappers]\n{}\n\n[dqn]\n{}\n",
+        root.join("\n"),
+        wrappers.join("\n"),
+        dqn.join("\n")
+    );
     translated
+}
+
+/// Whether observations and rewards are normalised: `true`, or `dict(norm_obs=True, norm_reward=False)`, where it says nothing else.
+fn normalize(value: &Value) -> Option<[bool; 2]> {
+    if let Some(both) = value.as_bool() {
+        return Some([both; 2]);
+    }
+    let text: String = value.as_str()?.split_whitespace().collect();
+    // The zoo writes dictionaries in both of Python's ways.
+    let text = text.replace(['\'', '"', '{', '}'], "").replace(':', "=");
+    let inside = text
+        .strip_prefix("dict(")
+        .and_then(|text| text.strip_suffix(')'))
+        .unwrap_or(&text);
+    let mut normalized = [true; 2];
+    for setting in inside.split(',') {
+        let (name, value) = setting.split_once('=')?;
+        let value = match value {
+            "True" => true,
+            "False" => false,
+            _ => return None,
+        };
+        match name {
+            "norm_obs" => normalized[0] = value,
+            "norm_reward" => normalized[1] = value,
+            _ => return None,
+        }
+    }
+    Some(normalized)
 }
 
 /// The widths of the hidden layers in `dict(net_arch=[256, 256])`, where it says nothing else.
@@ -160,6 +208,8 @@ Odd-v0:
   learning_rate: lin_1e-3
   gradient_steps: -1
   frame_stack: 4
+  normalize: \"{'norm_obs': True, 'norm_reward': False}\"
+  env_wrapper: my.Wrapper
   policy_kwargs: \"dict(net_arch=[64], activation_fn=nn.Tanh)\"
 ";
 
@@ -186,13 +236,26 @@ Odd-v0:
         assert_eq!(
             translated.left_out,
             [
-                "frame_stack: 4",
+                "env_wrapper: \"my.Wrapper\"",
                 "policy: \"CnnPolicy\"",
                 "policy_kwargs: \"dict(net_arch=[64], activation_fn=nn.Tanh)\"",
             ]
         );
         assert!(translated.recipe.contains("learning_rate = { from = 0.001, to = 0.0 }"));
         assert!(translated.recipe.contains("environments = 4") && translated.recipe.contains("gradient_steps = 0"));
-        recipe::load_text::<Recipe>("zoo".as_ref(), &translated.recipe, &[]).unwrap();
+        let recipe = recipe::load_text::<Recipe>("zoo".as_ref(), &translated.recipe, &[]);
+        let wrappers = recipe.unwrap().value.wrappers;
+        assert_eq!(wrappers.wrapping().frame_stack, 4);
+        let normalizer = wrappers.normalizer(0.9).unwrap();
+        assert!(normalizer.observations && !normalizer.rewards);
+    }
+
+    #[test]
+    fn normalisation_is_read_as_the_zoo_writes_it() {
+        let read = |text: &str| normalize(&serde_saphyr::from_str::<Value>(text).unwrap());
+        assert_eq!(read("true"), Some([true; 2]));
+        assert_eq!(read("\"dict(norm_obs=False, norm_reward=True)\""), Some([false, true]));
+        assert_eq!(read("\"{'norm_obs': True}\""), Some([true; 2]));
+        assert_eq!(read("\"dict(norm_obs=True, clip_obs=5.0)\""), None);
     }
 }

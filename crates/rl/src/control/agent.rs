@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use etude_train::Observer;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::action_values::{ActionValues, LinearActionValues};
 use super::epsilon_greedy::{EpsilonGreedy, greedy_action};
@@ -15,17 +17,34 @@ use crate::saved_state;
 use crate::truth::{KnownTask, Surface};
 use crate::vector::Batch;
 
-/// Sarsa, expected Sarsa, n-step Sarsa or Q-learning in one environment that resets itself in the same step.
-pub struct LinearAgent {
-    control: TdControl<LinearActionValues<AnyFeatures>>,
-    /// Where the model is known.
-    task: Option<KnownTask>,
+/// Action values that a training can save, and whose policy can be saved.
+pub trait SavedValues: ActionValues + Serialize + DeserializeOwned + Send {
+    /// Takes the action of greatest value.
+    fn policy(&self) -> Box<dyn Policy>;
+
+    /// Writes them into `folder`, for [`load_policy`](crate::load_policy).
+    ///
+    /// # Errors
+    /// The files cannot be written.
+    fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError>;
 }
 
-impl LinearAgent {
+/// Sarsa, expected Sarsa, n-step Sarsa or Q-learning in one environment that resets itself in the same step.
+pub struct ControlAgent<Q> {
+    control: TdControl<Q>,
+    /// Where the model is known.
+    task: Option<KnownTask>,
+    steps: u64,
+}
+
+impl<Q: SavedValues> ControlAgent<Q> {
     /// An agent that learns by `control`, and is measured against `task` where that is known.
-    pub fn new(control: TdControl<LinearActionValues<AnyFeatures>>, task: Option<KnownTask>) -> Self {
-        Self { control, task }
+    pub fn new(control: TdControl<Q>, task: Option<KnownTask>) -> Self {
+        Self {
+            control,
+            task,
+            steps: 0,
+        }
     }
 
     fn epsilon(&self) -> f64 {
@@ -34,7 +53,7 @@ impl LinearAgent {
     }
 }
 
-impl Agent for LinearAgent {
+impl<Q: SavedValues> Agent for ControlAgent<Q> {
     fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
         self.control.act(observations, actions);
     }
@@ -48,7 +67,15 @@ impl Agent for LinearAgent {
         };
         self.control
             .learn(observations, actions, batch.rewards[0], next, transition);
-        Ok(())
+        self.steps += 1;
+        match self.control.last_values().iter().find(|value| !value.is_finite()) {
+            Some(&value) => Err(RlError::NotFinite {
+                what: "an action value",
+                value,
+                step: self.steps,
+            }),
+            None => Ok(()),
+        }
     }
 
     fn report(&mut self, step: u64, observer: &mut dyn Observer) {
@@ -64,20 +91,30 @@ impl Agent for LinearAgent {
     }
 
     fn policy(&self) -> Box<dyn Policy> {
-        Box::new(LinearPolicy::new(self.control.learnt().clone()))
+        self.control.learnt().policy()
     }
 
     fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
-        save_linear(self.control.learnt(), card, folder)
+        self.control.learnt().save_policy(card, folder)
     }
 
     fn save(&self, state: &mut Vec<u8>) {
-        saved_state::write(&self.control, state);
+        saved_state::write(&(&self.control, self.steps), state);
     }
 
     fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
-        self.control = saved_state::read(state)?;
+        (self.control, self.steps) = saved_state::read(state)?;
         Ok(())
+    }
+}
+
+impl SavedValues for LinearActionValues<AnyFeatures> {
+    fn policy(&self) -> Box<dyn Policy> {
+        Box::new(LinearPolicy::new(self.clone()))
+    }
+
+    fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
+        save_linear(self, card, folder)
     }
 }
 

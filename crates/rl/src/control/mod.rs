@@ -10,8 +10,8 @@
 //! | [`Target::QLearning`] | r + gamma max over a of q(s', a) |
 //!
 //! The values are [`ActionValues`]: [`LinearActionValues`] with one-hot features are the table, with others a linear function of
-//! the state for each action, [`JointActionValues`] one of state and action together, and a network is another implementation. [`KnownControl`] measures how far
-//! they are from the optimum where the model is known.
+//! the state for each action, [`JointActionValues`] one of state and action together, and [`NetworkActionValues`] are a network.
+//! [`KnownControl`] measures how far they are from the optimum where the model is known.
 //!
 //! ```
 //! use etude_rl::control::{EpsilonGreedy, LinearActionValues, Settings, Target, TdControl};
@@ -58,10 +58,12 @@ mod action_values;
 mod agent;
 mod epsilon_greedy;
 mod known;
+mod network;
 mod td;
 
 pub use action_values::{ActionValues, JointActionValues, LinearActionValues};
-pub use agent::{LinearAgent, LinearPolicy};
+pub use agent::{ControlAgent, LinearPolicy, SavedValues};
 pub use epsilon_greedy::{EpsilonGreedy, greedy_action};
 pub use known::{ControlErrors, KnownControl};
+pub use network::NetworkActionValues;
 pub use td::{Settings, Target, TdControl};

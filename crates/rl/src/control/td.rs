@@ -77,6 +77,11 @@ impl<Q: ActionValues> TdControl<Q> {
         &self.values
     }
 
+    /// q(s, .) of the state that was looked at last.
+    pub(super) fn last_values(&self) -> &[f64] {
+        &self.q
+    }
+
     /// How it learns.
     pub fn settings(&self) -> &Settings {
         &self.settings

@@ -18,7 +18,7 @@
 //! | `network.rs` | q(s, .; w): a perceptron, or two streams (Wang et al. 2016) |
 //! | `loss.rs` | the targets, the loss and its gradient |
 //! | `learner.rs` | what DQN needs of a network that learns |
-//! | `update.rs` | one step of gradient descent, in two halves side by side |
+//! | `update.rs` | one step of gradient descent |
 //! | `burn.rs` | the same with any Burn module, on any of its devices |
 //! | `greedy_policy.rs` | the action of greatest value |
 //! | `agent.rs` | acting, remembering, and when to learn |

@@ -17,7 +17,7 @@ pub struct QNetwork {
 }
 
 /// Memory for passes of some rows.
-#[derive(Debug)]
+#[derive(Debug, Clone, Default)]
 pub struct QPass {
     parts: Vec<Pass>,
     /// The output of the shared layers of a duelling network, after ReLU; shape `[rows, h]`.

@@ -22,17 +22,7 @@ impl<E: Env> FrameStack<E> {
     /// # Errors
     /// [`RlError::Wrapper`] where `frames` is 0.
     pub fn new(env: E, frames: usize) -> Result<Self, RlError> {
-        if frames == 0 {
-            return Err(RlError::wrapper("FrameStack", "0 frames; expected one at least"));
-        }
-        let observation_space = match env.observation_space() {
-            Space::Discrete(count) => Space::MultiDiscrete(vec![*count; frames]),
-            Space::MultiDiscrete(counts) => Space::MultiDiscrete(counts.repeat(frames)),
-            Space::Box { low, high } => Space::Box {
-                low: low.repeat(frames),
-                high: high.repeat(frames),
-            },
-        };
+        let observation_space = stacked(env.observation_space(), frames)?;
         let width = env.observation_space().length();
         Ok(Self {
             frames: vec![0.0; frames * width],
@@ -45,8 +35,26 @@ impl<E: Env> FrameStack<E> {
     as_inside!(env);
 }
 
+/// The space of `frames` observations from `space`, side by side.
+///
+/// # Errors
+/// [`RlError::Wrapper`] where `frames` is 0.
+pub(crate) fn stacked(space: &Space, frames: usize) -> Result<Space, RlError> {
+    if frames == 0 {
+        return Err(RlError::wrapper("FrameStack", "0 frames; expected one at least"));
+    }
+    Ok(match space {
+        Space::Discrete(count) => Space::MultiDiscrete(vec![*count; frames]),
+        Space::MultiDiscrete(counts) => Space::MultiDiscrete(counts.repeat(frames)),
+        Space::Box { low, high } => Space::Box {
+            low: low.repeat(frames),
+            high: high.repeat(frames),
+        },
+    })
+}
+
 impl<E: Env> Env for FrameStack<E> {
-    as_inside!(action_space);
+    as_inside!(action_space, render);
 
     fn observation_space(&self) -> &Space {
         &self.observation_space

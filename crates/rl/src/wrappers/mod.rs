@@ -56,6 +56,11 @@ macro_rules! as_inside {
             self.env.reset(seed, observation);
         }
     };
+    (render) => {
+        fn render(&self) -> Option<crate::render::Scene> {
+            self.env.render()
+        }
+    };
     (save) => {
         fn save(&self, state: &mut Vec<u8>) -> bool {
             self.env.save(state)
@@ -84,6 +89,7 @@ pub use action_repeat::ActionRepeat;
 pub use clip::{ClipAction, ClipObservation, ClipReward};
 pub use episode_statistics::{Episode, EpisodeStatistics};
 pub use frame_stack::FrameStack;
+pub(crate) use frame_stack::stacked;
 pub use moments::RunningMoments;
 pub use normalization::{ObservationNormalization, RewardNormalization};
 pub use rescale_action::RescaleAction;

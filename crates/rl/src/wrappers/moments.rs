@@ -38,7 +38,7 @@ impl RunningMoments {
     }
 
     /// What is wrong with it, where it is to be of vectors with `length` entries.
-    pub(super) fn fault(&self, length: usize) -> Option<String> {
+    pub(crate) fn fault(&self, length: usize) -> Option<String> {
         let lengths = (self.mean.len(), self.variance.len());
         if lengths != (length, length) {
             return Some(format!(

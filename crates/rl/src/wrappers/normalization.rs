@@ -67,7 +67,7 @@ impl<E: Env> ObservationNormalization<E> {
 }
 
 impl<E: Env> Env for ObservationNormalization<E> {
-    as_inside!(action_space);
+    as_inside!(action_space, render);
 
     fn observation_space(&self) -> &Space {
         &self.observation_space
@@ -152,7 +152,7 @@ impl<E: Env> RewardNormalization<E> {
 }
 
 impl<E: Env> Env for RewardNormalization<E> {
-    as_inside!(observation_space, action_space, reset);
+    as_inside!(observation_space, action_space, reset, render);
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         let step = self.env.step(action, observation);

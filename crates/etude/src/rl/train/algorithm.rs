@@ -1,10 +1,13 @@
 //! The algorithms by name.
 
-use etude_rl::control::{EpsilonGreedy, LinearActionValues, LinearAgent, Settings, Target, TdControl};
-use etude_rl::dqn::Dqn;
+use etude_rl::control::{
+    ControlAgent, EpsilonGreedy, LinearActionValues, NetworkActionValues, Settings, Target, TdControl,
+};
+use etude_rl::dqn::{Dqn, QNetwork};
 use etude_rl::prediction::{Lstd, MonteCarlo, NStepTd, ResidualGradient, TdLambda, Tdc};
 use etude_rl::{
-    Agent, AnyPredictor, FeatureMap as _, KnownTask, PredictionAgent, RlError, Space, VectorEnv, registered,
+    Agent, AnyPredictor, Encoding, FeatureMap as _, KnownTask, Normalizer, PredictionAgent, RlError, Space, VectorEnv,
+    registered,
 };
 use etude_train::Seed;
 
@@ -98,18 +101,48 @@ impl Algorithm {
         })
     }
 
-    /// An agent that learns in `envs` as `recipe` says. An error of the inner kind is a reason why the recipe does not fit.
+    /// gamma.
+    fn discount(self, recipe: &Recipe) -> f64 {
+        let discount = match self {
+            Self::Dqn => &recipe.dqn.gamma,
+            _ if self.predicts() => &recipe.prediction.gamma,
+            _ => &recipe.control.gamma,
+        };
+        discount.get()
+    }
+
+    /// What stands between `envs` and the agent.
+    ///
+    /// # Errors
+    /// The environments do not allow it.
+    pub(in crate::rl) fn normalizer(
+        self,
+        recipe: &Recipe,
+        envs: &dyn VectorEnv,
+    ) -> Result<Option<Normalizer>, RlError> {
+        let options = recipe.wrappers.normalizer(self.discount(recipe));
+        options
+            .map(|options| Normalizer::new(options, envs.observation_space(), envs.count()))
+            .transpose()
+    }
+
+    /// An agent that learns in `envs`, or what `normalizer` makes of them, as `recipe` says. An error of the inner kind is a
+    /// reason why the recipe does not fit.
     pub(in crate::rl) fn agent(
         self,
         recipe: &Recipe,
         envs: &dyn VectorEnv,
+        normalizer: Option<&Normalizer>,
         steps: u64,
         seed: Seed,
     ) -> Result<Result<Box<dyn Agent>, String>, RlError> {
-        let (observations, actions) = (envs.observation_space(), envs.action_space());
+        let seen = normalizer.map(|normalizer| normalizer.observation_space(envs.observation_space()));
+        let observations = seen.as_ref().unwrap_or(envs.observation_space());
+        let actions = envs.action_space();
         let model = match registered(&recipe.environment) {
-            Ok(known) => known.model()?,
-            Err(_) => None,
+            // The model is of the environment as it is.
+            Ok(known) if recipe.wrappers.wrapping().is_none() && normalizer.is_none() => known.model()?,
+            _ => None,
         };
         // Where a discount of 1 leaves some policy without values, there is nothing exact to be measured against.
         let task = |gamma: f64| model.clone().and_then(|model| KnownTask::new(model, gamma).ok());
@@ -145,14 +178,22 @@ impl Algorithm {
             return Ok(Ok(Box::new(agent)));
         }
         let control = &recipe.control;
+        let (settings, behaviour) = (self.settings(control), seed.stream("behaviour"));
+        let task = task(control.gamma.get());
+        if let Some(hidden) = &control.hidden {
+            let hidden: Vec<usize> = hidden.iter().map(|width| width.get()).collect();
+            let encoding = Encoding::new(observations);
+            let network = QNetwork::new(encoding.width(), &hidden, count, false, &mut seed.stream("network"));
+            let values = NetworkActionValues::new(network, encoding);
+            let agent = TdControl::new(values, settings, behaviour);
+            return Ok(Ok(Box::new(ControlAgent::new(agent, task))));
+        }
         let map = match map(&control.features) {
             Ok(map) => map,
             Err(reason) => return Ok(Err(reason)),
         };
-        let settings = self.settings(control);
-        let values = LinearActionValues::new(map, count);
-        let agent = TdControl::new(values, settings, seed.stream("behaviour"));
-        Ok(Ok(Box::new(LinearAgent::new(agent, task(control.gamma.get())))))
+        let agent = TdControl::new(LinearActionValues::new(map, count), settings, behaviour);
+        Ok(Ok(Box::new(ControlAgent::new(agent, task))))
     }
 
     /// The prediction method, of so many features, where it is one.
@@ -209,16 +250,33 @@ macro_rules! built_in {
 }
 
 /// The recipes that are part of the program, by algorithm and environment.
-const BUILT_IN: [(Algorithm, &str, &str); 9] = [
+const BUILT_IN: [(Algorithm, &str, &str); 26] = [
     built_in!(Dqn, "dqn", "Acrobot-v1"),
     built_in!(Dqn, "dqn", "CartPole-v1"),
     built_in!(Dqn, "dqn", "MountainCar-v0"),
+    built_in!(ExpectedSarsa, "expected-sarsa", "CartPole-v1"),
+    built_in!(ExpectedSarsa, "expected-sarsa", "CliffWalking-v1"),
+    built_in!(Lstd, "lstd", "GridWorld-v0"),
+    built_in!(MonteCarlo, "monte-carlo", "GridWorld-v0"),
+    built_in!(NStepSarsa, "n-step-sarsa", "CliffWalking-v1"),
+    built_in!(NStepTd, "n-step-td", "RandomWalk-v0"),
+    built_in!(OffPolicyQLearning, "off-policy-q-learning", "GridWorld-v0"),
+    built_in!(QLearning, "q-learning", "Blackjack-v1"),
+    built_in!(QLearning, "q-learning", "CartPole-v1"),
     built_in!(QLearning, "q-learning", "CliffWalking-v1"),
     built_in!(QLearning, "q-learning", "FrozenLake-v1"),
+    built_in!(QLearning, "q-learning", "FrozenLake8x8-v1"),
+    built_in!(QLearning, "q-learning", "MountainCar-v0"),
     built_in!(QLearning, "q-learning", "Taxi-v4"),
+    built_in!(ResidualGradient, "residual-gradient", "GridWorld-v0"),
+    built_in!(Sarsa, "sarsa", "CartPole-v1"),
     built_in!(Sarsa, "sarsa", "CliffWalking-v1"),
+    built_in!(Sarsa, "sarsa", "MountainCar-v0"),
+    built_in!(Sarsa, "sarsa", "Taxi-v4"),
+    built_in!(TdLambda, "td-lambda", "RandomWalk-v0"),
     built_in!(TdLinear, "td-linear", "GridWorld-v0"),
     built_in!(TdLinear, "td-linear", "RandomWalk-v0"),
+    built_in!(Tdc, "tdc", "GridWorld-v0"),
 ];
 
 /// The recipe of an algorithm for an environment, where there is one: its path in the repository, and its text.
@@ -231,15 +289,39 @@ pub(super) fn built_in(algorithm: Algorithm, environment: &str) -> Option<(Strin
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use etude_rl::{Autoreset, make_envs};
+
     use super::*;
     use crate::recipe;
 
     #[test]
-    fn built_in_recipes_can_be_read_and_are_of_their_environment() {
+    fn built_in_recipes_fit_their_environment() {
         for (algorithm, environment, _) in BUILT_IN {
             let (path, text) = built_in(algorithm, environment).unwrap();
-            let loaded = recipe::load_text::<Recipe>(path.as_ref(), text, &[]).unwrap();
-            assert_eq!(loaded.value.environment, environment);
+            let recipe = recipe::load_text::<Recipe>(path.as_ref(), text, &[]).unwrap().value;
+            assert_eq!(recipe.environment, environment);
+            let envs = make_envs(environment, 1, Autoreset::SameStep).unwrap();
+            let normalizer = algorithm.normalizer(&recipe, &*envs).unwrap();
+            let agent = algorithm.agent(&recipe, &*envs, normalizer.as_ref(), 1000, Seed(0));
+            assert_eq!(agent.unwrap().err(), None, "{path}");
         }
+    }
+
+    #[test]
+    fn every_recipe_can_be_read() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../recipes/rl");
+        let mut read = 0;
+        for algorithm in fs::read_dir(folder).unwrap() {
+            let folder = algorithm.unwrap().path();
+            Algorithm::called(folder.file_name().unwrap().to_str().unwrap()).unwrap();
+            for file in fs::read_dir(folder).unwrap() {
+                recipe::load::<Recipe>(Some(&file.unwrap().path()), &[]).unwrap();
+                read += 1;
+            }
+        }
+        assert!(read >= BUILT_IN.len());
     }
 }

@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use etude_rl::Autoreset;
 use etude_rl::statistics::{Estimate, Scores, bootstrap, interquartile_mean};
-use etude_rl::{Autoreset, make_envs};
 use etude_train::{RunFolder, Seed, TrainError};
 use rayon::prelude::*;
 use serde::Serialize;
@@ -192,8 +192,10 @@ fn seeds_in(run: &Path) -> Vec<u64> {
 /// Builds an environment and an agent for it, so that what does not fit is told before anything is written.
 fn try_out(algorithm: Algorithm, recipe: &Recipe) -> Result<(), CommandError> {
     let failed = |error| failed(&error, &recipe.environment);
-    let envs = make_envs(&recipe.environment, recipe.environments.get(), Autoreset::SameStep).map_err(failed)?;
-    let agent = algorithm.agent(recipe, &*envs, recipe.steps.get() as u64, Seed(0));
+    let (wrapping, count) = (recipe.wrappers.wrapping(), recipe.environments.get());
+    let envs = (wrapping.make_envs(&recipe.environment, count, Autoreset::SameStep)).map_err(failed)?;
+    let normalizer = algorithm.normalizer(recipe, &*envs).map_err(failed)?;
+    let agent = algorithm.agent(recipe, &*envs, normalizer.as_ref(), recipe.steps.get() as u64, Seed(0));
     let fits = agent.map_err(failed)?;
     fits.map(drop).map_err(|reason| unfit(algorithm, recipe, reason))
 }

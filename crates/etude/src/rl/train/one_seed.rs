@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use etude_rl::{
-    Autoreset, Evaluation, Policy, PolicyCard, RlError, Surface, Training, VectorEnv, evaluate, load_policy, make_envs,
+    Autoreset, Evaluation, Policy, PolicyCard, RlError, Surface, Training, VectorEnv, evaluate, load_policy,
 };
 use etude_train::{Observer, RunFolder, Seed, TrainError, read_checkpoint, write_checkpoint};
 use serde::{Deserialize, Serialize};
@@ -98,13 +98,18 @@ pub(super) fn run(task: Task<'_>, counted: &AtomicU64, note: &(dyn Fn(&str) + Sy
     let failed = |error: RlError| failed(&error, &recipe.environment);
     let id = &recipe.environment;
     let total = recipe.steps.get() as u64;
-    let envs = make_envs(id, recipe.environments.get(), Autoreset::SameStep).map_err(failed)?;
-    let judges = make_envs(id, recipe.evaluation.episodes.get(), Autoreset::Disabled).map_err(failed)?;
+    let wrapping = recipe.wrappers.wrapping();
+    let make = |count, autoreset| wrapping.make_envs(id, count, autoreset).map_err(failed);
+    let envs = make(recipe.environments.get(), Autoreset::SameStep)?;
+    let judges = make(recipe.evaluation.episodes.get(), Autoreset::Disabled)?;
+    let normalizer = task.algorithm.normalizer(recipe, &*envs).map_err(failed)?;
     let agent = (task.algorithm)
-        .agent(recipe, &*envs, total, Seed(task.seed))
+        .agent(recipe, &*envs, normalizer.as_ref(), total, Seed(task.seed))
         .map_err(failed)?
         .map_err(|reason| unfit(task.algorithm, recipe, reason))?;
-    let mut training = Training::new(envs, agent, task.seed).map_err(failed)?;
+    let mut training = Training::new(envs, agent, task.seed)
+        .map_err(failed)?
+        .normalized(normalizer);
     let (mut progress, mut inexact) = (Progress::default(), false);
     let logs = if task.resume {
         let (places, saved) = load_checkpoint(task.folder, &mut progress)?;
@@ -243,13 +248,15 @@ impl Run<'_> {
 
     fn save_policy(&self, folder: &str) -> Result<(), RlError> {
         let (recipe, training) = (self.task.recipe, &self.training);
-        let card = PolicyCard::new(
+        let mut card = PolicyCard::new(
             self.task.algorithm.name(),
             &recipe.environment,
             training.steps(),
             self.judges.observation_space(),
             self.judges.action_space(),
         );
+        card.wrapping = recipe.wrappers.wrapping();
+        card.normalization = training.normalization().cloned();
         training
             .agent()
             .save_policy(&card, &self.task.folder.path().join(folder))
@@ -270,12 +277,10 @@ impl Run<'_> {
     /// The returns of the best policy and of the last, in episodes that neither has been judged on.
     fn judge(&mut self) -> Result<(Evaluation, Evaluation), RlError> {
         self.save_policy("last")?;
-        let evaluation = &self.task.recipe.evaluation;
-        let mut judges = make_envs(
-            &self.task.recipe.environment,
-            evaluation.final_episodes.get(),
-            Autoreset::Disabled,
-        )?;
+        let recipe = self.task.recipe;
+        let (evaluation, wrapping) = (&recipe.evaluation, recipe.wrappers.wrapping());
+        let episodes = evaluation.final_episodes.get();
+        let mut judges = wrapping.make_envs(&recipe.environment, episodes, Autoreset::Disabled)?;
         let patience = evaluation.patience.get() as u32;
         let mut judge = |policy: &mut dyn Policy| evaluate(&mut *judges, policy, FINAL_SEED, patience);
         let (_, mut best) = load_policy(&self.task.folder.path().join("best"))?;

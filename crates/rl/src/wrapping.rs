@@ -1,0 +1,196 @@
+//! Environments by name, changed in what an observation is and how long an action lasts.
+
+use serde::{Deserialize, Serialize};
+
+use crate::env::Env;
+use crate::error::RlError;
+use crate::registry::{make, make_envs, registered};
+use crate::render::Scene;
+use crate::saved_state;
+use crate::space::Space;
+use crate::vector::{Autoreset, Batch, Transition, Vector, VectorEnv};
+use crate::wrappers::{ActionRepeat, FrameStack, stacked};
+
+/// What stands between a policy and its environment, while it learns and ever after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wrapping {
+    /// How many times each action is taken.
+    pub action_repeat: usize,
+    /// How many observations are seen at a time, the last one and those before it.
+    pub frame_stack: usize,
+}
+
+impl Default for Wrapping {
+    /// Nothing.
+    fn default() -> Self {
+        Self {
+            action_repeat: 1,
+            frame_stack: 1,
+        }
+    }
+}
+
+impl Wrapping {
+    /// Whether there is nothing.
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// [`make`](crate::make), wrapped.
+    ///
+    /// # Errors
+    /// There is no such environment, or a number is 0.
+    pub fn make(self, id: &str) -> Result<Box<dyn Env>, RlError> {
+        let env = ActionRepeat::new(make(id)?, self.action_repeat)?;
+        Ok(Box::new(FrameStack::new(env, self.frame_stack)?))
+    }
+
+    /// [`make_envs`](crate::make_envs), wrapped.
+    ///
+    /// # Errors
+    /// Those of `make_envs`; a number is 0; or actions are to be repeated in an environment of Gymnasium's, which runs
+    /// elsewhere.
+    pub fn make_envs(self, id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
+        let envs: Box<dyn VectorEnv> = if self.action_repeat == 1 {
+            make_envs(id, count, autoreset)?
+        } else if id.starts_with("gym:") {
+            let detail = format!("{id} runs in another program; register it there with its actions repeated");
+            return Err(RlError::wrapper("ActionRepeat", detail));
+        } else {
+            let known = registered(id)?;
+            let envs = (0..count).map(|_| ActionRepeat::new(known.make()?, self.action_repeat));
+            Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset))
+        };
+        match self.frame_stack {
+            1 => Ok(envs),
+            frames => Ok(Box::new(FrameStacks::new(envs, frames)?)),
+        }
+    }
+}
+
+/// [`FrameStack`] of many environments at a time, wherever they run.
+pub struct FrameStacks {
+    envs: Box<dyn VectorEnv>,
+    observation_space: Space,
+    /// Numbers of an observation inside.
+    width: usize,
+    /// Numbers of a stack.
+    stack: usize,
+    /// What the environments inside gave.
+    inside: Batch,
+    /// Shape `[n, frames, width]`.
+    frames: Vec<f32>,
+}
+
+impl FrameStacks {
+    /// `envs` with observations of shape `[frames, d]`, where their own are `d` numbers.
+    ///
+    /// # Errors
+    /// [`RlError::Wrapper`] where `frames` is 0.
+    pub fn new(envs: Box<dyn VectorEnv>, frames: usize) -> Result<Self, RlError> {
+        let observation_space = stacked(envs.observation_space(), frames)?;
+        let width = envs.observation_space().length();
+        Ok(Self {
+            observation_space,
+            width,
+            stack: width * frames,
+            inside: Batch::for_envs(&*envs),
+            frames: vec![0.0; envs.count() * frames * width],
+            envs,
+        })
+    }
+
+    /// All frames of environment `index` become its present observation.
+    fn begin(&mut self, index: usize) {
+        let first = &self.inside.observations[index * self.width..][..self.width];
+        let frames = &mut self.frames[index * self.stack..][..self.stack];
+        for frame in frames.chunks_exact_mut(self.width) {
+            frame.copy_from_slice(first);
+        }
+    }
+}
+
+/// Drops the oldest frame of a stack and adds a new one.
+fn push(frames: &mut [f32], frame: &[f32]) {
+    frames.copy_within(frame.len().., 0);
+    let last = frames.len() - frame.len();
+    frames[last..].copy_from_slice(frame);
+}
+
+impl VectorEnv for FrameStacks {
+    fn count(&self) -> usize {
+        self.envs.count()
+    }
+
+    fn observation_space(&self) -> &Space {
+        &self.observation_space
+    }
+
+    fn action_space(&self) -> &Space {
+        self.envs.action_space()
+    }
+
+    fn autoreset(&self) -> Autoreset {
+        self.envs.autoreset()
+    }
+
+    fn reset(&mut self, seed: Option<u64>, batch: &mut Batch) -> Result<(), RlError> {
+        self.envs.reset(seed, &mut self.inside)?;
+        (0..self.count()).for_each(|index| self.begin(index));
+        batch.observations.copy_from_slice(&self.frames);
+        Ok(())
+    }
+
+    fn reset_where(&mut self, which: &[bool], batch: &mut Batch) -> Result<(), RlError> {
+        self.envs.reset_where(which, &mut self.inside)?;
+        for index in (0..self.count()).filter(|&index| which[index]) {
+            self.begin(index);
+        }
+        batch.observations.copy_from_slice(&self.frames);
+        Ok(())
+    }
+
+    fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError> {
+        self.envs.step(actions, &mut self.inside)?;
+        let same_step = self.autoreset() == Autoreset::SameStep;
+        for index in 0..self.count() {
+            let transition = self.inside.transitions[index];
+            if transition == Transition::Ghost {
+                self.begin(index);
+                continue;
+            }
+            let row = index * self.width..(index + 1) * self.width;
+            let frames = &mut self.frames[index * self.stack..][..self.stack];
+            if transition.ends() && same_step {
+                push(frames, &self.inside.final_observations[row]);
+                batch.final_observations[index * self.stack..][..self.stack].copy_from_slice(frames);
+                self.begin(index);
+            } else {
+                push(frames, &self.inside.observations[row]);
+            }
+        }
+        batch.observations.copy_from_slice(&self.frames);
+        batch.rewards.copy_from_slice(&self.inside.rewards);
+        batch.transitions.copy_from_slice(&self.inside.transitions);
+        Ok(())
+    }
+
+    fn render(&self, index: usize) -> Option<Scene> {
+        self.envs.render(index)
+    }
+
+    fn save(&self, state: &mut Vec<u8>) -> bool {
+        let start = state.len();
+        saved_state::write(&self.frames, state);
+        let saved = self.envs.save(state);
+        if !saved {
+            state.truncate(start);
+        }
+        saved
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        self.frames = saved_state::read_length(state, self.frames.len())?;
+        self.envs.load(state)
+    }
+}
