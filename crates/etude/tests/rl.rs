@@ -1,7 +1,7 @@
 //! `etude rl`, as its users see it.
 
-use std::env;
 use std::process::{Command, Output};
+use std::{env, fs};
 
 use etude_rl::Interpreter;
 use serde_json::Value;
@@ -133,4 +133,17 @@ fn it_learns_in_environments_of_gymnasium() {
     );
     let judged = run(&["rl", "eval", &out, "--episodes", "3", "--json"]);
     assert_eq!(judged.status.code(), Some(0), "{}", text(&judged.stderr));
+
+    let gif = scratch.path().join("play.gif");
+    let played = run(&["rl", "play", &out, "--gif", &gif.display().to_string()]);
+    if played.status.success() {
+        assert!(fs::read(&gif).unwrap().starts_with(b"GIF89a"));
+        // The page allows the pictures that it holds, and nothing else.
+        let page = fs::read_to_string(scratch.path().join("run/report.html")).unwrap();
+        assert!(page.contains("data:image/png;base64,") && page.contains("img-src data:;"));
+    } else {
+        let told = text(&played.stderr);
+        assert!(told.contains("cannot be drawn") && told.contains("pygame"), "{told}");
+        announce("skipped: no pygame, so Gymnasium draws nothing");
+    }
 }

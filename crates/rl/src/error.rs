@@ -128,6 +128,14 @@ pub enum RlError {
         /// Gymnasium's own words.
         message: String,
     },
+    /// An environment of Gymnasium makes no pictures.
+    #[error("`{id}` cannot be drawn: {message}")]
+    NotDrawn {
+        /// The environment's name.
+        id: String,
+        /// Why.
+        message: String,
+    },
     /// An environment of Gymnasium has a space of another kind.
     #[error("`{id}` cannot be used: {message}")]
     UnsupportedSpace {

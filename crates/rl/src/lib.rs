@@ -92,7 +92,7 @@ pub use normalization::{Normalization, NormalizedPolicy, Normalizer, NormalizerO
 pub use objectives::{FeatureMatrix, KnownChain, Objectives};
 pub use prediction_agent::{AnyPredictor, PredictionAgent};
 pub use random_walk::random_walk;
-pub use registry::{Registered, environments, make, make_envs, registered};
+pub use registry::{Registered, environments, make, make_drawn, make_envs, registered};
 pub use replay::{Minibatch, PriorityOptions, Replay, ReplayOptions};
 pub use saved_policy::{PolicyCard, load_policy};
 pub use schedule::Schedule;

@@ -289,6 +289,21 @@ pub fn make_envs(id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn
     }
 }
 
+/// Builds one environment called as in [`make_envs`], which can be drawn and has to be told when to begin the next episode.
+///
+/// # Errors
+/// Those of [`make_envs`], and [`RlError::NoPicture`] where Gymnasium's environment makes no pictures.
+pub fn make_drawn(id: &str) -> Result<Box<dyn VectorEnv>, RlError> {
+    match id.strip_prefix("gym:") {
+        Some(id) => Ok(Box::new(GymnasiumEnvs::start_drawn(
+            &Interpreter::find(),
+            id,
+            &Map::new(),
+        )?)),
+        None => registered(id)?.make_vector(1, Autoreset::Disabled),
+    }
+}
+
 /// Builds the environment called `id`, with its limit on the steps of an episode.
 ///
 /// # Errors

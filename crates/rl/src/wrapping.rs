@@ -2,14 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::env::Env;
 use crate::error::RlError;
-use crate::registry::{make, make_envs, registered};
+use crate::registry::{make_drawn, make_envs, registered};
 use crate::render::Scene;
 use crate::saved_state;
 use crate::space::Space;
 use crate::vector::{Autoreset, Batch, Transition, Vector, VectorEnv};
-use crate::wrappers::{ActionRepeat, FrameStack, stacked};
+use crate::wrappers::{ActionRepeat, stacked};
 
 /// What stands between a policy and its environment, while it learns and ever after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -36,31 +35,44 @@ impl Wrapping {
         *self == Self::default()
     }
 
-    /// [`make`](crate::make), wrapped.
-    ///
-    /// # Errors
-    /// There is no such environment, or a number is 0.
-    pub fn make(self, id: &str) -> Result<Box<dyn Env>, RlError> {
-        let env = ActionRepeat::new(make(id)?, self.action_repeat)?;
-        Ok(Box::new(FrameStack::new(env, self.frame_stack)?))
-    }
-
     /// [`make_envs`](crate::make_envs), wrapped.
     ///
     /// # Errors
     /// Those of `make_envs`; a number is 0; or actions are to be repeated in an environment of Gymnasium's, which runs
     /// elsewhere.
     pub fn make_envs(self, id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
-        let envs: Box<dyn VectorEnv> = if self.action_repeat == 1 {
-            make_envs(id, count, autoreset)?
-        } else if id.starts_with("gym:") {
+        match self.repeating(id, count, autoreset)? {
+            Some(envs) => self.stacking(envs),
+            None => self.stacking(make_envs(id, count, autoreset)?),
+        }
+    }
+
+    /// [`make_drawn`](crate::make_drawn), wrapped.
+    ///
+    /// # Errors
+    /// Those of `make_drawn`, and those of [`make_envs`](Self::make_envs).
+    pub fn make_drawn(self, id: &str) -> Result<Box<dyn VectorEnv>, RlError> {
+        match self.repeating(id, 1, Autoreset::Disabled)? {
+            Some(envs) => self.stacking(envs),
+            None => self.stacking(make_drawn(id)?),
+        }
+    }
+
+    /// Environments whose actions are repeated, where they are to be.
+    fn repeating(self, id: &str, count: usize, autoreset: Autoreset) -> Result<Option<Box<dyn VectorEnv>>, RlError> {
+        if self.action_repeat == 1 {
+            return Ok(None);
+        }
+        if id.starts_with("gym:") {
             let detail = format!("{id} runs in another program; register it there with its actions repeated");
             return Err(RlError::wrapper("ActionRepeat", detail));
-        } else {
-            let known = registered(id)?;
-            let envs = (0..count).map(|_| ActionRepeat::new(known.make()?, self.action_repeat));
-            Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset))
-        };
+        }
+        let known = registered(id)?;
+        let envs = (0..count).map(|_| ActionRepeat::new(known.make()?, self.action_repeat));
+        Ok(Some(Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset))))
+    }
+
+    fn stacking(self, envs: Box<dyn VectorEnv>) -> Result<Box<dyn VectorEnv>, RlError> {
         match self.frame_stack {
             1 => Ok(envs),
             frames => Ok(Box::new(FrameStacks::new(envs, frames)?)),
@@ -68,7 +80,7 @@ impl Wrapping {
     }
 }
 
-/// [`FrameStack`] of many environments at a time, wherever they run.
+/// [`FrameStack`](crate::wrappers::FrameStack) of many environments at a time, wherever they run.
 pub struct FrameStacks {
     envs: Box<dyn VectorEnv>,
     observation_space: Space,

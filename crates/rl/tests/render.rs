@@ -5,21 +5,58 @@ use std::f64::consts::{FRAC_PI_2, PI};
 use std::io::Cursor;
 
 use etude_rl::classic_control::{Acrobot, CarState, CartPole, MountainCar, MountainCarContinuous, Pendulum};
-use etude_rl::render::{Frame, Recording, Rgb, palette, record};
-use etude_rl::{Autoreset, Batch, Dynamics, Env, Outcome, RlError, Tabular, TabularModel, environments, make};
+use etude_rl::render::{Frame, Recorder, Recording, Rgb, palette, record};
+use etude_rl::{
+    Autoreset, Batch, Dynamics, Env, Outcome, Policy, RlError, Space, Tabular, TabularModel, Vector, environments,
+    make, make_drawn,
+};
 use etude_train::Seed;
 use proptest::prelude::*;
+use rand_chacha::ChaCha8Rng;
 
 fn colours(frame: &Frame) -> HashSet<&[u8]> {
     frame.pixels().chunks_exact(4).collect()
 }
 
+/// Acts at random.
+struct AtRandom(Space, ChaCha8Rng);
+
+impl AtRandom {
+    fn new(actions: &Space) -> Self {
+        Self(actions.clone(), Seed(1).stream("actions"))
+    }
+}
+
+impl Policy for AtRandom {
+    fn act(&mut self, _: &[f32], actions: &mut [f32]) {
+        self.0.sample(&mut self.1, actions);
+    }
+}
+
 /// Two episodes of random actions.
 fn recorded(id: &str, most_scenes: usize) -> Recording {
-    let env = make(id).unwrap();
-    let actions = env.action_space().clone();
-    let mut random = Seed(1).stream("actions");
-    record(env, 1, 2, most_scenes, |_, action| actions.sample(&mut random, action)).unwrap()
+    let mut envs = make_drawn(id).unwrap();
+    let mut policy = AtRandom::new(envs.action_space());
+    record(&mut *envs, 1, 2, most_scenes, &mut policy).unwrap()
+}
+
+#[test]
+fn a_recorder_sees_what_is_recorded() {
+    let mut env = Recorder::new(make("CartPole-v1").unwrap(), 60).unwrap();
+    let mut policy = AtRandom::new(env.action_space());
+    let (mut observation, mut action) = ([0.0; 4], [0.0]);
+    for episode in 0..2 {
+        env.reset((episode == 0).then_some(1), &mut observation);
+        loop {
+            policy.act(&observation, &mut action);
+            if env.step(&action, &mut observation).ends() {
+                break;
+            }
+        }
+    }
+    let expected = recorded("CartPole-v1", 60);
+    assert_eq!(expected.lengths.len(), 2, "{:?}", expected.lengths);
+    assert_eq!(env.finish(), expected);
 }
 
 #[test]
@@ -213,7 +250,9 @@ fn what_has_no_picture_is_not_recorded() {
             terminated: true,
         }]
     });
-    let error = record(Tabular::new(model), 1, 1, 10, |_, _| {}).unwrap_err();
+    let mut envs = Vector::new(vec![Tabular::new(model)], Autoreset::Disabled);
+    let mut policy = AtRandom::new(&Space::Discrete(1));
+    let error = record(&mut envs, 1, 1, 10, &mut policy).unwrap_err();
     assert_eq!(error.to_string(), "there is no picture of this environment");
     assert!(matches!(
         Recording::default().gif(Vec::new(), 10, 10),

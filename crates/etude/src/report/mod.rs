@@ -156,7 +156,7 @@ impl Report {
                     meta charset="utf-8";
                     meta name="viewport" content="width=device-width, initial-scale=1";
                     meta name="color-scheme" content="light dark";
-                    meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'";
+                    meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'";
                     meta name="generator" content={ "étude " (env!("CARGO_PKG_VERSION")) };
                     title { (self.title) " · étude" }
                     style { (PreEscaped(include_str!("style.css"))) }

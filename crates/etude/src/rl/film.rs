@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use etude_rl::render::{Scene, record};
-use etude_rl::{Env, Policy, RlError, load_policy};
+use etude_rl::{Policy, RlError, VectorEnv, load_policy};
 
 use crate::report::Picture;
 
@@ -19,20 +19,18 @@ const MOST: usize = 1000;
 /// The seed of the episode that is shown.
 const SEED: u64 = 2_000_000_000;
 
-/// An episode of the policy saved in `folder`; none where its environment has no pictures, or runs in another program.
+/// An episode of the policy saved in `folder`; none where its environment has no pictures.
 pub(super) fn of_saved(folder: &Path) -> Option<Picture> {
     let (card, mut policy) = load_policy(folder).ok()?;
-    film(card.wrapping.make(&card.environment).ok()?, &mut *policy).ok()
+    film(&mut *card.wrapping.make_drawn(&card.environment).ok()?, &mut *policy).ok()
 }
 
 /// An episode of `policy` in `env`.
 ///
 /// # Errors
 /// The environment has no pictures.
-pub(super) fn film(env: Box<dyn Env>, policy: &mut dyn Policy) -> Result<Picture, RlError> {
-    let recording = record(env, SEED, 1, MOST, |observation, action| {
-        policy.act(observation, action);
-    })?;
+pub(super) fn film(env: &mut dyn VectorEnv, policy: &mut dyn Policy) -> Result<Picture, RlError> {
+    let recording = record(env, SEED, 1, MOST, policy)?;
     let count = recording.scenes.len();
     let shown = PICTURES.min(count);
     let chosen: Vec<(usize, &Scene)> = (0..shown)
@@ -74,7 +72,7 @@ fn strip(scenes: &[(usize, &Scene)]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use etude_rl::make;
+    use etude_rl::make_drawn;
 
     use super::*;
 
@@ -86,7 +84,8 @@ mod tests {
                 actions.fill(0.0);
             }
         }
-        let page = maud::Render::render(&film(make("CartPole-v1").unwrap(), &mut Left).unwrap()).into_string();
+        let page =
+            maud::Render::render(&film(&mut *make_drawn("CartPole-v1").unwrap(), &mut Left).unwrap()).into_string();
         assert_eq!(page.matches("<svg").count(), PICTURES + 1);
         assert!(page.contains(">0</text>"));
     }

@@ -56,15 +56,10 @@ struct Json<'a> {
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
     let (card, mut policy) = load(&arguments.policy)?;
     let id = &card.environment;
-    let env = card.wrapping.make(id).map_err(|error| failed(&error, id))?;
-    let recording = record(
-        env,
-        arguments.seed,
-        arguments.episodes.into(),
-        arguments.pictures as usize,
-        |observation, action| policy.act(observation, action),
-    )
-    .map_err(|error| failed(&error, id))?;
+    let mut env = card.wrapping.make_drawn(id).map_err(|error| failed(&error, id))?;
+    let (episodes, most) = (arguments.episodes.into(), arguments.pictures as usize);
+    let recording =
+        record(&mut *env, arguments.seed, episodes, most, &mut *policy).map_err(|error| failed(&error, id))?;
     match &arguments.gif {
         Some(path) => {
             let file = File::create(path).bad_input(|| format!("cannot write {}", path.display()))?;

@@ -1,6 +1,6 @@
 //! The tour's stop at value function approximation.
 
-use etude_rl::{Autoreset, Policy, Surface, Training, evaluate, make, make_envs};
+use etude_rl::{Autoreset, Policy, Surface, Training, evaluate, make_drawn, make_envs};
 use etude_train::Seed;
 use serde_json::json;
 
@@ -218,7 +218,7 @@ fn pole(output: &Output) -> Result<Pole, CommandError> {
              other episodes: {best:.1} steps on average, where 500 is the most there is."
         ))
         .item(&plot)
-        .item(&film(make("CartPole-v1").map_err(failed)?, &mut *policy).map_err(failed)?)
+        .item(&film(&mut *make_drawn("CartPole-v1").map_err(failed)?, &mut *policy).map_err(failed)?)
         .item(&Code::toml(POLE).folded("The recipe of this task"));
     Ok(Pole {
         section,

@@ -10,6 +10,7 @@ mod worker;
 use serde_json::{Map, Value};
 
 use crate::error::RlError;
+use crate::render::{Frame, Scene};
 use crate::space::Space;
 use crate::vector::{Autoreset, Batch, Transition, VectorEnv};
 pub use interpreter::Interpreter;
@@ -49,12 +50,23 @@ impl GymnasiumEnvs {
         autoreset: Autoreset,
         arguments: &Map<String, Value>,
     ) -> Result<Self, RlError> {
-        let settings = Settings::new(id, count, autoreset, arguments);
-        let (worker, answer) = Worker::start(interpreter, &settings)?;
+        Self::begin(interpreter, &Settings::new(id, count, autoreset, false, arguments))
+    }
+
+    /// One environment that can be drawn, and has to be told when to begin the next episode.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start), or it makes no pictures.
+    pub fn start_drawn(interpreter: &Interpreter, id: &str, arguments: &Map<String, Value>) -> Result<Self, RlError> {
+        Self::begin(interpreter, &Settings::new(id, 1, Autoreset::Disabled, true, arguments))
+    }
+
+    fn begin(interpreter: &Interpreter, settings: &Settings<'_>) -> Result<Self, RlError> {
+        let (worker, answer) = Worker::start(interpreter, settings)?;
         let greeting = match answer {
             Answer::Greeting(greeting) => greeting,
             Answer::Failure(failure) => {
-                let (id, message) = (id.to_owned(), failure.message);
+                let (id, message) = (settings.id.to_owned(), failure.message);
                 let program = interpreter.program().to_owned();
                 return Err(match failure.kind {
                     FailureKind::NoGymnasium => RlError::NoGymnasium { program, message },
@@ -64,14 +76,16 @@ impl GymnasiumEnvs {
                     },
                     FailureKind::NotMade => RlError::NotMade { id, message },
                     FailureKind::Space => RlError::UnsupportedSpace { id, message },
+                    FailureKind::NoPicture => RlError::NotDrawn { id, message },
                 });
             }
         };
         let observation_space = Space::from(greeting.observation_space);
         let layout = Layout {
-            count,
+            count: settings.count,
             width: observation_space.length(),
-            autoreset,
+            autoreset: settings.autoreset,
+            frame: greeting.frame,
         };
         Ok(Self {
             worker,
@@ -80,7 +94,7 @@ impl GymnasiumEnvs {
             action_space: greeting.action_space.into(),
             max_episode_steps: greeting.max_episode_steps,
             layout,
-            waiting: vec![false; count],
+            waiting: vec![false; settings.count],
             request: Vec::new(),
             reply: vec![0; layout.length()],
         })
@@ -98,6 +112,12 @@ impl GymnasiumEnvs {
 }
 
 impl VectorEnv for GymnasiumEnvs {
+    fn render(&self, index: usize) -> Option<Scene> {
+        let [height, width] = self.layout.frame.filter(|_| index == 0)?;
+        let frame = Frame::from_rgb(width, height, self.layout.split(&self.reply).frame)?;
+        Some(Scene::of_pixels(frame))
+    }
+
     fn count(&self) -> usize {
         self.layout.count
     }

@@ -1,6 +1,6 @@
 //! What is said to the worker and what it answers; its own text, `worker.py`, has the layout of the numbers.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::env::Step;
@@ -13,25 +13,39 @@ pub(super) struct Settings<'a> {
     pub(super) id: &'a str,
     pub(super) count: usize,
     /// The value of Gymnasium's `AutoresetMode`.
-    autoreset: &'static str,
+    #[serde(serialize_with = "mode")]
+    pub(super) autoreset: Autoreset,
+    /// Whether replies are to hold a picture.
+    drawn: bool,
     /// The environment's own keyword arguments.
     arguments: &'a Map<String, Value>,
 }
 
 impl<'a> Settings<'a> {
-    pub(super) fn new(id: &'a str, count: usize, autoreset: Autoreset, arguments: &'a Map<String, Value>) -> Self {
-        let autoreset = match autoreset {
-            Autoreset::NextStep => "NextStep",
-            Autoreset::SameStep => "SameStep",
-            Autoreset::Disabled => "Disabled",
-        };
+    pub(super) fn new(
+        id: &'a str,
+        count: usize,
+        autoreset: Autoreset,
+        drawn: bool,
+        arguments: &'a Map<String, Value>,
+    ) -> Self {
         Self {
             id,
             count,
             autoreset,
+            drawn,
             arguments,
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn mode<S: Serializer>(autoreset: &Autoreset, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(match autoreset {
+        Autoreset::NextStep => "NextStep",
+        Autoreset::SameStep => "SameStep",
+        Autoreset::Disabled => "Disabled",
+    })
 }
 
 /// The worker's first line.
@@ -50,6 +64,8 @@ pub(super) struct Greeting {
     pub(super) observation_space: Description,
     pub(super) action_space: Description,
     pub(super) max_episode_steps: Option<usize>,
+    /// Height and width of a picture, where there is one.
+    pub(super) frame: Option<[u16; 2]>,
 }
 
 /// Why there are none.
@@ -70,6 +86,8 @@ pub(super) enum FailureKind {
     NotMade,
     /// With what is wrong with it.
     Space,
+    /// With the reason.
+    NoPicture,
 }
 
 /// A space.
@@ -132,12 +150,17 @@ pub(super) struct Layout {
     /// How many numbers make up an observation.
     pub(super) width: usize,
     pub(super) autoreset: Autoreset,
+    /// Height and width of a picture, where there is one.
+    pub(super) frame: Option<[u16; 2]>,
 }
 
 impl Layout {
     /// The bytes of a reply.
     pub(super) fn length(self) -> usize {
-        self.count * (8 + 4 * self.width * self.rows() + 2)
+        let frame = self
+            .frame
+            .map_or(0, |[height, width]| 3 * usize::from(height) * usize::from(width));
+        self.count * (8 + 4 * self.width * self.rows() + 2) + frame
     }
 
     /// Takes apart a reply, which has that length.
@@ -145,7 +168,8 @@ impl Layout {
         let (rewards, rest) = reply.split_at(8 * self.count);
         let (observations, rest) = rest.split_at(4 * self.count * self.width);
         let (final_observations, rest) = rest.split_at(4 * self.count * self.width * (self.rows() - 1));
-        let (terminated, truncated) = rest.split_at(self.count);
+        let (terminated, rest) = rest.split_at(self.count);
+        let (truncated, frame) = rest.split_at(self.count);
         Reply {
             width: self.width,
             rewards,
@@ -153,6 +177,7 @@ impl Layout {
             final_observations,
             terminated,
             truncated,
+            frame,
         }
     }
 
@@ -171,6 +196,8 @@ pub(super) struct Reply<'a> {
     final_observations: &'a [u8],
     terminated: &'a [u8],
     truncated: &'a [u8],
+    /// The colours of the picture, row by row; empty where there is none.
+    pub(super) frame: &'a [u8],
 }
 
 impl Reply<'_> {

@@ -1,7 +1,7 @@
 """Steps environments of Gymnasium for the program that has started it, over its standard input and output.
 
-The first line that it reads is a JSON object: `id`, `count`, `autoreset` (the value of an `AutoresetMode`) and
-`arguments` (for the environment). It answers with a line of JSON: a `greeting`, or a `failure` with a kind and a
+The first line that it reads is a JSON object: `id`, `count`, `autoreset` (the value of an `AutoresetMode`), `drawn` (whether
+pictures are wanted) and `arguments` (for the environment). It answers with a line of JSON: a `greeting`, or a `failure` with a kind and a
 message. From then on, requests and replies are little-endian numbers, and their sizes do not change:
 
     request R   1 byte, whether there is a seed; 8 bytes, the seed: begin an episode in each
@@ -9,7 +9,8 @@ message. From then on, requests and replies are little-endian numbers, and their
     request S   float32 [count, action]: take an action in each
     reply       uint64, the number of bytes that follow; float64 [count], the rewards; float32 [count, observation];
                 with SameStep float32 [count, observation], the last observations of the episodes that are over;
-                1 byte for each environment, whether it has terminated; 1 byte for each, whether it was truncated
+                1 byte for each environment, whether it has terminated; 1 byte for each, whether it was truncated;
+                where pictures are wanted, uint8 [height, width, 3], what the first environment looks like
 
 Where an environment raises, its traceback goes to standard error and the process ends. It also ends when its standard
 input does, for whatever reason.
@@ -77,16 +78,24 @@ def import_gymnasium():
 
 def make(settings):
     """The vector environment."""
+    arguments = settings["arguments"]
+    if settings["drawn"]:
+        arguments = {"render_mode": "rgb_array", **arguments}
     try:
         return gymnasium.make_vec(
             settings["id"],
             num_envs=settings["count"],
             vectorization_mode="sync",
             vector_kwargs={"autoreset_mode": settings["autoreset"], "copy": False},
-            **settings["arguments"],
+            **arguments,
         )
     except (gymnasium.error.Error, ImportError) as error:
         raise Failure("not-made", str(error)) from error
+    except TypeError as error:
+        # It knows nothing of a render mode.
+        if settings["drawn"]:
+            raise Failure("no-picture", str(error)) from error
+        raise
 
 
 def described(name, space):
@@ -121,15 +130,32 @@ def bounds(values):
     return [float(value) if numpy.isfinite(value) else None for value in flat]
 
 
+def picture(envs):
+    """What the first environment looks like."""
+    try:
+        pixels = envs.render()[0]
+    except (gymnasium.error.Error, ImportError, NotImplementedError, TypeError) as error:
+        raise Failure("no-picture", str(error)) from error
+    if not isinstance(pixels, numpy.ndarray) or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        raise Failure("no-picture", f"it gives {type(pixels).__name__}; expected pixels of three colours")
+    return pixels
+
+
 class Vector:
     """The environments, and one block of memory for each kind of request and for the reply."""
 
-    def __init__(self, envs, autoreset):
+    def __init__(self, envs, autoreset, drawn):
         count, shape = envs.num_envs, envs.single_observation_space.shape
         parts = [("length", "<u8"), ("rewards", "<f8", count), ("observations", "<f4", (count, *shape))]
         if autoreset == "SameStep":
             parts.append(("finals", "<f4", (count, *shape)))
         parts += [("terminated", "?", count), ("truncated", "?", count)]
+        self.frame = None
+        if drawn:
+            # Nothing can be drawn before the first episode has begun.
+            envs.reset()
+            self.frame = picture(envs).shape
+            parts.append(("frame", "u1", self.frame))
         self.reply = numpy.zeros((), parts)
         self.reply["length"] = self.reply.nbytes - 8
         self.parts = {name: self.reply[name] for name in self.reply.dtype.names}
@@ -144,6 +170,10 @@ class Vector:
 
     def show(self, part, observations):
         numpy.subtract(observations, self.first_observation, out=part, casting="unsafe")
+
+    def draw(self):
+        if self.frame:
+            self.parts["frame"][:] = self.envs.render()[0]
 
     def reset(self):
         seeds = None
@@ -183,7 +213,8 @@ def greet(settings, replies):
                 "max_episode_steps": envs.spec.max_episode_steps,
             }
         }
-        vector = Vector(envs, settings["autoreset"])
+        vector = Vector(envs, settings["autoreset"], settings["drawn"])
+        answer["greeting"]["frame"] = vector.frame and vector.frame[:2]
     except Failure as failure:
         answer, vector = {"failure": {"kind": failure.kind, "message": str(failure)}}, None
     replies.write(json.dumps(answer).encode() + b"\n")
@@ -203,6 +234,7 @@ def serve(vector, requests, replies):
         if requests.readinto(memory) < memory.nbytes:
             break
         answer()
+        vector.draw()
         replies.write(vector.reply)
         replies.flush()
     vector.envs.close()

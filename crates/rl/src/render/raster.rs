@@ -1,6 +1,9 @@
 //! Scenes as pixels.
 
-use tiny_skia::{FillRule, LineCap, LineJoin, Paint, Path, PathBuilder, PixmapMut, Rect, Stroke, Transform};
+use tiny_skia::{
+    FillRule, FilterQuality, LineCap, LineJoin, Paint, Path, PathBuilder, PixmapMut, PixmapPaint, PixmapRef, Rect,
+    Stroke, Transform,
+};
 
 use super::scene::{Point, Rgb, Scene, Shape};
 
@@ -28,6 +31,29 @@ impl Frame {
         let mut pixels = vec![0; usize::from(width) * usize::from(height) * 4];
         pixels.chunks_exact_mut(4).for_each(|pixel| pixel[3] = u8::MAX);
         Self { width, height, pixels }
+    }
+
+    /// A picture of these colours, row by row, three bytes each. None where there are none, or not as many as rows and columns say.
+    pub fn from_rgb(width: u16, height: u16, colours: &[u8]) -> Option<Self> {
+        let (pixels, rest) = colours.as_chunks::<3>();
+        let count = usize::from(width) * usize::from(height);
+        (count > 0 && pixels.len() == count && rest.is_empty()).then(|| Self {
+            width,
+            height,
+            pixels: (pixels.iter())
+                .flat_map(|[red, green, blue]| [*red, *green, *blue, u8::MAX])
+                .collect(),
+        })
+    }
+
+    /// The picture as a PNG file.
+    pub(super) fn png(&self) -> Vec<u8> {
+        // There are as many bytes as the size asks for, and memory takes any.
+        (self.pixmap().and_then(|pixmap| pixmap.encode_png().ok())).unwrap_or_default()
+    }
+
+    fn pixmap(&self) -> Option<PixmapRef<'_>> {
+        PixmapRef::from_bytes(&self.pixels, u32::from(self.width), u32::from(self.height))
     }
 
     /// Pixels in a row.
@@ -148,6 +174,18 @@ impl Painter<'_> {
                     let place = Transform::identity();
                     self.canvas.fill_rect(rect, &paint(*colour), place, None);
                 }
+            }
+            Shape::Pixels(frame) => {
+                let Some(pixels) = frame.pixmap() else {
+                    return;
+                };
+                let ([left, top], scale) = (self.place([0.0, 0.0]), self.length(1.0));
+                let place = Transform::from_row(scale, 0.0, 0.0, scale, left, top);
+                let paint = PixmapPaint {
+                    quality: FilterQuality::Bilinear,
+                    ..PixmapPaint::default()
+                };
+                self.canvas.draw_pixmap(0, 0, pixels, &paint, place, None);
             }
         }
     }

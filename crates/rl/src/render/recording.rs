@@ -3,10 +3,10 @@
 use std::io::Write;
 
 use super::gif::GifWriter;
-use super::recorder::Recorder;
 use super::scene::Scene;
-use crate::env::Env;
+use crate::agent::Policy;
 use crate::error::RlError;
+use crate::vector::{Batch, VectorEnv};
 
 /// What was seen of some episodes.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -39,28 +39,41 @@ impl Recording {
     }
 }
 
-/// Records `episodes` of a policy, which reads an observation and writes an action. The recording ends early, in the midst of
-/// an episode, once there are `most_scenes`.
+/// Records `episodes` of a policy, which reads an observation and writes an action, in the first of `envs`, which have to be told
+/// when to begin the next episode ([`Autoreset::Disabled`]). The recording ends early, in the midst of an episode, once there are
+/// `most_scenes`.
 ///
 /// # Errors
-/// [`RlError::NoPicture`] where `env` cannot be drawn.
+/// [`RlError::NoPicture`] where `envs` cannot be drawn, and what they report.
 pub fn record(
-    env: impl Env,
+    envs: &mut dyn VectorEnv,
     seed: u64,
     episodes: usize,
     most_scenes: usize,
-    mut policy: impl FnMut(&[f32], &mut [f32]),
+    policy: &mut dyn Policy,
 ) -> Result<Recording, RlError> {
-    let mut env = Recorder::new(env, most_scenes)?;
-    let mut observation = vec![0.0; env.observation_space().length()];
-    let mut action = vec![0.0; env.action_space().length()];
+    let mut recording = Recording::default();
+    let mut batch = Batch::for_envs(envs);
+    let mut actions = vec![0.0; envs.count() * envs.action_space().length()];
     for episode in 0..episodes {
-        env.reset((episode == 0).then_some(seed), &mut observation);
-        let mut ended = false;
-        while !ended && env.has_room() {
-            policy(&observation, &mut action);
-            ended = env.step(&action, &mut observation).ends();
+        envs.reset((episode == 0).then_some(seed), &mut batch)?;
+        recording.scenes.push(envs.render(0).ok_or(RlError::NoPicture)?);
+        let (mut total, mut length) = (0.0, 0);
+        while recording.scenes.len() < most_scenes {
+            policy.act(&batch.observations, &mut actions);
+            envs.step(&actions, &mut batch)?;
+            recording.scenes.extend(envs.render(0));
+            total += batch.rewards[0];
+            length += 1;
+            if batch.transitions[0].ends() {
+                recording.returns.push(total);
+                recording.lengths.push(length);
+                break;
+            }
+        }
+        if recording.scenes.len() >= most_scenes {
+            break;
         }
     }
-    Ok(env.finish())
+    Ok(recording)
 }

@@ -1,5 +1,9 @@
 //! A picture as a few shapes.
 
+use std::sync::Arc;
+
+use super::raster::Frame;
+
 /// A colour in sRGB, eight bits a channel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Rgb(pub u8, pub u8, pub u8);
@@ -46,6 +50,8 @@ pub enum Shape {
         /// Of the inside.
         colour: Rgb,
     },
+    /// Pixels, as large as the scene.
+    Pixels(Arc<Frame>),
 }
 
 /// Shapes on a background, the later ones before the earlier ones. The upper left corner is the origin.
@@ -71,6 +77,13 @@ impl Scene {
             background,
             shapes: Vec::new(),
         }
+    }
+
+    /// A scene of pixels alone, one unit each.
+    pub fn of_pixels(frame: Frame) -> Self {
+        let mut scene = Self::new([frame.width(), frame.height()].map(f64::from), Rgb(0, 0, 0));
+        scene.shape(Shape::Pixels(Arc::new(frame)));
+        scene
     }
 
     /// Width and height.

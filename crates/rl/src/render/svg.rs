@@ -2,6 +2,9 @@
 
 use std::fmt::{self, Display};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use super::scene::{Point, Rgb, Scene, Shape};
 
 impl Scene {
@@ -45,6 +48,12 @@ fn element(shape: &Shape) -> String {
              fill=\"{}\"/>",
             Hex(*colour)
         ),
+        Shape::Pixels(frame) => format!(
+            "<image width=\"{}\" height=\"{}\" href=\"data:image/png;base64,{}\"/>",
+            frame.width(),
+            frame.height(),
+            STANDARD.encode(frame.png())
+        ),
     }
 }
 
@@ -72,6 +81,7 @@ impl Display for List<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::raster::Frame;
     use super::*;
 
     #[test]
@@ -91,5 +101,22 @@ mod tests {
 <rect x="3.00" y="1.50" width="4.00" height="2.00" rx="0.25" fill="#0010ff"/>
 </svg>"##;
         assert_eq!(scene.svg(), expected);
+    }
+
+    #[test]
+    fn pixels_become_a_picture_in_the_picture() {
+        let colours = [255, 0, 0, 0, 255, 0];
+        let scene = Scene::of_pixels(Frame::from_rgb(2, 1, &colours).unwrap());
+        assert!(
+            scene
+                .svg()
+                .contains("<image width=\"2\" height=\"1\" href=\"data:image/png;base64,iVBORw0KGgo")
+        );
+        let frame = scene.raster(2, 1);
+        assert_eq!([frame.pixel(0, 0), frame.pixel(1, 0)], [Rgb(255, 0, 0), Rgb(0, 255, 0)]);
+        assert_eq!(scene.raster(20, 10).pixel(2, 5), Rgb(255, 0, 0));
+        for (width, height) in [(0, 0), (1, 1), (3, 1)] {
+            assert!(Frame::from_rgb(width, height, &colours).is_none());
+        }
     }
 }

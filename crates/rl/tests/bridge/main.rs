@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use etude_rl::classic_control::CartPole;
+use etude_rl::render::Rgb;
 use etude_rl::{
     Autoreset, Batch, Env, GymnasiumEnvs, Interpreter, RlError, Simulator, Space, Transition, VectorEnv, Verdict,
     check_env, make_envs,
@@ -290,4 +291,40 @@ fn one_function_makes_ours_and_those_of_gymnasium() {
     assert_eq!(theirs.count(), ours.count());
     assert_eq!(theirs.action_space(), ours.action_space());
     assert_eq!(theirs.observation_space().length(), ours.observation_space().length());
+}
+
+#[test]
+fn pictures_come_with_every_step() {
+    let Some(python) = python() else { return };
+    let mut envs = match GymnasiumEnvs::start_drawn(&python, "CartPole-v1", &Map::new()) {
+        Ok(envs) => envs,
+        // Gymnasium draws by pygame, which is a package of its own.
+        Err(RlError::NotDrawn { message, .. }) => {
+            assert!(message.contains("pygame"), "{message}");
+            return announce("skipped: no pygame, so Gymnasium draws nothing");
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let mut batch = Batch::for_envs(&envs);
+    envs.reset(Some(1), &mut batch).unwrap();
+    let first = envs.render(0).unwrap();
+    assert_eq!(first.height_for(600), 400);
+    for _ in 0..4 {
+        envs.step(&[1.0], &mut batch).unwrap();
+    }
+    assert_ne!(envs.render(0).unwrap(), first);
+    assert!(envs.render(1).is_none());
+    // A cart on a white ground.
+    let frame = first.raster(60, 40);
+    assert_eq!(frame.pixel(1, 1), Rgb(255, 255, 255));
+    assert!(frame.pixels().chunks(4).any(|pixel| pixel == [0, 0, 0, 255]));
+}
+
+#[test]
+fn what_gymnasium_cannot_draw_is_told() {
+    let Some(python) = python() else { return };
+    let error = GymnasiumEnvs::start_drawn(&python, "bridge_envs:Counter-v0", &Map::new())
+        .err()
+        .unwrap();
+    assert!(matches!(error, RlError::NotDrawn { .. }), "{error}");
 }
