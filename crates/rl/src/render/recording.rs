@@ -40,7 +40,7 @@ impl Recording {
 }
 
 /// Records `episodes` of a policy, which reads an observation and writes an action, in the first of `envs`, which have to be told
-/// when to begin the next episode ([`Autoreset::Disabled`]). The recording ends early, in the midst of an episode, once there are
+/// when to begin the next episode ([`Autoreset::Disabled`](crate::Autoreset::Disabled)). The recording ends early, in the midst of an episode, once there are
 /// `most_scenes`.
 ///
 /// # Errors
