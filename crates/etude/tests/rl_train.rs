@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 fn etude() -> Command {
     Command::new(env!("CARGO_BIN_EXE_etude"))
@@ -47,6 +47,16 @@ fn train(out: &Path, more: &[&str]) -> Output {
         .args(["rl", "train", "dqn", "--json", "--out"])
         .arg(out)
         .args(SHORT)
+        .args(more)
+        .output()
+        .unwrap()
+}
+
+/// A run of any algorithm.
+fn train_by(algorithm: &str, environment: &str, out: &Path, more: &[&str]) -> Output {
+    etude()
+        .args(["rl", "train", algorithm, "--env", environment, "--json", "--out"])
+        .arg(out)
         .args(more)
         .output()
         .unwrap()
@@ -505,31 +515,21 @@ fn the_tour_learns_by_table_linear_function_and_network() {
 fn a_wrapped_policy_is_judged_and_played_as_it_has_learnt() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
-    let output = etude()
-        .args([
-            "rl",
-            "train",
-            "sarsa",
-            "--env",
-            "MountainCar-v0",
+    let output = train_by(
+        "sarsa",
+        "MountainCar-v0",
+        &run,
+        &[
             "--steps",
             "2000",
-            "--json",
-        ])
-        .args([
             "--set",
             "control={ hidden = [16], step_size = 0.002 }",
             "--set",
             "evaluation.final_episodes=5",
-        ])
-        .args([
             "--set",
             "wrappers={ action_repeat = 4, normalize_observations = true, normalize_rewards = true }",
-            "--out",
-        ])
-        .arg(&run)
-        .output()
-        .unwrap();
+        ],
+    );
     assert!(output.status.success(), "{}", text(&output.stderr));
     // 200 steps of the car are 50 of such an agent, of which each earns -4.
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -565,11 +565,7 @@ fn wrappers_that_do_not_fit_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");
     let refused = |environment: &str, set: &str| {
-        let output = etude()
-            .args(["rl", "train", "q-learning", "--env", environment, "--set", set, "--out"])
-            .arg(&run)
-            .output()
-            .unwrap();
+        let output = train_by("q-learning", environment, &run, &["--set", set]);
         assert_eq!(output.status.code(), Some(2), "{set}");
         assert!(!run.exists());
         text(&output.stderr)
@@ -588,31 +584,56 @@ fn wrappers_that_do_not_fit_are_refused_before_anything_is_written() {
 #[test]
 fn a_network_that_diverges_stops_the_run() {
     let folder = tempfile::tempdir().unwrap();
-    let output = etude()
-        .args([
-            "rl",
-            "train",
-            "sarsa",
-            "--env",
-            "CartPole-v1",
-            "--steps",
-            "5000",
-            "--quiet",
-        ])
-        .args([
-            "--set",
-            "control.hidden=[32]",
-            "--set",
-            "control.step_size=50.0",
-            "--out",
-        ])
-        .arg(folder.path().join("run"))
-        .output()
-        .unwrap();
+    let settings = ["--set", "control={ hidden = [32], step_size = 50.0 }"];
+    let output = train_by("sarsa", "CartPole-v1", &folder.path().join("run"), &settings);
     assert_eq!(output.status.code(), Some(1));
     let error = text(&output.stderr);
     assert!(
         error.contains("an action value") && error.contains("smaller learning rate"),
         "{error}"
     );
+}
+
+/// What is written in a card may be anything.
+#[test]
+fn a_card_that_was_tampered_with_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let settings = ["--steps", "500", "--set", "evaluation.final_episodes=2"];
+    let output = train_by("q-learning", "Blackjack-v1", &run, &settings);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let path = run.join("best/policy.json");
+    let whole: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let numbered = |counts: Value, states: u64| json!({ "numbered": { "counts": counts, "map": { "one-hot": { "states": states } } } });
+    for (key, value, told) in [
+        (
+            "wrapping",
+            json!({ "action_repeat": 1, "frame_stack": u64::MAX }),
+            "expected 1 to 1000",
+        ),
+        (
+            "wrapping",
+            json!({ "action_repeat": 0, "frame_stack": 1 }),
+            "`action_repeat` is 0",
+        ),
+        ("features", numbered(json!([32, 11, 2]), 703), "know fewer states"),
+        ("features", numbered(json!([64, 11]), 704), "of other observations"),
+        ("observations", json!({ "discrete": 704 }), "of other observations"),
+        ("environment", json!("CartPole-v1"), "does not fit CartPole-v1"),
+        (
+            "normalization",
+            json!({ "moments": { "mean": [0.0], "variance": [1.0], "count": 1.0 }, "clip": 10.0 }),
+            "1 means",
+        ),
+    ] {
+        let mut card = whole.clone();
+        card[key] = value;
+        fs::write(&path, card.to_string()).unwrap();
+        for verb in ["eval", "play"] {
+            let output = etude().args(["rl", verb, "--json"]).arg(&run).output().unwrap();
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{verb} {card}: {error}");
+            assert!(error.contains(told), "{verb} {card}: {error}");
+        }
+    }
 }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use crate::activation::{Activation, differentiate};
 use crate::mlp::{Mlp, shapes};
-use crate::pass::{Pass, join_lists, middle, share, transpose};
+use crate::pass::{Half, Pass, join_lists, middle, share, transpose};
 use crate::product::{Matrix, Product, multiply_vector, nonzero_rows};
 
 /// Outputs of a layer up to which the gradient of its weights is computed one by one.
@@ -77,25 +77,29 @@ impl Mlp {
             let (first_before, second_before) = sums_before.split_at_mut(middle_before * rows);
             let bias = gradient_before.len() - before;
             let (first_bias, second_bias) = gradient_before[bias..].split_at_mut(middle_before);
+            // Each thread makes its own X^T, so that neither waits for the other.
+            let back = |outputs, weight_gradient, inputs: Range<usize>, sums: &mut [f32], bias, half: &mut Half| {
+                let seen = layer.seen_by_rows(&mut half.seen);
+                layer.weight_gradient(outputs, seen, weight_gradient);
+                layer.pass_on(within(passing, &inputs), inputs.start, sums);
+                layer.differentiate(self.activation(), inputs.start, sums, bias);
+                nonzero_rows(sums, rows, inputs.start, &mut half.nonzero);
+            };
             let [first_half, second_half] = &mut pass.halves;
+            let (outputs, inputs) = (middle_after..after, middle_before..before);
             share(
                 2 * before * after * rows,
                 || {
-                    let seen = layer.seen_by_rows(&mut first_half.seen);
-                    layer.weight_gradient(0..middle_after, seen, first);
-                    let units = within(passing, &(0..middle_before));
-                    layer.pass_on(units, 0, first_before);
-                    layer.differentiate(self.activation(), 0, first_before, first_bias);
-                    nonzero_rows(first_before, rows, 0, &mut first_half.nonzero);
+                    back(
+                        0..middle_after,
+                        first,
+                        0..middle_before,
+                        first_before,
+                        first_bias,
+                        first_half,
+                    );
                 },
-                || {
-                    let seen = layer.seen_by_rows(&mut second_half.seen);
-                    layer.weight_gradient(middle_after..after, seen, second);
-                    let units = within(passing, &(middle_before..before));
-                    layer.pass_on(units, middle_before, second_before);
-                    layer.differentiate(self.activation(), middle_before, second_before, second_bias);
-                    nonzero_rows(second_before, rows, middle_before, &mut second_half.nonzero);
-                },
+                || back(outputs, second, inputs, second_before, second_bias, second_half),
             );
             join_lists(&pass.halves, &mut pass.gradient_before.nonzero);
             std::mem::swap(&mut pass.gradient, &mut pass.gradient_before);

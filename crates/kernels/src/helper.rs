@@ -8,9 +8,8 @@ use rayon::Yield;
 /// Runs `task` on a thread of the current Rayon pool, while another one, if it has nothing else to do, waits for what `task`
 /// shares with it, awake all the time.
 ///
-/// A thread of the pool falls asleep after some ten microseconds without work, and takes fifty to wake up: longer than half a
-/// matrix product of a small network. Tasks that share such products one after another, with pauses between them, would
-/// otherwise do nearly all of them alone.
+/// A thread of the pool falls asleep soon after it has run out of work, and has to be woken up. Tasks that share matrix products
+/// of some ten microseconds one after another, with pauses between them, have done them alone by then.
 pub fn with_helper<R: Send>(task: impl FnOnce() -> R + Send) -> R {
     /// Sets the flag even where the task panics.
     struct Done<'a>(&'a AtomicBool);

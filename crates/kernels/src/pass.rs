@@ -13,7 +13,7 @@
 //! last bit. (They hide a parameter that is not a number, if it is multiplied with nothing but zeros.)
 //!
 //! The units of a layer are cut into two halves, for two threads. Each half of W, and of all that belongs to it, is then
-//! written by one thread, and stays in the cache of its core from step to step.
+//! written by one thread.
 
 use std::ops::Range;
 
@@ -21,7 +21,7 @@ use crate::activation::activate;
 use crate::mlp::Mlp;
 use crate::product::{Matrix, Product, multiply_vector, nonzero_rows};
 
-/// Products of a layer that are shared between two threads: as many multiplications take two or three microseconds.
+/// Multiplications of a layer from which on they are shared between two threads: about a microsecond at a processor's peak.
 const SHARED: usize = 1 << 16;
 
 /// Memory for passes of up to so many rows through networks of one shape. It is laid out once; passes only write into it.
@@ -93,6 +93,11 @@ impl Pass {
 }
 
 impl Mlp {
+    /// Whether passes of `rows` rows share work between threads of the current Rayon pool.
+    pub fn shares_work(&self, rows: usize) -> bool {
+        self.layers().any(|layer| layer.weight.len() * rows >= SHARED)
+    }
+
     /// The outputs [rows, outputs] for `inputs` [rows, inputs]. `pass` keeps what [`backward`](Self::backward) needs.
     ///
     /// # Panics

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::features::{FeatureMap, Fourier, OneHot, Placed, Polynomial, RadialBasis, StateAggregation, TileCoding};
+use crate::space::Space;
 
 /// One of the feature maps.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -88,6 +89,57 @@ impl<M: FeatureMap> FeatureMap for Scaled<M> {
     }
 }
 
+impl AnyFeatures {
+    /// What is wrong with it, where it is to see observations from `space`.
+    pub(crate) fn fault(&self, space: &Space) -> Option<&'static str> {
+        const TOO_FEW: &str = "its features know fewer states than can be observed";
+        const OTHERS: &str = "its features are of other observations";
+        let vectors = |entries: usize| Space::symmetric(vec![f32::INFINITY; entries]);
+        match (self, space) {
+            (Self::OneHot(map), &Space::Discrete(states)) => (map.states < states).then_some(TOO_FEW),
+            (Self::StateAggregation(map), &Space::Discrete(states)) => {
+                (map.size == 0 || map.states < states).then_some(TOO_FEW)
+            }
+            (Self::Placed(placed), &Space::Discrete(states)) => {
+                let entries = placed.points.first().map_or(0, Vec::len);
+                if placed.points.len() < states {
+                    return Some(TOO_FEW);
+                }
+                if placed.points.iter().any(|point| point.len() != entries) {
+                    return Some("the states of its features lie in spaces of several dimensions");
+                }
+                placed.map.fault(&vectors(entries))
+            }
+            (Self::Numbered(numbered), Space::MultiDiscrete(counts)) => {
+                let combinations = counts
+                    .iter()
+                    .try_fold(1_usize, |product, &count| product.checked_mul(count));
+                match combinations.filter(|_| numbered.counts == *counts) {
+                    Some(combinations) => numbered.map.fault(&Space::Discrete(combinations)),
+                    None => Some(OTHERS),
+                }
+            }
+            (Self::Scaled(scaled), Space::Box { .. } | Space::MultiDiscrete(_)) => {
+                let entries = space.length();
+                if [scaled.low.len(), scaled.high.len()] != [entries; 2] {
+                    return Some(OTHERS);
+                }
+                scaled.map.fault(&vectors(entries))
+            }
+            (Self::TileCoding(map), Space::Box { low, .. }) => {
+                let tiles = u32::try_from(low.len()).ok().and_then(|entries| {
+                    let tiles = map.tiles.checked_add(1)?.checked_pow(entries)?;
+                    tiles.checked_mul(map.tilings)
+                });
+                let fits = map.tilings > 0 && [map.low.len(), map.high.len()] == [low.len(); 2] && tiles.is_some();
+                (!fits).then_some(OTHERS)
+            }
+            (Self::Polynomial(_) | Self::Fourier(_) | Self::RadialBasis(_), Space::Box { .. }) => None,
+            _ => Some(OTHERS),
+        }
+    }
+}
+
 impl FeatureMap for AnyFeatures {
     fn dimension(&self) -> usize {
         match self {
@@ -121,7 +173,6 @@ impl FeatureMap for AnyFeatures {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::features::OneHot;
 
     #[test]
     fn every_combination_has_a_number_of_its_own() {
@@ -143,5 +194,61 @@ mod tests {
             }
         }
         assert_eq!(map.dimension(), expected);
+    }
+
+    #[test]
+    fn features_that_do_not_fit_are_found() {
+        let (states, vectors) = (Space::Discrete(3), Space::symmetric(vec![1.0; 2]));
+        let one_hot = |states| AnyFeatures::OneHot(OneHot { states });
+        let tiles = |tiles, tilings, entries| {
+            AnyFeatures::TileCoding(TileCoding {
+                low: vec![0.0; entries],
+                high: vec![1.0; entries],
+                tiles,
+                tilings,
+            })
+        };
+        let placed = |points: Vec<Vec<f64>>, map| AnyFeatures::Placed(Box::new(Placed { points, map }));
+        let scaled = |entries| {
+            AnyFeatures::Scaled(Box::new(Scaled {
+                low: vec![0.0; entries],
+                high: vec![1.0; entries],
+                map: tiles(4, 2, 2),
+            }))
+        };
+        let numbered = |counts, map| AnyFeatures::Numbered(Box::new(Numbered { counts, map }));
+        let choices = Space::MultiDiscrete(vec![3, 2]);
+        let plane = vec![vec![0.0; 2]; 3];
+        for (features, space) in [
+            (one_hot(3), &states),
+            (tiles(4, 2, 2), &vectors),
+            (scaled(2), &vectors),
+            (placed(plane.clone(), tiles(4, 2, 2)), &states),
+            (numbered(vec![3, 2], one_hot(6)), &choices),
+        ] {
+            assert_eq!(features.fault(space), None, "{features:?}");
+        }
+        let aggregation = |states, size| AnyFeatures::StateAggregation(StateAggregation { states, size });
+        for (features, space) in [
+            (one_hot(2), &states),
+            (one_hot(3), &vectors),
+            (aggregation(3, 0), &states),
+            (aggregation(2, 2), &states),
+            (tiles(4, 0, 2), &vectors),
+            (tiles(4, 2, 1), &vectors),
+            (tiles(usize::MAX, 2, 2), &vectors),
+            (tiles(1 << 40, 2, 2), &vectors),
+            (scaled(1), &vectors),
+            (placed(plane[..2].to_vec(), tiles(4, 2, 2)), &states),
+            (placed(plane.clone(), tiles(4, 2, 3)), &states),
+            (
+                placed(vec![vec![0.0; 2], vec![0.0], vec![0.0; 2]], tiles(4, 2, 2)),
+                &states,
+            ),
+            (numbered(vec![2, 3], one_hot(6)), &choices),
+            (numbered(vec![3, 2], one_hot(5)), &choices),
+        ] {
+            assert!(features.fault(space).is_some(), "{features:?}");
+        }
     }
 }

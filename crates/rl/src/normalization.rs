@@ -14,9 +14,6 @@ use crate::space::Space;
 use crate::vector::{Batch, Transition};
 use crate::wrappers::RunningMoments;
 
-/// Added to variances, so that what never changes can be divided by its deviation.
-const EPSILON: f64 = 1e-8;
-
 /// What is done to observations: (o - mean) / deviation, between -`clip` and `clip`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Normalization {
@@ -29,12 +26,8 @@ pub struct Normalization {
 impl Normalization {
     /// Normalises observations of shape `[n, d]`.
     pub fn apply(&self, observations: &mut [f32]) {
-        let RunningMoments { mean, variance, .. } = &self.moments;
-        for observation in observations.chunks_exact_mut(mean.len()) {
-            for (entry, (mean, variance)) in observation.iter_mut().zip(mean.iter().zip(variance)) {
-                let normal = (f64::from(*entry) - mean) / (variance + EPSILON).sqrt();
-                *entry = normal.clamp(-self.clip, self.clip) as f32;
-            }
+        for observation in observations.chunks_exact_mut(self.moments.mean.len()) {
+            self.moments.normalize(observation, self.clip);
         }
     }
 
@@ -185,19 +178,24 @@ impl Normalizer {
         }
     }
 
-    /// Whether what was read is one of this kind.
+    /// Whether what was read does the same, by other moments.
     pub(crate) fn fits(&self, other: &Self) -> bool {
         let observations = match (&self.observations, &other.observations) {
-            (Some(ours), Some(theirs)) => theirs.fault(ours.moments.mean.len()).is_none(),
+            (Some(ours), Some(theirs)) => {
+                theirs.fault(ours.moments.mean.len()).is_none() && theirs.clip.to_bits() == ours.clip.to_bits()
+            }
             (ours, theirs) => ours.is_none() && theirs.is_none(),
         };
         let rewards = match (&self.rewards, &other.rewards) {
             (Some(ours), Some(theirs)) => {
-                theirs.moments.fault(1).is_none() && ours.returns.len() == theirs.returns.len()
+                let settings =
+                    |scale: &RewardScale| (scale.discount.to_bits(), scale.clip.to_bits(), scale.returns.len());
+                theirs.moments.fault(1).is_none() && settings(ours) == settings(theirs)
             }
             (ours, theirs) => ours.is_none() && theirs.is_none(),
         };
-        observations && rewards
+        let bounds = |normalizer: &Self| normalizer.reward_range.map(|range| range.map(f64::to_bits));
+        observations && rewards && bounds(self) == bounds(other)
     }
 }
 
@@ -213,7 +211,7 @@ impl RewardScale {
                 }
             }
         }
-        let deviation = (self.moments.variance[0] + EPSILON).sqrt();
+        let deviation = self.moments.deviation(0);
         for reward in &mut batch.rewards {
             *reward = (*reward / deviation).clamp(-self.clip, self.clip);
         }

@@ -179,7 +179,13 @@ pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlErr
         return Err(RlError::policy(&folder.join(CARD), &found));
     }
     let normalization = card.normalization.clone();
-    let fault = (normalization.as_ref()).and_then(|normalization| normalization.fault(card.observations.length()));
+    let features = card
+        .features
+        .as_ref()
+        .and_then(|features| features.fault(&card.observations));
+    let fault = (card.wrapping.fault())
+        .or_else(|| normalization.as_ref()?.fault(card.observations.length()))
+        .or_else(|| features.map(str::to_owned));
     if let Some(fault) = fault {
         return Err(RlError::policy(&folder.join(CARD), &fault));
     }

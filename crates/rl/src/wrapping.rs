@@ -30,6 +30,17 @@ impl Default for Wrapping {
 }
 
 impl Wrapping {
+    /// The greatest of its numbers.
+    pub const MOST: usize = 1000;
+
+    /// What is wrong with it.
+    pub(crate) fn fault(self) -> Option<String> {
+        [("action_repeat", self.action_repeat), ("frame_stack", self.frame_stack)]
+            .into_iter()
+            .find(|(_, number)| !(1..=Self::MOST).contains(number))
+            .map(|(name, number)| format!("`{name}` is {number}; expected 1 to {}", Self::MOST))
+    }
+
     /// Whether there is nothing.
     pub fn is_none(&self) -> bool {
         *self == Self::default()

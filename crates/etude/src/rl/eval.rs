@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use etude_rl::statistics::{Scores, bootstrap, interquartile_mean};
-use etude_rl::{Autoreset, Policy, PolicyCard, evaluate, load_policy};
+use etude_rl::{Autoreset, Policy, PolicyCard, VectorEnv, evaluate, load_policy};
 use etude_train::Seed;
 use serde::Serialize;
 
@@ -57,17 +57,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     let mut envs = (card.wrapping)
         .make_envs(environment, episodes, Autoreset::Disabled)
         .map_err(failed)?;
-    if (envs.observation_space(), envs.action_space()) != (&card.observations, &card.actions) {
-        return Err(
-            CommandError::bad_input(format!("this policy does not fit {environment}")).because(format!(
-                "it sees {} and chooses {}; there, {} are seen and {} chosen",
-                card.observations,
-                card.actions,
-                envs.observation_space(),
-                envs.action_space()
-            )),
-        );
-    }
+    fits(&card, &*envs, environment)?;
     let evaluation = evaluate(&mut *envs, &mut *policy, arguments.seed, arguments.patience).map_err(failed)?;
     let scores = Scores::new(&[&evaluation.returns]).failed_run(|| "cannot judge the policy".into())?;
     let iqm = bootstrap(&scores, Seed(0), interquartile_mean);
@@ -115,4 +105,18 @@ pub(super) fn load(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), Comma
             .caused_by(&error)
             .hint("name the folder of a run, or one with a policy.json, such as runs/NAME/best")
     })
+}
+
+/// Whether the policy of `card` can act in `envs`, which are called `environment`.
+pub(super) fn fits(card: &PolicyCard, envs: &dyn VectorEnv, environment: &str) -> Result<(), CommandError> {
+    let (observations, actions) = (envs.observation_space(), envs.action_space());
+    if (observations, actions) == (&card.observations, &card.actions) {
+        return Ok(());
+    }
+    Err(
+        CommandError::bad_input(format!("this policy does not fit {environment}")).because(format!(
+            "it sees {} and chooses {}; there, {observations} are seen and {actions} chosen",
+            card.observations, card.actions
+        )),
+    )
 }

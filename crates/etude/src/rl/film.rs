@@ -22,7 +22,8 @@ const SEED: u64 = 2_000_000_000;
 /// An episode of the policy saved in `folder`; none where its environment has no pictures.
 pub(super) fn of_saved(folder: &Path) -> Option<Picture> {
     let (card, mut policy) = load_policy(folder).ok()?;
-    film(&mut *card.wrapping.make_drawn(&card.environment).ok()?, &mut *policy).ok()
+    let mut env = card.wrapping.make_drawn(&card.environment).ok()?;
+    film(&mut *env, &mut *policy).ok()
 }
 
 /// An episode of `policy` in `env`.

@@ -9,7 +9,7 @@ use clap::Args;
 use etude_rl::render::{Recording, record};
 use serde::Serialize;
 
-use super::eval::load;
+use super::eval::{fits, load};
 use super::failed;
 use crate::error::{CommandError, Context as _};
 use crate::interrupt;
@@ -57,6 +57,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     let (card, mut policy) = load(&arguments.policy)?;
     let id = &card.environment;
     let mut env = card.wrapping.make_drawn(id).map_err(|error| failed(&error, id))?;
+    fits(&card, &*env, id)?;
     let (episodes, most) = (arguments.episodes.into(), arguments.pictures as usize);
     let recording =
         record(&mut *env, arguments.seed, episodes, most, &mut *policy).map_err(|error| failed(&error, id))?;

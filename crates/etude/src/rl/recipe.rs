@@ -45,9 +45,9 @@ fn one() -> Whole<1, 4096> {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct WrappersRecipe {
     /// How many times each action is taken.
-    action_repeat: Whole<1, 1000>,
+    action_repeat: Whole<1, { Wrapping::MOST }>,
     /// How many observations are seen at a time.
-    frame_stack: Whole<1, 1000>,
+    frame_stack: Whole<1, { Wrapping::MOST }>,
     /// Brings observations to mean 0 and deviation 1; the moments travel with the policy.
     normalize_observations: bool,
     /// Divides the rewards that the agent is shown by the deviation of the discounted return.

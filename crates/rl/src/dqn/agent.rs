@@ -187,7 +187,7 @@ fn count_of(actions: &Space) -> Result<usize, RlError> {
 
 impl Agent for Dqn {
     fn shares_work(&self) -> bool {
-        true
+        self.learner.shares_work()
     }
 
     fn act(&mut self, observations: &[f32], actions: &mut [f32]) {

@@ -73,6 +73,11 @@ fn numbers(tensor: Tensor<2>) -> Vec<f32> {
 }
 
 impl<M: QModule> Learner for BurnLearner<M> {
+    fn shares_work(&self) -> bool {
+        // How Burn shares its work is its own business.
+        false
+    }
+
     fn actions(&self) -> usize {
         self.actions
     }

@@ -10,6 +10,9 @@ use crate::saved_policy::PolicyCard;
 
 /// A network q(s, .; w), its target network, and the way in which w moves.
 pub(super) trait Learner: Send {
+    /// Whether an update shares work between the threads of the current Rayon pool, in tasks of some microseconds.
+    fn shares_work(&self) -> bool;
+
     /// How many actions it values.
     fn actions(&self) -> usize;
 

@@ -27,7 +27,7 @@ pub(super) struct FusedLearner {
     encoding: Encoding,
     /// Encoded observations, now and next.
     memory: [Vec<f32>; 2],
-    /// For acting too, and for both networks: the less memory, the more of it is in the cache.
+    /// For acting too, and for both networks, which never need it at the same time.
     pass: QPass,
     /// The online network's values of the next observations, where it chooses among them.
     choosing: Vec<f32>,
@@ -61,6 +61,11 @@ impl FusedLearner {
 }
 
 impl Learner for FusedLearner {
+    fn shares_work(&self) -> bool {
+        let rows = self.targets.len();
+        self.online.parts().iter().any(|part| part.shares_work(rows))
+    }
+
     fn actions(&self) -> usize {
         self.online.actions()
     }

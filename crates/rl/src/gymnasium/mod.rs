@@ -100,6 +100,23 @@ impl GymnasiumEnvs {
         })
     }
 
+    /// A choice that there is not would be taken for the number of a state. Entries of boxes stand for themselves, wherever they lie.
+    fn check(&self, observations: &[f32]) -> Result<(), RlError> {
+        let space = &self.observation_space;
+        if matches!(space, Space::Box { .. }) {
+            return Ok(());
+        }
+        match observations
+            .chunks_exact(space.length())
+            .find(|row| !space.contains(row))
+        {
+            Some(row) => Err(self
+                .worker
+                .unexpected(format!("the observation {row:?}"), space.to_string())),
+            None => Ok(()),
+        }
+    }
+
     /// The version of Gymnasium.
     pub fn version(&self) -> &str {
         &self.version
@@ -139,7 +156,7 @@ impl VectorEnv for GymnasiumEnvs {
         self.worker.exchange(&self.request, &mut self.reply)?;
         self.layout.split(&self.reply).observations(&mut batch.observations);
         self.waiting.fill(false);
-        Ok(())
+        self.check(&batch.observations)
     }
 
     fn reset_where(&mut self, which: &[bool], batch: &mut Batch) -> Result<(), RlError> {
@@ -154,7 +171,7 @@ impl VectorEnv for GymnasiumEnvs {
         for (waiting, &reset) in self.waiting.iter_mut().zip(which) {
             *waiting &= !reset;
         }
-        Ok(())
+        self.check(&batch.observations)
     }
 
     fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError> {
@@ -168,6 +185,10 @@ impl VectorEnv for GymnasiumEnvs {
             *reward = step.reward;
             *transition = if *waiting { Transition::Ghost } else { step.transition() };
             *waiting = self.layout.autoreset == Autoreset::NextStep && transition.ends();
+        }
+        self.check(&batch.observations)?;
+        if self.layout.autoreset == Autoreset::SameStep {
+            self.check(&batch.final_observations)?;
         }
         Ok(())
     }

@@ -136,8 +136,10 @@ def picture(envs):
         pixels = envs.render()[0]
     except (gymnasium.error.Error, ImportError, NotImplementedError, TypeError) as error:
         raise Failure("no-picture", str(error)) from error
-    if not isinstance(pixels, numpy.ndarray) or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
-        raise Failure("no-picture", f"it gives {type(pixels).__name__}; expected pixels of three colours")
+    pixels = numpy.asarray(pixels)
+    if pixels.dtype != numpy.uint8 or pixels.ndim != 3 or pixels.shape[2] != 3 or 0 in pixels.shape:
+        message = f"it gives {pixels.dtype} of shape {pixels.shape}; expected uint8 of shape (height, width, 3)"
+        raise Failure("no-picture", message)
     return pixels
 
 

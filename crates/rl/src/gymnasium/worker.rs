@@ -98,13 +98,18 @@ impl Worker {
         answered.map_err(|_| self.death())?;
         let length = u64::from_le_bytes(length);
         if length != reply.len() as u64 {
-            return Err(RlError::WorkerReply {
-                id: self.id.clone(),
-                found: format!("{length} bytes"),
-                expected: format!("{}", reply.len()),
-            });
+            return Err(self.unexpected(format!("{length} bytes"), reply.len().to_string()));
         }
         self.replies.read_exact(reply).map_err(|_| self.death())
+    }
+
+    /// It has answered something else.
+    pub(super) fn unexpected(&self, found: String, expected: String) -> RlError {
+        RlError::WorkerReply {
+            id: self.id.clone(),
+            found,
+            expected,
+        }
     }
 
     /// How it has ended, once it no longer answers.

@@ -1,6 +1,6 @@
 //! An environment that keeps what is seen of it.
 
-use super::recording::Recording;
+use super::recording::{Log, Recording};
 use super::scene::Scene;
 use crate::env::{Env, Step};
 use crate::error::RlError;
@@ -9,10 +9,7 @@ use crate::space::Space;
 /// An environment whose episodes are recorded: a scene after every reset and after every step.
 pub struct Recorder<E> {
     env: E,
-    room: usize,
-    recording: Recording,
-    /// Return and length of the episode so far.
-    episode: (f64, usize),
+    log: Log,
 }
 
 impl<E: Env> Recorder<E> {
@@ -24,26 +21,18 @@ impl<E: Env> Recorder<E> {
         env.render().ok_or(RlError::NoPicture)?;
         Ok(Self {
             env,
-            room: most_scenes,
-            recording: Recording::default(),
-            episode: (0.0, 0),
+            log: Log::new(most_scenes),
         })
     }
 
     /// Whether the next scene will be kept.
     pub fn has_room(&self) -> bool {
-        self.recording.scenes.len() < self.room
+        self.log.has_room()
     }
 
     /// Ends the recording.
     pub fn finish(self) -> Recording {
-        self.recording
-    }
-
-    fn keep(&mut self) {
-        if self.has_room() {
-            self.recording.scenes.extend(self.env.render());
-        }
+        self.log.recording
     }
 }
 
@@ -58,19 +47,12 @@ impl<E: Env> Env for Recorder<E> {
 
     fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
         self.env.reset(seed, observation);
-        self.episode = (0.0, 0);
-        self.keep();
+        self.log.reset(self.env.render());
     }
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         let step = self.env.step(action, observation);
-        self.episode.0 += step.reward;
-        self.episode.1 += 1;
-        if step.ends() && self.has_room() {
-            self.recording.returns.push(self.episode.0);
-            self.recording.lengths.push(self.episode.1);
-        }
-        self.keep();
+        self.log.step(step.reward, step.ends(), self.env.render());
         step
     }
 

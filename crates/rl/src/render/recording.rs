@@ -52,28 +52,66 @@ pub fn record(
     most_scenes: usize,
     policy: &mut dyn Policy,
 ) -> Result<Recording, RlError> {
-    let mut recording = Recording::default();
+    let mut log = Log::new(most_scenes);
     let mut batch = Batch::for_envs(envs);
     let mut actions = vec![0.0; envs.count() * envs.action_space().length()];
     for episode in 0..episodes {
         envs.reset((episode == 0).then_some(seed), &mut batch)?;
-        recording.scenes.push(envs.render(0).ok_or(RlError::NoPicture)?);
-        let (mut total, mut length) = (0.0, 0);
-        while recording.scenes.len() < most_scenes {
+        log.reset(Some(envs.render(0).ok_or(RlError::NoPicture)?));
+        let mut ended = false;
+        while !ended && log.has_room() {
             policy.act(&batch.observations, &mut actions);
             envs.step(&actions, &mut batch)?;
-            recording.scenes.extend(envs.render(0));
-            total += batch.rewards[0];
-            length += 1;
-            if batch.transitions[0].ends() {
-                recording.returns.push(total);
-                recording.lengths.push(length);
-                break;
-            }
-        }
-        if recording.scenes.len() >= most_scenes {
-            break;
+            ended = batch.transitions[0].ends();
+            log.step(batch.rewards[0], ended, envs.render(0));
         }
     }
-    Ok(recording)
+    Ok(log.recording)
+}
+
+/// A recording that goes on, as long as there is room.
+pub(super) struct Log {
+    room: usize,
+    pub(super) recording: Recording,
+    /// Return and length of the episode so far.
+    episode: (f64, usize),
+}
+
+impl Log {
+    /// With room for so many scenes.
+    pub(super) fn new(room: usize) -> Self {
+        Self {
+            room,
+            recording: Recording::default(),
+            episode: (0.0, 0),
+        }
+    }
+
+    /// Whether the next scene will be kept.
+    pub(super) fn has_room(&self) -> bool {
+        self.recording.scenes.len() < self.room
+    }
+
+    /// An episode begins.
+    pub(super) fn reset(&mut self, scene: Option<Scene>) {
+        self.episode = (0.0, 0);
+        self.keep(scene);
+    }
+
+    /// A step of it.
+    pub(super) fn step(&mut self, reward: f64, ends: bool, scene: Option<Scene>) {
+        self.episode.0 += reward;
+        self.episode.1 += 1;
+        if ends && self.has_room() {
+            self.recording.returns.push(self.episode.0);
+            self.recording.lengths.push(self.episode.1);
+        }
+        self.keep(scene);
+    }
+
+    fn keep(&mut self, scene: Option<Scene>) {
+        if self.has_room() {
+            self.recording.scenes.extend(scene);
+        }
+    }
 }

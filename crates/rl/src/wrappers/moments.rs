@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Added to variances, as Gymnasium and Stable-Baselines3 do.
+const EPSILON: f64 = 1e-8;
+
 /// The mean and the variance of each entry of the vectors seen so far (Gymnasium's `RunningMeanStd`; Chan, Golub and
 /// LeVeque 1979). It begins as if a ten-thousandth of a vector had been seen, with mean 0 and variance 1.
 ///
@@ -35,6 +38,19 @@ impl RunningMoments {
             *variance = (*variance * self.count + delta * delta * self.count / total) / total;
         }
         self.count = total;
+    }
+
+    /// (x - mean) / deviation of each entry, between -`clip` and `clip`.
+    pub fn normalize(&self, vector: &mut [f32], clip: f64) {
+        for (index, entry) in vector.iter_mut().enumerate() {
+            let normal = (f64::from(*entry) - self.mean[index]) / self.deviation(index);
+            *entry = normal.clamp(-clip, clip) as f32;
+        }
+    }
+
+    /// The standard deviation of an entry, a little above zero at least, so that what never changes can be divided by it.
+    pub fn deviation(&self, entry: usize) -> f64 {
+        (self.variance[entry] + EPSILON).sqrt()
     }
 
     /// What is wrong with it, where it is to be of vectors with `length` entries.

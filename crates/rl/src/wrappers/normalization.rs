@@ -6,9 +6,6 @@ use crate::error::RlError;
 use crate::saved_state;
 use crate::space::Space;
 
-/// Added to variances, so that what never changes can be divided by its deviation.
-const EPSILON: f64 = 1e-8;
-
 /// An environment whose observations have mean 0 and variance 1, by what has been seen of them so far.
 ///
 /// The moments are kept in 64 bits. Gymnasium keeps those of 32-bit observations in 32, and so drifts away: by a few
@@ -59,10 +56,7 @@ impl<E: Env> ObservationNormalization<E> {
         if self.learns {
             self.moments.update(observation.iter().copied().map(f64::from));
         }
-        let moments = self.moments.mean.iter().zip(&self.moments.variance);
-        for (entry, (mean, variance)) in observation.iter_mut().zip(moments) {
-            *entry = ((f64::from(*entry) - mean) / (variance + EPSILON).sqrt()) as f32;
-        }
+        self.moments.normalize(observation, f64::INFINITY);
     }
 }
 
@@ -162,7 +156,7 @@ impl<E: Env> Env for RewardNormalization<E> {
             self.moments.update([self.discounted_return]);
         }
         Step {
-            reward: step.reward / (self.moments.variance[0] + EPSILON).sqrt(),
+            reward: step.reward / self.moments.deviation(0),
             ..step
         }
     }

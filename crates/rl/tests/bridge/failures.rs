@@ -24,6 +24,17 @@ fn an_environment_that_fails_is_an_error() {
 }
 
 #[test]
+fn a_choice_that_there_is_not_is_an_error() {
+    let Some(python) = python() else { return };
+    let (mut envs, mut batch) = begun(&python, "bridge_envs:Beyond-v0");
+    let error = envs.step(&[0.0], &mut batch).unwrap_err().to_string();
+    assert!(
+        error.contains("the observation [3.0]") && error.contains("one of 3"),
+        "{error}"
+    );
+}
+
+#[test]
 fn an_environment_that_there_is_not_is_an_error() {
     let Some(python) = python() else { return };
     let refusal = |id| refusal(&python, id);
