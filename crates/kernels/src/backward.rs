@@ -16,7 +16,8 @@ impl Mlp {
     /// `inputs` through the same parameters.
     ///
     /// # Panics
-    /// A length is not that of the last forward pass, there was none, or `pass` is for layers of other sizes.
+    /// A length is not that of the last forward pass, there was none, or `pass` is for layers of other sizes; or the gradient
+    /// by the inputs is asked for where some of them are late.
     pub fn backward(
         &self,
         inputs: &[f32],
@@ -25,87 +26,157 @@ impl Mlp {
         gradient: &mut [f32],
         input_gradient: Option<&mut [f32]>,
     ) {
-        let sizes = self.sizes();
-        let (rows, last) = (pass.rows, sizes.len() - 1);
-        assert_eq!(pass.sizes, sizes, "layers of the pass");
         assert!(
-            rows > 0 && inputs.len() == sizes[0] * rows,
+            pass.rows > 0 && inputs.len() == self.inputs() * pass.rows,
             "inputs of the last forward pass"
         );
-        assert_eq!(output_gradient.len(), sizes[last] * rows, "gradient by the outputs");
         assert_eq!(gradient.len(), self.parameters().len(), "gradient by the parameters");
+        let wanted = Wanted {
+            parameters: Some(gradient),
+            seen: inputs,
+            inputs: input_gradient.map(|gradient| (self.inputs(), gradient)),
+        };
+        self.go_back(output_gradient, pass, wanted);
+    }
+
+    /// The gradient by the last `count` inputs alone [rows, count], as [`backward`](Self::backward) would give it. What is late is
+    /// wanted as a whole, and nothing else.
+    ///
+    /// # Panics
+    /// As [`backward`](Self::backward), or there are inputs that are late, and their number is not `count`.
+    pub fn backward_to_inputs(
+        &self,
+        output_gradient: &[f32],
+        pass: &mut Pass,
+        count: usize,
+        input_gradient: &mut [f32],
+    ) {
+        let wanted = Wanted {
+            parameters: None,
+            seen: &[],
+            inputs: Some((count, input_gradient)),
+        };
+        self.go_back(output_gradient, pass, wanted);
+    }
+
+    fn go_back(&self, output_gradient: &[f32], pass: &mut Pass, wanted: Wanted<'_>) {
+        let Wanted {
+            mut parameters,
+            seen,
+            mut inputs,
+        } = wanted;
+        let (sizes, late) = (self.sizes(), self.late_inputs());
+        let (rows, last) = (pass.rows, sizes.len() - 1);
+        assert_eq!((&*pass.sizes, pass.late), (sizes, late), "layers of the pass");
+        assert!(rows > 0, "there was no forward pass");
+        assert_eq!(output_gradient.len(), sizes[last] * rows, "gradient by the outputs");
+        if let Some((count, gradient)) = &inputs {
+            assert!(late == 0 || *count == late, "{count} inputs, of which {late} are late");
+            assert!(
+                *count <= self.inputs() && gradient.len() == count * rows,
+                "gradient by the inputs"
+            );
+        }
         let by_outputs = &mut pass.gradient.entries[..output_gradient.len()];
         transpose(output_gradient, sizes[last], by_outputs);
         nonzero_rows(by_outputs, rows, 0, &mut pass.gradient.nonzero);
-        let bias = gradient.len() - sizes[last];
         let outputs = &pass.features[last][..by_outputs.len()];
-        differentiate(None, outputs, by_outputs, rows, &mut gradient[bias..]);
+        differentiate(None, outputs, by_outputs, rows, &mut pass.bias_gradient[..sizes[last]]);
 
-        let (mut parameters, mut gradient) = (self.parameters(), gradient);
-        for (index, [before, after]) in shapes(sizes).enumerate().rev() {
-            let start = parameters.len() - after * (before + 1);
-            let (gradient_before, layer_gradient) = gradient.split_at_mut(start);
+        let mut start = self.parameters().len();
+        for (index, [before, after]) in shapes(sizes, late).enumerate().rev() {
+            start -= after * (before + 1);
+            let mut weight_gradient = parameters.as_mut().map(|gradient| {
+                let (weight, bias) = gradient[start..][..after * (before + 1)].split_at_mut(before * after);
+                bias.copy_from_slice(&pass.bias_gradient[..after]);
+                weight
+            });
             let layer = LayerBackward {
                 sizes: [before, after],
                 rows,
-                weight: &parameters[start..start + before * after],
+                weight: &self.parameters()[start..start + before * after],
                 seen: &pass.features[index][..before * rows],
                 by_sums: &pass.gradient.entries[..after * rows],
                 nonzero: &pass.gradient.nonzero,
                 all: &pass.all,
             };
+            // Late inputs are the last ones of the second layer, and others the last ones of the first.
+            if index == usize::from(late > 0)
+                && let Some((count, gradient)) = &mut inputs
+            {
+                layer.input_gradient(*count, &mut pass.gradient_before.entries, gradient);
+                if weight_gradient.is_none() {
+                    return;
+                }
+            }
             let middle_after = middle(after);
-            let (first, second) = layer_gradient[..before * after].split_at_mut(middle_after * before);
+            let mut halves = weight_gradient
+                .as_mut()
+                .map(|gradient| gradient.split_at_mut(middle_after * before));
+            let (first, second) = match &mut halves {
+                Some((first, second)) => (Some(&mut **first), Some(&mut **second)),
+                None => (None, None),
+            };
+            let [first_half, second_half] = &mut pass.halves;
+            // Each thread makes its own X^T, so that neither waits for the other.
+            let weigh = |outputs, gradient: Option<&mut [f32]>, half: &mut Half| {
+                if let Some(gradient) = gradient {
+                    let seen = if index == 0 && late == 0 {
+                        seen
+                    } else {
+                        layer.seen_by_rows(&mut half.seen)
+                    };
+                    layer.weight_gradient(outputs, seen, gradient);
+                }
+            };
             if index == 0 {
                 share(
                     before * after * rows,
-                    || layer.weight_gradient(0..middle_after, inputs, first),
-                    || layer.weight_gradient(middle_after..after, inputs, second),
+                    || weigh(0..middle_after, first, first_half),
+                    || weigh(middle_after..after, second, second_half),
                 );
-                if let Some(input_gradient) = input_gradient {
-                    layer.input_gradient(input_gradient);
-                }
                 return;
             }
             // A unit that ReLU has switched off for all rows passes nothing on.
+            let units = sizes[index];
             let passing = match self.activation() {
                 Activation::Relu => &pass.nonzero[index],
-                Activation::Tanh => &pass.all[..before],
+                Activation::Tanh => &pass.all[..units],
             };
-            let middle_before = middle(before);
-            let sums_before = &mut pass.gradient_before.entries[..before * rows];
-            let (first_before, second_before) = sums_before.split_at_mut(middle_before * rows);
-            let bias = gradient_before.len() - before;
-            let (first_bias, second_bias) = gradient_before[bias..].split_at_mut(middle_before);
-            // Each thread makes its own X^T, so that neither waits for the other.
-            let back = |outputs, weight_gradient, inputs: Range<usize>, sums: &mut [f32], bias, half: &mut Half| {
-                let seen = layer.seen_by_rows(&mut half.seen);
-                layer.weight_gradient(outputs, seen, weight_gradient);
+            let middle_before = middle(units);
+            let (first_before, second_before) =
+                pass.gradient_before.entries[..units * rows].split_at_mut(middle_before * rows);
+            let (first_bias, second_bias) = pass.bias_gradient[..units].split_at_mut(middle_before);
+            let pass_on = |inputs: Range<usize>, sums: &mut [f32], bias: &mut [f32], half: &mut Half| {
                 layer.pass_on(within(passing, &inputs), inputs.start, sums);
                 layer.differentiate(self.activation(), inputs.start, sums, bias);
                 nonzero_rows(sums, rows, inputs.start, &mut half.nonzero);
             };
-            let [first_half, second_half] = &mut pass.halves;
-            let (outputs, inputs) = (middle_after..after, middle_before..before);
             share(
                 2 * before * after * rows,
                 || {
-                    back(
-                        0..middle_after,
-                        first,
-                        0..middle_before,
-                        first_before,
-                        first_bias,
-                        first_half,
-                    );
+                    weigh(0..middle_after, first, first_half);
+                    pass_on(0..middle_before, first_before, first_bias, first_half);
                 },
-                || back(outputs, second, inputs, second_before, second_bias, second_half),
+                || {
+                    weigh(middle_after..after, second, second_half);
+                    pass_on(middle_before..units, second_before, second_bias, second_half);
+                },
             );
             join_lists(&pass.halves, &mut pass.gradient_before.nonzero);
             std::mem::swap(&mut pass.gradient, &mut pass.gradient_before);
-            (parameters, gradient) = (&parameters[..start], gradient_before);
         }
     }
+}
+
+/// The gradients that are asked for.
+struct Wanted<'a> {
+    /// Those by the parameters,
+    parameters: Option<&'a mut [f32]>,
+    /// for which the inputs of the forward pass are needed.
+    seen: &'a [f32],
+    /// Those by so many of the last inputs.
+    inputs: Option<(usize, &'a mut [f32])>,
 }
 
 /// A layer on the way back.
@@ -176,15 +247,12 @@ impl LayerBackward<'_> {
         differentiate(Some(activation), outputs, gradient, self.rows, bias_gradient);
     }
 
-    /// The gradient by the inputs, [rows, inputs].
-    fn input_gradient(&self, gradient: &mut [f32]) {
-        let product = Product {
-            left: Matrix::new(self.by_sums, self.rows).transposed(),
-            right: self.weight,
-            columns: self.sizes[0],
-            terms: self.nonzero,
-        };
-        product.write(&self.all[..self.rows], 0, gradient);
+    /// The gradient by the last `count` inputs, [rows, count], through someone's memory.
+    fn input_gradient(&self, count: usize, memory: &mut [f32], gradient: &mut [f32]) {
+        let first = self.sizes[0] - count;
+        let memory = &mut memory[..gradient.len()];
+        self.pass_on(&self.all[first..self.sizes[0]], first, memory);
+        transpose(memory, self.rows, gradient);
     }
 }
 

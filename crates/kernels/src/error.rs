@@ -7,8 +7,16 @@ use thiserror::Error;
 #[non_exhaustive]
 pub enum KernelError {
     /// The sizes are not those of a network.
-    #[error("sizes of the layers: found {0:?}, expected at least two, none of them zero")]
-    Sizes(Vec<usize>),
+    #[error(
+        "sizes of the layers: found {sizes:?}, with {late} late inputs; expected at least two, none of them zero, and three where \
+         inputs are late"
+    )]
+    Sizes {
+        /// Sizes of the layers.
+        sizes: Vec<usize>,
+        /// Inputs that enter at the second layer.
+        late: usize,
+    },
     /// The parameters do not fill the network.
     #[error("parameters of a network with layers {sizes:?}: found {found}, expected {expected}")]
     Parameters {

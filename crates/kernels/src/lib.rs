@@ -46,9 +46,11 @@ mod adam;
 mod backward;
 mod error;
 mod helper;
+mod initial;
 mod mlp;
 mod pass;
 mod product;
+mod rms_prop;
 mod vector;
 
 pub use activation::Activation;
@@ -57,4 +59,5 @@ pub use error::KernelError;
 pub use helper::with_helper;
 pub use mlp::{Layer, Mlp};
 pub use pass::Pass;
+pub use rms_prop::RmsProp;
 pub use vector::{polyak, square_norm};

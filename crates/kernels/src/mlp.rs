@@ -7,11 +7,13 @@ use serde::{Deserialize, Serialize};
 use crate::activation::Activation;
 use crate::error::KernelError;
 
-/// Fully connected layers, with an [`Activation`] after each but the last.
+/// Fully connected layers, with an [`Activation`] after each but the last. Some of the inputs may be late: they enter at the
+/// second layer, beside what the first one gave.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct Mlp {
     sizes: Vec<usize>,
+    late: usize,
     activation: Activation,
     parameters: Vec<f32>,
 }
@@ -38,17 +40,27 @@ impl Mlp {
     /// # Panics
     /// There are fewer than two sizes, or one is zero.
     pub fn new(sizes: &[usize], activation: Activation, random: &mut ChaCha8Rng) -> Self {
+        Self::with_late_inputs(sizes, 0, activation, random)
+    }
+
+    /// The same, where so many more inputs enter at the second layer: the last `late` numbers of each row of inputs. `sizes` does
+    /// not count them.
+    ///
+    /// # Panics
+    /// As [`new`](Self::new), or there are late inputs and no second layer.
+    pub fn with_late_inputs(sizes: &[usize], late: usize, activation: Activation, random: &mut ChaCha8Rng) -> Self {
         assert!(
-            sizes.len() >= 2 && !sizes.contains(&0),
-            "sizes of the layers: {sizes:?}"
+            fits(sizes, late),
+            "sizes of the layers: {sizes:?}, and {late} late inputs"
         );
         let mut parameters = Vec::new();
-        for [inputs, outputs] in shapes(sizes) {
+        for [inputs, outputs] in shapes(sizes, late) {
             let bound = (inputs as f32).sqrt().recip();
             parameters.extend((0..outputs * (inputs + 1)).map(|_| random.random_range(-bound..=bound)));
         }
         Self {
             sizes: sizes.to_vec(),
+            late,
             activation,
             parameters,
         }
@@ -59,10 +71,26 @@ impl Mlp {
     /// # Errors
     /// There are fewer than two sizes, one is zero, or there are not as many parameters as such a network has.
     pub fn from_parameters(sizes: &[usize], activation: Activation, parameters: Vec<f32>) -> Result<Self, KernelError> {
-        if sizes.len() < 2 || sizes.contains(&0) {
-            return Err(KernelError::Sizes(sizes.to_vec()));
+        Self::from_parameters_with_late_inputs(sizes, 0, activation, parameters)
+    }
+
+    /// The same, where the last `late` inputs enter at the second layer.
+    ///
+    /// # Errors
+    /// As [`from_parameters`](Self::from_parameters), or there are late inputs and no second layer.
+    pub fn from_parameters_with_late_inputs(
+        sizes: &[usize],
+        late: usize,
+        activation: Activation,
+        parameters: Vec<f32>,
+    ) -> Result<Self, KernelError> {
+        if !fits(sizes, late) {
+            return Err(KernelError::Sizes {
+                sizes: sizes.to_vec(),
+                late,
+            });
         }
-        let expected = shapes(sizes).fold(0_usize, |total, [inputs, outputs]| {
+        let expected = shapes(sizes, late).fold(0_usize, |total, [inputs, outputs]| {
             total.saturating_add(outputs.saturating_mul(inputs.saturating_add(1)))
         });
         if parameters.len() != expected {
@@ -74,14 +102,30 @@ impl Mlp {
         }
         Ok(Self {
             sizes: sizes.to_vec(),
+            late,
             activation,
             parameters,
         })
     }
 
-    /// Sizes of the input, the hidden layers and the output.
+    /// Sizes of the input, without what enters late, the hidden layers and the output.
     pub fn sizes(&self) -> &[usize] {
         &self.sizes
+    }
+
+    /// How many of the inputs enter at the second layer.
+    pub fn late_inputs(&self) -> usize {
+        self.late
+    }
+
+    /// How many numbers a row of inputs has, late ones included.
+    pub fn inputs(&self) -> usize {
+        self.sizes[0] + self.late
+    }
+
+    /// How many numbers a row of outputs has.
+    pub fn outputs(&self) -> usize {
+        self.sizes[self.sizes.len() - 1]
     }
 
     /// What hidden units do with their sums.
@@ -102,7 +146,7 @@ impl Mlp {
     /// The layers, from the one that takes the inputs to the one that gives the outputs.
     pub fn layers(&self) -> impl Iterator<Item = Layer<'_>> {
         let mut rest = &*self.parameters;
-        shapes(&self.sizes).map(move |[inputs, outputs]| {
+        shapes(&self.sizes, self.late).map(move |[inputs, outputs]| {
             let (weight, after) = rest.split_at(inputs * outputs);
             let (bias, after) = after.split_at(outputs);
             rest = after;
@@ -116,9 +160,18 @@ impl Mlp {
     }
 }
 
+/// Whether there are such networks.
+fn fits(sizes: &[usize], late: usize) -> bool {
+    sizes.len() >= 2 && !sizes.contains(&0) && (late == 0 || sizes.len() >= 3)
+}
+
 /// Inputs and outputs of each layer.
-pub(crate) fn shapes(sizes: &[usize]) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator {
-    sizes.array_windows().copied()
+pub(crate) fn shapes(sizes: &[usize], late: usize) -> impl DoubleEndedIterator<Item = [usize; 2]> + ExactSizeIterator {
+    let shapes = sizes.array_windows().enumerate();
+    shapes.map(move |(index, &[inputs, outputs])| match index {
+        1 => [inputs.saturating_add(late), outputs],
+        _ => [inputs, outputs],
+    })
 }
 
 /// A network as it is stored. What comes from a file may not fit together.
@@ -126,6 +179,7 @@ pub(crate) fn shapes(sizes: &[usize]) -> impl DoubleEndedIterator<Item = [usize;
 #[serde(rename = "Mlp")]
 struct Stored {
     sizes: Vec<usize>,
+    late: usize,
     activation: Activation,
     parameters: Vec<f32>,
 }
@@ -134,7 +188,7 @@ impl TryFrom<Stored> for Mlp {
     type Error = KernelError;
 
     fn try_from(stored: Stored) -> Result<Self, KernelError> {
-        Self::from_parameters(&stored.sizes, stored.activation, stored.parameters)
+        Self::from_parameters_with_late_inputs(&stored.sizes, stored.late, stored.activation, stored.parameters)
     }
 }
 
@@ -189,13 +243,31 @@ mod tests {
         let error = refused(&text.replace("[4,100,3]", "[4,101,3]"));
         assert!(error.contains("[4, 101, 3]: found 803, expected 811"), "{error}");
         let error = refused(&text.replace("[4,100,3]", "[803]"));
-        assert!(error.contains("found [803], expected at least two"), "{error}");
+        assert!(
+            error.contains("found [803], with 0 late inputs; expected at least two"),
+            "{error}"
+        );
         let error = refused(&text.replace("[4,100,3]", "[4,0,3]"));
         assert!(
-            error.contains("found [4, 0, 3], expected at least two, none of them zero"),
+            error.contains("found [4, 0, 3], with 0 late inputs; expected at least two, none of them zero"),
             "{error}"
         );
         let huge = usize::MAX;
         assert!(refused(&text.replace("[4,100,3]", &format!("[4,{huge},{huge}]"))).contains("found 803"));
+        let late = text.replace("\"late\":0", "\"late\":2");
+        assert!(refused(&late).contains("found 803, expected 809"));
+        let error = refused(&late.replace("[4,100,3]", "[4,3]"));
+        assert!(error.contains("found [4, 3], with 2 late inputs"), "{error}");
+    }
+
+    #[test]
+    fn late_inputs_widen_the_second_layer() {
+        let mlp = Mlp::with_late_inputs(&[3, 5, 4, 1], 2, Activation::Relu, &mut ChaCha8Rng::seed_from_u64(1));
+        let shapes: Vec<_> = mlp.layers().map(|layer| (layer.inputs, layer.outputs)).collect();
+        assert_eq!(shapes, [(3, 5), (7, 4), (4, 1)]);
+        assert_eq!(
+            (mlp.inputs(), mlp.outputs(), mlp.parameters().len()),
+            (5, 1, 20 + 32 + 5)
+        );
     }
 }

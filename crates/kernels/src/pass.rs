@@ -28,11 +28,14 @@ const SHARED: usize = 1 << 16;
 #[derive(Debug, Clone)]
 pub struct Pass {
     pub(crate) sizes: Vec<usize>,
+    /// Inputs that enter at the second layer.
+    pub(crate) late: usize,
     /// How many rows there is memory for.
     capacity: usize,
     /// Rows of the last forward pass.
     pub(crate) rows: usize,
-    /// What each layer saw, and what the last one gave, [features, rows] of the last forward pass.
+    /// What each layer saw, and what the last one gave, [features, rows] of the last forward pass. Late inputs come after the
+    /// others at first, and then after what the first layer gave.
     pub(crate) features: Vec<Vec<f32>>,
     /// Those of them that are not zero in every row.
     pub(crate) nonzero: Vec<Vec<u32>>,
@@ -41,6 +44,8 @@ pub struct Pass {
     /// Gradients by the sums of a layer, D f', and by those of the layer before it.
     pub(crate) gradient: Gradient,
     pub(crate) gradient_before: Gradient,
+    /// The gradient by the biases of a layer.
+    pub(crate) bias_gradient: Vec<f32>,
     /// 0, 1, 2 and so on: all features, or all rows.
     pub(crate) all: Vec<u32>,
     pub(crate) halves: [Half; 2],
@@ -66,9 +71,10 @@ pub(crate) struct Half {
 impl Pass {
     /// For passes of up to `rows` rows through networks with layers of the sizes of `mlp`.
     pub fn new(mlp: &Mlp, rows: usize) -> Self {
-        let sizes = mlp.sizes();
-        let widest = sizes.iter().copied().max().unwrap_or(0);
-        let last = sizes.last().copied().unwrap_or(0);
+        let (sizes, late) = (mlp.sizes(), mlp.late_inputs());
+        let seen = |(index, &size): (usize, &usize)| if index < 2 { size + late } else { size };
+        let seen: Vec<usize> = sizes.iter().enumerate().map(seen).collect();
+        let widest = seen.iter().copied().max().unwrap_or(0);
         let gradient = Gradient {
             entries: vec![0.0; widest * rows],
             nonzero: Vec::with_capacity(widest),
@@ -79,13 +85,15 @@ impl Pass {
         };
         Self {
             sizes: sizes.to_vec(),
+            late,
             capacity: rows,
             rows: 0,
-            features: sizes.iter().map(|size| vec![0.0; size * rows]).collect(),
-            nonzero: sizes.iter().map(|&size| Vec::with_capacity(size)).collect(),
-            result: vec![0.0; last * rows],
+            features: seen.iter().map(|size| vec![0.0; size * rows]).collect(),
+            nonzero: seen.iter().map(|&size| Vec::with_capacity(size)).collect(),
+            result: vec![0.0; mlp.outputs() * rows],
             gradient: gradient.clone(),
             gradient_before: gradient,
+            bias_gradient: vec![0.0; widest],
             all: (0..widest.max(rows) as u32).collect(),
             halves: [half.clone(), half],
         }
@@ -104,23 +112,24 @@ impl Mlp {
     /// `pass` is for layers of other sizes or for fewer rows, or `inputs` is not a whole number of rows, of which there is one
     /// at least.
     pub fn forward<'a>(&self, inputs: &[f32], pass: &'a mut Pass) -> &'a [f32] {
-        let sizes = self.sizes();
-        let (rows, last) = (inputs.len() / sizes[0], sizes.len() - 1);
-        assert_eq!(pass.sizes, sizes, "layers of the pass");
+        let (sizes, late) = (self.sizes(), self.late_inputs());
+        let (rows, last) = (inputs.len() / self.inputs(), sizes.len() - 1);
+        assert_eq!((&*pass.sizes, pass.late), (sizes, late), "layers of the pass");
         assert!(
-            0 < rows && rows <= pass.capacity && inputs.len() == rows * sizes[0],
+            0 < rows && rows <= pass.capacity && inputs.len() == rows * self.inputs(),
             "{} inputs in a pass of up to {} rows of {}",
             inputs.len(),
             pass.capacity,
-            sizes[0]
+            self.inputs()
         );
         pass.rows = rows;
         let transposed = &mut pass.features[0][..inputs.len()];
-        transpose(inputs, sizes[0], transposed);
-        nonzero_rows(transposed, rows, 0, &mut pass.nonzero[0]);
+        transpose(inputs, self.inputs(), transposed);
+        nonzero_rows(&transposed[..sizes[0] * rows], rows, 0, &mut pass.nonzero[0]);
         for (index, layer) in self.layers().enumerate() {
             let (seen, given) = pass.features.split_at_mut(index + 1);
-            let seen = &seen[index][..layer.inputs * rows];
+            let seen_and_late = &seen[index];
+            let seen = &seen_and_late[..layer.inputs * rows];
             let (nonzero, nonzero_given) = pass.nonzero.split_at_mut(index + 1);
             let (terms, all) = (&nonzero[index], &pass.all);
             let activation = (index + 1 < last).then_some(self.activation());
@@ -149,8 +158,13 @@ impl Mlp {
                 || give(middle..layer.outputs, second, &mut second_half.nonzero),
             );
             join_lists(&pass.halves, &mut nonzero_given[0]);
+            if index == 0 && late > 0 {
+                let enters = &seen_and_late[sizes[0] * rows..][..late * rows];
+                given[0][layer.outputs * rows..][..late * rows].copy_from_slice(enters);
+                nonzero_given[0].extend((layer.outputs as u32..).take(late));
+            }
         }
-        let result = &mut pass.result[..sizes[last] * rows];
+        let result = &mut pass.result[..self.outputs() * rows];
         transpose(&pass.features[last][..result.len()], rows, result);
         result
     }

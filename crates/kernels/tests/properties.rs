@@ -20,11 +20,15 @@ fn wide(numbers: &[f32]) -> Vec<f64> {
 
 /// The outputs for one row, as the definition has them, in 64 bits.
 fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], input: &[f64]) -> Vec<f64> {
-    let mut x = input.to_vec();
-    for (index, shape) in sizes.windows(2).enumerate() {
-        let (weight, after) = parameters.split_at(shape[0] * shape[1]);
-        let (bias, after) = after.split_at(shape[1]);
-        let sums = weight.chunks(shape[0]).zip(bias);
+    let (early, late) = input.split_at(sizes[0]);
+    let mut x = early.to_vec();
+    for (index, &outputs) in sizes[1..].iter().enumerate() {
+        if index == 1 {
+            x.extend_from_slice(late);
+        }
+        let (weight, after) = parameters.split_at(x.len() * outputs);
+        let (bias, after) = after.split_at(outputs);
+        let sums = weight.chunks(x.len()).zip(bias);
         x = sums
             .map(|(row, b)| row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>() + b)
             .collect();
@@ -44,15 +48,18 @@ fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], inpu
 proptest! {
     #[test]
     fn outputs_are_those_of_the_definition_and_gradients_its_slopes(
-        sizes in prop::collection::vec(1usize..24, 2..5), rows in 1usize..40, activation in activation(), seed: u64,
+        sizes in prop::collection::vec(1usize..24, 2..5), late in 0usize..4, rows in 1usize..40, activation in activation(),
+        wanted in 1usize..24, seed: u64,
     ) {
         let mut random = Seed(seed).stream("network");
-        let mlp = Mlp::new(&sizes, activation, &mut random);
+        let late = if sizes.len() < 3 { 0 } else { late };
+        let mlp = Mlp::with_late_inputs(&sizes, late, activation, &mut random);
         let mut pass = Pass::new(&mlp, rows);
-        let inputs = numbers(&mut random, rows * sizes[0]);
+        let width = sizes[0] + late;
+        let inputs = numbers(&mut random, rows * width);
         let outputs = mlp.forward(&inputs, &mut pass).to_vec();
         let function = |parameters: &[f64], inputs: &[f64]| -> Vec<f64> {
-            inputs.chunks(sizes[0]).flat_map(|input| defined(&sizes, activation, parameters, input)).collect()
+            inputs.chunks(width).flat_map(|input| defined(&sizes, activation, parameters, input)).collect()
         };
         let (parameters, inputs_wide) = (wide(mlp.parameters()), wide(&inputs));
         for (found, expected) in outputs.iter().zip(function(&parameters, &inputs_wide)) {
@@ -61,12 +68,28 @@ proptest! {
 
         // Of the outputs' weighted sum, along a random direction; so short that no unit of a rectifier changes sides.
         let weights = numbers(&mut random, outputs.len());
-        let (mut gradient, mut input_gradient) = (vec![f32::NAN; parameters.len()], vec![f32::NAN; inputs.len()]);
-        mlp.backward(&inputs, &weights, &mut pass, &mut gradient, Some(&mut input_gradient));
+        let wanted = if late > 0 { late } else { wanted.min(width) };
+        let (mut gradient, mut last) = (vec![f32::NAN; parameters.len()], vec![f32::NAN; rows * wanted]);
+        mlp.backward_to_inputs(&weights, &mut pass, wanted, &mut last);
+        if late > 0 {
+            mlp.backward(&inputs, &weights, &mut pass, &mut gradient, None);
+        } else {
+            let mut all = vec![f32::NAN; inputs.len()];
+            mlp.backward(&inputs, &weights, &mut pass, &mut gradient, Some(&mut all));
+            for (all, last) in all.chunks(width).zip(last.chunks(wanted)) {
+                prop_assert_eq!(&all[width - wanted..], last);
+            }
+        }
         let sum = |parameters: &[f64], inputs: &[f64]| -> f64 {
             function(parameters, inputs).iter().zip(&weights).map(|(y, w)| y * f64::from(*w)).sum()
         };
-        let directions = [numbers(&mut random, parameters.len()), numbers(&mut random, inputs.len())];
+        // Among the inputs, only the last ones move.
+        let along_inputs = numbers(&mut random, last.len());
+        let among_all: Vec<f32> = along_inputs
+            .chunks(wanted)
+            .flat_map(|row| [&vec![0.0; width - wanted], row].concat())
+            .collect();
+        let directions = [numbers(&mut random, parameters.len()), among_all];
         let moved = |start: &[f64], direction: &[f32], length: f64| -> Vec<f64> {
             start.iter().zip(direction).map(|(x, d)| x + length * f64::from(*d)).collect()
         };
@@ -78,7 +101,7 @@ proptest! {
         let of_inputs = |length| sum(&parameters, &moved(&inputs_wide, &directions[1], length));
         for (slope, found) in [
             ((of_parameters(length) - of_parameters(-length)) / (2.0 * length), along(&gradient, &directions[0])),
-            ((of_inputs(length) - of_inputs(-length)) / (2.0 * length), along(&input_gradient, &directions[1])),
+            ((of_inputs(length) - of_inputs(-length)) / (2.0 * length), along(&last, &along_inputs)),
         ] {
             prop_assert!((found - slope).abs() < 1e-4 * (1.0 + slope.abs()), "{found}, {slope}");
         }
