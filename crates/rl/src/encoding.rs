@@ -2,15 +2,19 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::any_features::AnyFeatures;
+use crate::features::FeatureMap;
 use crate::space::Space;
 
-/// Vectors pass as they are; a number that stands for one of n things becomes n numbers, of which one is 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// Vectors pass as they are; a number that stands for one of n things becomes n numbers, of which one is 1. Or features of the
+/// observation are shown, of which a network without hidden layers is a linear function.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
     /// How many numbers an observation has.
     length: usize,
     /// Of how many things each of them chooses one, where it does.
     counts: Option<Vec<usize>>,
+    features: Option<AnyFeatures>,
 }
 
 impl Encoding {
@@ -24,21 +28,53 @@ impl Encoding {
         Self {
             length: space.length(),
             counts,
+            features: None,
         }
+    }
+
+    /// For observations from `space`, of which these features are shown.
+    pub fn of_features(space: &Space, features: AnyFeatures) -> Self {
+        Self {
+            features: Some(features),
+            ..Self::new(space)
+        }
+    }
+
+    /// The features, where such are shown.
+    pub fn features(&self) -> Option<&AnyFeatures> {
+        self.features.as_ref()
     }
 
     /// How many numbers a network is shown.
     pub fn width(&self) -> usize {
+        if let Some(features) = &self.features {
+            return features.dimension();
+        }
         self.counts.as_ref().map_or(self.length, |counts| counts.iter().sum())
     }
 
     /// Shape `[n, width]`, of observations of shape `[n, d]`. `memory` is used where they do not pass as they are.
     pub fn encode<'a>(&self, observations: &'a [f32], memory: &'a mut Vec<f32>) -> &'a [f32] {
+        let mut begin = || {
+            memory.clear();
+            memory.resize(observations.len() / self.length * self.width(), 0.0);
+        };
+        if let Some(features) = &self.features {
+            begin();
+            let mut point = vec![0.0; self.length];
+            let rows = observations.chunks_exact(self.length);
+            for (observation, shown) in rows.zip(memory.chunks_exact_mut(features.dimension())) {
+                for (entry, &observed) in point.iter_mut().zip(observation) {
+                    *entry = f64::from(observed);
+                }
+                features.visit(&point, &mut |index, value| shown[index] = value as f32);
+            }
+            return memory;
+        }
         let Some(counts) = &self.counts else {
             return observations;
         };
-        memory.clear();
-        memory.resize(observations.len() / self.length * self.width(), 0.0);
+        begin();
         let mut place = 0;
         for (&choice, count) in observations.iter().zip(counts.iter().cycle()) {
             memory[place + choice as usize] = 1.0;
@@ -51,6 +87,17 @@ impl Encoding {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn features_are_shown_where_there_are_some() {
+        let features = AnyFeatures::Polynomial(crate::features::Polynomial::new(2, 1));
+        let encoding = Encoding::of_features(&Space::symmetric(vec![1.0; 2]), features);
+        let mut memory = Vec::new();
+        assert_eq!(encoding.width(), 3);
+        let mut shown = encoding.encode(&[0.5, -0.5, 2.0, 3.0], &mut memory).to_vec();
+        shown.sort_by(f32::total_cmp);
+        assert_eq!(shown, [-0.5, 0.5, 1.0, 1.0, 2.0, 3.0]);
+    }
 
     #[test]
     fn vectors_pass_and_choices_are_spread_out() {

@@ -37,11 +37,13 @@
     )
 )]
 
+pub mod actor_critic;
 mod agent;
 mod any_features;
 mod check;
 pub mod classic_control;
 pub mod control;
+pub mod ddpg;
 pub mod dqn;
 mod encoding;
 mod env;
@@ -94,7 +96,7 @@ pub use prediction_agent::{AnyPredictor, PredictionAgent};
 pub use random_walk::random_walk;
 pub use registry::{Registered, environments, make, make_drawn, make_envs, registered};
 pub use replay::{Minibatch, PriorityOptions, Replay, ReplayOptions};
-pub use saved_policy::{PolicyCard, load_policy};
+pub use saved_policy::{NetworkCard, Outputs, PolicyCard, load_policy};
 pub use schedule::Schedule;
 pub use simulator::{Dynamics, Simulator};
 pub use simulators::Simulators;

@@ -8,9 +8,11 @@ use etude_train::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use crate::actor_critic::{ActorCritic, Distribution, NetworkPolicy};
 use crate::agent::Policy;
 use crate::any_features::AnyFeatures;
 use crate::control::{ActionValues, LinearActionValues, LinearPolicy};
+use crate::ddpg::{ActionScale, Actor, ActorPolicy};
 use crate::dqn::{GreedyPolicy, QNetwork};
 use crate::encoding::Encoding;
 use crate::error::RlError;
@@ -41,12 +43,34 @@ pub struct PolicyCard {
     /// The features that a linear function weighs, where it is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub features: Option<AnyFeatures>,
+    /// What the outputs of its network mean, where they are not action values.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkCard>,
     /// What stood between it and its environment.
     #[serde(default, skip_serializing_if = "Wrapping::is_none")]
     pub wrapping: Wrapping,
     /// What is done to observations before the numbers see them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub normalization: Option<Normalization>,
+}
+
+/// A network whose outputs are no action values.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NetworkCard {
+    /// What its hidden units do.
+    pub activation: Activation,
+    /// What its outputs mean.
+    pub outputs: Outputs,
+}
+
+/// What outputs of a network mean.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outputs {
+    /// tanh of them is an action, between -1 and 1.
+    Action,
+    /// They are the parameters of a distribution over actions.
+    Distribution(Distribution),
 }
 
 /// The format that this version writes, and reads.
@@ -63,6 +87,7 @@ impl PolicyCard {
             observations: observations.clone(),
             actions: actions.clone(),
             features: None,
+            network: None,
             wrapping: Wrapping::default(),
             normalization: None,
         }
@@ -83,21 +108,67 @@ fn part_names(parts: usize) -> &'static [&'static str] {
 /// # Errors
 /// The files cannot be written.
 pub(crate) fn save_network(network: &QNetwork, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
-    let mut tensors: Vec<NamedTensor> = Vec::new();
-    for (part, name) in network.parts().iter().zip(part_names(network.parts().len())) {
-        for (index, layer) in part.layers().enumerate() {
-            let bytes = |numbers: &[f32]| {
-                numbers
-                    .iter()
-                    .flat_map(|number| number.to_le_bytes())
-                    .collect::<Vec<u8>>()
-            };
-            let weight = (vec![layer.outputs, layer.inputs], bytes(layer.weight));
-            tensors.push((format!("{name}.{index}.weight"), weight));
-            tensors.push((format!("{name}.{index}.bias"), (vec![layer.outputs], bytes(layer.bias))));
-        }
-    }
+    let parts = part_names(network.parts().len()).iter().zip(network.parts());
+    let tensors: Vec<NamedTensor> = parts.flat_map(|(name, part)| tensors_of(name, part)).collect();
     write(Dtype::F32, &tensors, card, folder)
+}
+
+/// Writes a deterministic policy into `folder`: tensors `actor.0.weight` of shape `[out, in]`, `actor.0.bias` and so on.
+///
+/// # Errors
+/// The files cannot be written.
+pub(crate) fn save_actor(actor: &Actor, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
+    let card = PolicyCard {
+        network: Some(NetworkCard {
+            activation: actor.mlp().activation(),
+            outputs: Outputs::Action,
+        }),
+        ..card.clone()
+    };
+    write(Dtype::F32, &tensors_of(ACTOR, actor.mlp()), &card, folder)
+}
+
+/// Writes a stochastic policy into `folder`: tensors `policy.0.weight` of shape `[out, in]`, `policy.0.bias` and so on.
+///
+/// # Errors
+/// The files cannot be written.
+pub(crate) fn save_stochastic(
+    networks: &ActorCritic,
+    encoding: &Encoding,
+    card: &PolicyCard,
+    folder: &Path,
+) -> Result<(), RlError> {
+    let card = PolicyCard {
+        features: encoding.features().cloned(),
+        network: Some(NetworkCard {
+            activation: networks.policy.activation(),
+            outputs: Outputs::Distribution(networks.distribution.clone()),
+        }),
+        ..card.clone()
+    };
+    write(Dtype::F32, &tensors_of(POLICY, &networks.policy), &card, folder)
+}
+
+/// What the tensors of perceptrons are called.
+const ACTOR: &str = "actor";
+const POLICY: &str = "policy";
+
+/// The weights and biases of a perceptron that is called `name`.
+fn tensors_of(name: &str, mlp: &Mlp) -> Vec<NamedTensor> {
+    let bytes = |numbers: &[f32]| {
+        numbers
+            .iter()
+            .flat_map(|number| number.to_le_bytes())
+            .collect::<Vec<u8>>()
+    };
+    let layers = mlp.layers().enumerate().flat_map(|(index, layer)| {
+        let weight = (vec![layer.outputs, layer.inputs], bytes(layer.weight));
+        [
+            (format!("{name}.{index}.weight"), weight),
+            (format!("{name}.{index}.bias"), (vec![layer.outputs], bytes(layer.bias))),
+        ]
+    });
+    layers.collect()
 }
 
 /// Writes a linear function of features: the tensor `weights`, of shape `[features, actions]`.
@@ -201,13 +272,16 @@ fn load_numbers(folder: &Path, card: &PolicyCard) -> Result<Box<dyn Policy>, RlE
     let wrong = |detail: &dyn std::fmt::Display| RlError::policy(&folder.join(NUMBERS), detail);
     let bytes = fs::read(folder.join(NUMBERS)).map_err(|error| wrong(&error))?;
     let tensors = SafeTensors::deserialize(&bytes).map_err(|error| wrong(&error))?;
+    if let Some(network) = &card.network {
+        return network_policy(&tensors, network, card).map_err(|detail| wrong(&detail));
+    }
     if let Some(features) = &card.features {
         return linear(&tensors, features, &card.actions).map_err(|detail| wrong(&detail));
     }
     let parts = if tensors.tensor("q.0.weight").is_ok() { 1 } else { 3 };
     let parts = part_names(parts)
         .iter()
-        .map(|name| perceptron(&tensors, name).map_err(|detail| wrong(&detail)))
+        .map(|name| perceptron(&tensors, name, Activation::Relu).map_err(|detail| wrong(&detail)))
         .collect::<Result<Vec<_>, _>>()?;
     let encoding = Encoding::new(&card.observations);
     let network = QNetwork::from_parts(parts).ok_or_else(|| wrong(&"its parts do not fit together"))?;
@@ -226,6 +300,48 @@ fn load_numbers(folder: &Path, card: &PolicyCard) -> Result<Box<dyn Policy>, RlE
         )));
     }
     Ok(Box::new(GreedyPolicy::new(network, encoding)))
+}
+
+/// The policy of a network whose outputs are an action, or a distribution over actions.
+fn network_policy(
+    tensors: &SafeTensors<'_>,
+    network: &NetworkCard,
+    card: &PolicyCard,
+) -> Result<Box<dyn Policy>, String> {
+    let encoding = match &card.features {
+        Some(features) => Encoding::of_features(&card.observations, features.clone()),
+        None => Encoding::new(&card.observations),
+    };
+    let fits = |mlp: &Mlp, outputs: usize| {
+        if (mlp.inputs(), mlp.outputs()) == (encoding.width(), outputs) {
+            return Ok(());
+        }
+        Err(format!(
+            "the network takes {} numbers and gives {}; policy.json says {} and {outputs}",
+            mlp.inputs(),
+            mlp.outputs(),
+            encoding.width()
+        ))
+    };
+    match &network.outputs {
+        Outputs::Action => {
+            let mlp = perceptron(tensors, ACTOR, network.activation)?;
+            let scale = ActionScale::new("an actor", &card.actions).map_err(|error| error.to_string())?;
+            fits(&mlp, scale.length())?;
+            Ok(Box::new(ActorPolicy::new(Actor::from_mlp(mlp), scale, encoding)))
+        }
+        Outputs::Distribution(distribution) => {
+            let mlp = perceptron(tensors, POLICY, network.activation)?;
+            if !distribution.fits(&card.actions) {
+                return Err(format!(
+                    "its distribution is not over actions that are {}",
+                    card.actions
+                ));
+            }
+            fits(&mlp, distribution.outputs())?;
+            Ok(Box::new(NetworkPolicy::new(distribution.clone(), mlp, encoding)))
+        }
+    }
 }
 
 /// The greedy policy of a linear function; of values without actions the one that takes all actions alike.
@@ -255,7 +371,7 @@ fn linear(tensors: &SafeTensors<'_>, features: &AnyFeatures, actions: &Space) ->
 }
 
 /// The perceptron whose layers are called `name.0`, `name.1`, ...
-fn perceptron(tensors: &SafeTensors<'_>, name: &str) -> Result<Mlp, String> {
+fn perceptron(tensors: &SafeTensors<'_>, name: &str, activation: Activation) -> Result<Mlp, String> {
     let (mut sizes, mut parameters) = (Vec::new(), Vec::new());
     for index in 0.. {
         let (weight, bias) = (format!("{name}.{index}.weight"), format!("{name}.{index}.bias"));
@@ -293,5 +409,5 @@ fn perceptron(tensors: &SafeTensors<'_>, name: &str) -> Result<Mlp, String> {
     if parameters.iter().any(|number: &f32| !number.is_finite()) {
         return Err(format!("a number of `{name}` is not finite"));
     }
-    Mlp::from_parameters(&sizes, Activation::Relu, parameters).map_err(|error| format!("`{name}`: {error}"))
+    Mlp::from_parameters(&sizes, activation, parameters).map_err(|error| format!("`{name}`: {error}"))
 }

@@ -25,16 +25,16 @@ pub enum Space {
 }
 
 /// Bounds as JSON can write them, which has no infinity: as `"-inf"` and `"inf"`.
-mod bounds {
+pub(crate) mod bounds {
     use serde::de::Error;
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-    pub(super) fn serialize<S: Serializer>(bounds: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(bounds: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
         let words: Vec<String> = bounds.iter().map(ToString::to_string).collect();
         words.serialize(serializer)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
         let words = Vec::<String>::deserialize(deserializer)?;
         let bound = |word: &String| {
             word.parse()

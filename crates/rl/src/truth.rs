@@ -106,6 +106,30 @@ impl KnownTask {
     }
 }
 
+impl KnownTask {
+    /// Learnt state values beside the exact ones of the policy with these probabilities, `[states][actions]`, and how far that policy is
+    /// from the best. None where it has no single long run.
+    pub fn policy_surface(&self, probabilities: &[Vec<f64>], learnt: Vec<f64>) -> Option<Surface> {
+        let policy = Policy::stochastic(&self.mdp, probabilities).ok()?;
+        let chain = self.chain(&policy).ok()?;
+        let (exact, distribution) = (chain.values(), chain.distribution());
+        let pairs = || exact.iter().zip(&learnt).map(|(v, w)| (v - w) * (v - w));
+        let square: f64 = pairs().sum();
+        let weighted: f64 = pairs().zip(distribution).map(|(square, share)| square * share).sum();
+        let regret = self.optimum.values().iter().zip(&exact).map(|(best, v)| best - v);
+        Some(Surface {
+            errors: vec![
+                ("truth/rmse", (square / exact.len() as f64).sqrt()),
+                ("truth/weighted_rmse", weighted.sqrt()),
+                ("truth/regret", regret.fold(0.0, f64::max)),
+            ],
+            distribution: Some(distribution.to_vec()),
+            exact,
+            learnt,
+        })
+    }
+}
+
 /// The values of a policy beside the learnt ones, with the three objectives.
 pub(crate) fn evaluation_surface(chain: &KnownChain, learnt: Vec<f64>, objectives: Objectives) -> Surface {
     let exact = chain.values();

@@ -21,7 +21,7 @@ pub enum Autoreset {
 }
 
 /// What became of one environment in a step.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Transition {
     /// The episode goes on.
     #[default]

@@ -1,12 +1,19 @@
 //! The recipe of a learning run.
 
+mod ddpg;
+mod on_policy;
+
 use std::fmt;
+
+use etude_kernels::Activation;
 
 use etude_rl::dqn::{DqnOptions, Loss};
 use etude_rl::{NormalizerOptions, PriorityOptions, Schedule, Wrapping};
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeserializer};
 
+pub(super) use self::ddpg::DdpgRecipe;
+pub(super) use self::on_policy::OnPolicyRecipe;
 use crate::recipe::range::{Discount, Finite, NonNegative, Positive, Probability, Whole};
 
 /// An environment, how long to learn in it, and the constants of each algorithm.
@@ -34,6 +41,16 @@ pub(super) struct Recipe {
     pub(super) control: ControlRecipe,
     #[serde(default)]
     pub(super) dqn: DqnRecipe,
+    #[serde(default)]
+    pub(super) reinforce: OnPolicyRecipe,
+    #[serde(default)]
+    pub(super) a2c: OnPolicyRecipe,
+    #[serde(default)]
+    pub(super) ppo: OnPolicyRecipe,
+    #[serde(default)]
+    pub(super) ddpg: DdpgRecipe,
+    #[serde(default)]
+    pub(super) td3: DdpgRecipe,
 }
 
 fn one() -> Whole<1, 4096> {
@@ -323,6 +340,23 @@ impl DqnRecipe {
                 LossRecipe::Huber => Loss::Huber,
                 LossRecipe::Squared => Loss::Squared,
             },
+        }
+    }
+}
+
+/// What hidden units do.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum ActivationRecipe {
+    Relu,
+    Tanh,
+}
+
+impl ActivationRecipe {
+    fn get(self) -> Activation {
+        match self {
+            Self::Relu => Activation::Relu,
+            Self::Tanh => Activation::Tanh,
         }
     }
 }

@@ -1,8 +1,10 @@
 //! The algorithms by name.
 
+use etude_rl::actor_critic::{Distribution, OnPolicy, OnPolicyOptions};
 use etude_rl::control::{
     ControlAgent, EpsilonGreedy, LinearActionValues, NetworkActionValues, Settings, Target, TdControl,
 };
+use etude_rl::ddpg::{Ddpg, DdpgOptions};
 use etude_rl::dqn::{Dqn, QNetwork};
 use etude_rl::prediction::{Lstd, MonteCarlo, NStepTd, ResidualGradient, TdLambda, Tdc};
 use etude_rl::{
@@ -14,7 +16,7 @@ use etude_train::Seed;
 use crate::error::CommandError;
 use crate::recipe::nearest;
 use crate::rl::features::features;
-use crate::rl::recipe::{ControlRecipe, FeaturesRecipe, PredictionRecipe, Recipe};
+use crate::rl::recipe::{ControlRecipe, DdpgRecipe, FeaturesRecipe, OnPolicyRecipe, PredictionRecipe, Recipe};
 
 /// An algorithm that `etude rl train` knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,11 +47,21 @@ pub(crate) enum Algorithm {
     OffPolicyQLearning,
     /// Deep Q-learning.
     Dqn,
+    /// The policy gradient of whole episodes, with a baseline.
+    Reinforce,
+    /// Advantage actor-critic.
+    A2c,
+    /// Proximal policy optimisation.
+    Ppo,
+    /// Deep deterministic policy gradient.
+    Ddpg,
+    /// Twin delayed deep deterministic policy gradient.
+    Td3,
 }
 
 impl Algorithm {
     /// All of them.
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 18] = [
         Self::MonteCarlo,
         Self::TdLinear,
         Self::NStepTd,
@@ -63,6 +75,11 @@ impl Algorithm {
         Self::QLearning,
         Self::OffPolicyQLearning,
         Self::Dqn,
+        Self::Reinforce,
+        Self::A2c,
+        Self::Ppo,
+        Self::Ddpg,
+        Self::Td3,
     ];
 
     /// Its name.
@@ -81,6 +98,11 @@ impl Algorithm {
             Self::QLearning => "q-learning",
             Self::OffPolicyQLearning => "off-policy-q-learning",
             Self::Dqn => "dqn",
+            Self::Reinforce => "reinforce",
+            Self::A2c => "a2c",
+            Self::Ppo => "ppo",
+            Self::Ddpg => "ddpg",
+            Self::Td3 => "td3",
         }
     }
 
@@ -103,12 +125,37 @@ impl Algorithm {
 
     /// gamma.
     fn discount(self, recipe: &Recipe) -> f64 {
+        if let Some((recipe, usual)) = self.on_policy(recipe) {
+            return recipe.discount(usual.discount);
+        }
+        if let Some((recipe, usual)) = self.ddpg(recipe) {
+            return recipe.discount(usual.discount);
+        }
         let discount = match self {
             Self::Dqn => &recipe.dqn.gamma,
             _ if self.predicts() => &recipe.prediction.gamma,
             _ => &recipe.control.gamma,
         };
         discount.get()
+    }
+
+    /// The recipe of an on-policy method, and its usual constants, where it is one.
+    fn on_policy(self, recipe: &Recipe) -> Option<(&OnPolicyRecipe, OnPolicyOptions)> {
+        Some(match self {
+            Self::Reinforce => (&recipe.reinforce, OnPolicyOptions::reinforce()),
+            Self::A2c => (&recipe.a2c, OnPolicyOptions::a2c()),
+            Self::Ppo => (&recipe.ppo, OnPolicyOptions::ppo()),
+            _ => return None,
+        })
+    }
+
+    /// The recipe of DDPG or TD3, and its usual constants, where it is one.
+    fn ddpg(self, recipe: &Recipe) -> Option<(&DdpgRecipe, DdpgOptions)> {
+        Some(match self {
+            Self::Ddpg => (&recipe.ddpg, DdpgOptions::default()),
+            Self::Td3 => (&recipe.td3, DdpgOptions::td3()),
+            _ => return None,
+        })
     }
 
     /// What stands between `envs` and the agent.
@@ -151,6 +198,33 @@ impl Algorithm {
             let task = task(options.discount);
             let envs = (envs.count(), envs.autoreset());
             let agent = Dqn::new(options, (observations, actions), envs, steps, seed)?;
+            return Ok(Ok(Box::new(agent.measured_against(task))));
+        }
+        let sizes = (envs.count(), envs.autoreset());
+        if let Some((recipe, usual)) = self.ddpg(recipe) {
+            let options = match recipe.options(usual) {
+                Ok(options) => options,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let agent = Ddpg::new(options, (observations, actions), sizes, steps, seed)?;
+            return Ok(Ok(Box::new(agent)));
+        }
+        if let Some((recipe, usual)) = self.on_policy(recipe) {
+            if self == Self::Reinforce && envs.count() > 1 {
+                return Ok(Err("reinforce learns in one environment at a time".into()));
+            }
+            let shown = match &recipe.features {
+                Some(of) => features(of, observations, model.as_ref())
+                    .map(|features| Encoding::of_features(observations, features)),
+                None => Ok(Encoding::new(observations)),
+            };
+            let (encoding, options) = match (shown, recipe.options(usual)) {
+                (Ok(encoding), Ok(options)) => (encoding, options),
+                (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
+            };
+            let task = task(options.discount).filter(|_| matches!(actions, Space::Discrete(_)));
+            let distribution = Distribution::new(self.name(), actions, options.gaussian)?;
+            let agent = OnPolicy::new(options, (encoding, distribution), sizes, steps, seed);
             return Ok(Ok(Box::new(agent.measured_against(task))));
         }
         let &Space::Discrete(count) = actions else {
@@ -250,7 +324,9 @@ macro_rules! built_in {
 }
 
 /// The recipes that are part of the program, by algorithm and environment.
-const BUILT_IN: [(Algorithm, &str, &str); 26] = [
+const BUILT_IN: [(Algorithm, &str, &str); 30] = [
+    built_in!(A2c, "a2c", "CartPole-v1"),
+    built_in!(Ddpg, "ddpg", "Pendulum-v1"),
     built_in!(Dqn, "dqn", "Acrobot-v1"),
     built_in!(Dqn, "dqn", "CartPole-v1"),
     built_in!(Dqn, "dqn", "MountainCar-v0"),
@@ -261,6 +337,7 @@ const BUILT_IN: [(Algorithm, &str, &str); 26] = [
     built_in!(NStepSarsa, "n-step-sarsa", "CliffWalking-v1"),
     built_in!(NStepTd, "n-step-td", "RandomWalk-v0"),
     built_in!(OffPolicyQLearning, "off-policy-q-learning", "GridWorld-v0"),
+    built_in!(Ppo, "ppo", "CartPole-v1"),
     built_in!(QLearning, "q-learning", "Blackjack-v1"),
     built_in!(QLearning, "q-learning", "CartPole-v1"),
     built_in!(QLearning, "q-learning", "CliffWalking-v1"),
@@ -276,6 +353,7 @@ const BUILT_IN: [(Algorithm, &str, &str); 26] = [
     built_in!(TdLambda, "td-lambda", "RandomWalk-v0"),
     built_in!(TdLinear, "td-linear", "GridWorld-v0"),
     built_in!(TdLinear, "td-linear", "RandomWalk-v0"),
+    built_in!(Td3, "td3", "Pendulum-v1"),
     built_in!(Tdc, "tdc", "GridWorld-v0"),
 ];
 

@@ -1,0 +1,256 @@
+//! Probability distributions over actions, whose parameters a network gives: stochastic policies pi(a|s; theta).
+//!
+//! Everything here is about one row: the network's outputs for one observation, and one action. Actions are as they were drawn:
+//! [`Distribution::to_environment`] makes of them what an environment is given.
+
+mod categorical;
+mod gaussian;
+
+use rand_chacha::ChaCha8Rng;
+use serde::{Deserialize, Serialize};
+
+pub use self::categorical::Categorical;
+pub use self::gaussian::{Deviation, Gaussian, GaussianOptions};
+use crate::error::RlError;
+use crate::space::Space;
+
+/// A kind of distribution.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Distribution {
+    /// One of so many actions, or several such choices.
+    Categorical(Categorical),
+    /// Numbers.
+    Gaussian(Gaussian),
+}
+
+/// What a distribution is told of one row.
+#[derive(Debug, Clone, Copy)]
+pub struct Row<'a> {
+    /// What the network gives for the observation.
+    pub outputs: &'a [f32],
+    /// The logarithms of deviations that depend on no observation, where the distribution has such.
+    pub log_deviations: &'a [f32],
+    /// Above zero for each action that may be taken; empty where all may.
+    pub mask: &'a [f32],
+}
+
+impl Distribution {
+    /// For actions from `space`.
+    ///
+    /// # Errors
+    /// A squashed distribution needs bounds.
+    pub fn new(algorithm: &'static str, space: &Space, options: GaussianOptions) -> Result<Self, RlError> {
+        Ok(match space {
+            Space::Discrete(count) => Self::Categorical(Categorical::new(vec![*count])),
+            Space::MultiDiscrete(counts) => Self::Categorical(Categorical::new(counts.clone())),
+            Space::Box { low, high } => {
+                let bounded = low.iter().chain(high).all(|bound| bound.is_finite());
+                if options.squashed && !bounded {
+                    return Err(RlError::ActionSpace {
+                        algorithm,
+                        expected: "numbers between two bounds, where its policy is squashed",
+                        found: space.clone(),
+                    });
+                }
+                Self::Gaussian(Gaussian::new(low.clone(), high.clone(), options))
+            }
+        })
+    }
+
+    /// Whether its actions are those of `space`.
+    pub(crate) fn fits(&self, space: &Space) -> bool {
+        match (self, space) {
+            (Self::Categorical(categorical), Space::Discrete(count)) => categorical.counts() == [*count],
+            (Self::Categorical(categorical), Space::MultiDiscrete(counts)) => categorical.counts() == counts,
+            (Self::Gaussian(gaussian), Space::Box { low, high }) => gaussian.bounds() == [low, high],
+            _ => false,
+        }
+    }
+
+    /// How many outputs of the network it takes.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Self::Categorical(categorical) => categorical.outputs(),
+            Self::Gaussian(gaussian) => gaussian.outputs(),
+        }
+    }
+
+    /// The logarithms of deviations that are parameters of their own, as they are at first.
+    pub fn log_deviations(&self) -> Vec<f32> {
+        match self {
+            Self::Categorical(_) => Vec::new(),
+            Self::Gaussian(gaussian) => gaussian.log_deviations(),
+        }
+    }
+
+    /// How many numbers make up an action.
+    pub fn action_length(&self) -> usize {
+        match self {
+            Self::Categorical(categorical) => categorical.counts().len(),
+            Self::Gaussian(gaussian) => gaussian.action_length(),
+        }
+    }
+
+    /// Draws an action.
+    pub fn sample(&self, row: Row<'_>, random: &mut ChaCha8Rng, action: &mut [f32]) {
+        match self {
+            Self::Categorical(categorical) => categorical.sample(row, random, action),
+            Self::Gaussian(gaussian) => gaussian.sample(row, random, action),
+        }
+    }
+
+    /// The most probable action, and of a Gaussian the mean: what is done without exploration.
+    pub fn mode(&self, row: Row<'_>, action: &mut [f32]) {
+        match self {
+            Self::Categorical(categorical) => categorical.mode(row, action),
+            Self::Gaussian(gaussian) => gaussian.mode(row, action),
+        }
+    }
+
+    /// ln pi(a|s) and the entropy, of which a squashed Gaussian gives an estimate, minus ln pi(a|s).
+    pub fn log_probability_and_entropy(&self, row: Row<'_>, action: &[f32]) -> [f32; 2] {
+        match self {
+            Self::Categorical(categorical) => categorical.log_probability_and_entropy(row, action),
+            Self::Gaussian(gaussian) => gaussian.log_probability_and_entropy(row, action),
+        }
+    }
+
+    /// The gradient of `by[0]` times ln pi(a|s) plus `by[1]` times the entropy: by the network's outputs into `gradient`, and by the
+    /// deviations that are parameters of their own, added to `of_deviations`.
+    pub fn gradient(
+        &self,
+        row: Row<'_>,
+        action: &[f32],
+        by: [f32; 2],
+        gradient: &mut [f32],
+        of_deviations: &mut [f32],
+    ) {
+        match self {
+            Self::Categorical(categorical) => categorical.gradient(row, action, by, gradient),
+            Self::Gaussian(gaussian) => gaussian.gradient(row, action, by, gradient, of_deviations),
+        }
+    }
+
+    /// What the environment is given for an action that was drawn: shape `[n, a]`, in place.
+    pub fn to_environment(&self, actions: &mut [f32]) {
+        if let Self::Gaussian(gaussian) = self {
+            gaussian.to_environment(actions);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    /// See `scripts/rl_actor_critic_fixtures.py`.
+    #[derive(Deserialize)]
+    struct Fixtures {
+        distributions: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        name: String,
+        kind: String,
+        counts: Option<Vec<usize>>,
+        state_dependent: Option<bool>,
+        outputs: Vec<Vec<f32>>,
+        log_std: Option<Vec<f32>>,
+        mask: Option<Vec<Vec<bool>>>,
+        actions: Vec<Vec<f32>>,
+        pre_squash: Option<Vec<Vec<f32>>>,
+        log_probs: Vec<f32>,
+        entropies: Option<Vec<f32>>,
+        log_prob_weights: Vec<f32>,
+        entropy_weights: Vec<f32>,
+        gradient: Vec<Vec<f32>>,
+        log_std_gradient: Option<Vec<f32>>,
+    }
+
+    fn near(what: &str, ours: f32, theirs: f32) {
+        assert!(
+            (ours - theirs).abs() <= 1e-5 * (1.0 + theirs.abs()),
+            "{what}: {ours} {theirs}"
+        );
+    }
+
+    #[test]
+    fn probabilities_entropies_and_gradients_are_pytorchs() {
+        let fixtures: Fixtures =
+            serde_json::from_str(include_str!("../../../tests/fixtures/actor_critic.json")).unwrap();
+        assert!(fixtures.distributions.len() >= 8);
+        for case in fixtures.distributions {
+            let length = case.actions[0].len();
+            let space = match &case.counts {
+                Some(counts) => Space::MultiDiscrete(counts.clone()),
+                None => Space::symmetric(vec![1.0; length]),
+            };
+            let squashed = case.kind == "squashed_gaussian";
+            let options = GaussianOptions {
+                deviation: if case.state_dependent == Some(true) {
+                    Deviation::OfState
+                } else {
+                    Deviation::Free
+                },
+                squashed,
+                ..GaussianOptions::default()
+            };
+            let distribution = Distribution::new("a2c", &space, options).unwrap();
+            let log_deviations = case.log_std.clone().unwrap_or_default();
+            assert_eq!(
+                distribution.log_deviations().len(),
+                log_deviations.len(),
+                "{}",
+                case.name
+            );
+            let mut of_deviations = vec![0.0; log_deviations.len()];
+            for (index, outputs) in case.outputs.iter().enumerate() {
+                let what = format!("{}, row {index}", case.name);
+                let mask: Vec<f32> = case
+                    .mask
+                    .iter()
+                    .flat_map(|mask| &mask[index])
+                    .map(|&may| f32::from(may))
+                    .collect();
+                let row = Row {
+                    outputs,
+                    log_deviations: &log_deviations,
+                    mask: &mask,
+                };
+                let action = case
+                    .pre_squash
+                    .as_ref()
+                    .map_or(&case.actions[index], |drawn| &drawn[index]);
+                let [log_probability, entropy] = distribution.log_probability_and_entropy(row, action);
+                near(&what, log_probability, case.log_probs[index]);
+                near(
+                    &what,
+                    entropy,
+                    case.entropies
+                        .as_ref()
+                        .map_or(-case.log_probs[index], |entropies| entropies[index]),
+                );
+                let by = [case.log_prob_weights[index], case.entropy_weights[index]];
+                let mut gradient = vec![f32::NAN; outputs.len()];
+                distribution.gradient(row, action, by, &mut gradient, &mut of_deviations);
+                for (ours, theirs) in gradient.iter().zip(&case.gradient[index]) {
+                    near(&what, *ours, *theirs);
+                }
+                let mut taken = action.clone();
+                distribution.to_environment(&mut taken);
+                if squashed {
+                    for (ours, theirs) in taken.iter().zip(&case.actions[index]) {
+                        near(&what, *ours, *theirs);
+                    }
+                }
+            }
+            for (ours, theirs) in of_deviations.iter().zip(case.log_std_gradient.iter().flatten()) {
+                near(&case.name, *ours, *theirs);
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! What has been learnt: the most probable action.
+
+use etude_kernels::{Mlp, Pass};
+
+use super::distribution::{Distribution, Row};
+use crate::agent::Policy;
+use crate::encoding::Encoding;
+
+/// Takes the most probable action, and of a Gaussian the mean.
+pub struct NetworkPolicy {
+    distribution: Distribution,
+    policy: Mlp,
+    encoding: Encoding,
+    pass: Pass,
+    rows: usize,
+    memory: Vec<f32>,
+}
+
+impl NetworkPolicy {
+    /// The policy of the perceptron `policy`, whose outputs mean what `distribution` says and which sees observations as `encoding`
+    /// shows them.
+    pub fn new(distribution: Distribution, policy: Mlp, encoding: Encoding) -> Self {
+        Self {
+            pass: Pass::new(&policy, 1),
+            distribution,
+            policy,
+            encoding,
+            rows: 1,
+            memory: Vec::new(),
+        }
+    }
+}
+
+impl Policy for NetworkPolicy {
+    fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
+        let inputs = self.encoding.encode(observations, &mut self.memory);
+        let length = self.distribution.action_length();
+        let rows = actions.len() / length;
+        if rows > self.rows {
+            (self.pass, self.rows) = (Pass::new(&self.policy, rows), rows);
+        }
+        let outputs = self.policy.forward(inputs, &mut self.pass);
+        let outputs = outputs.chunks_exact(self.policy.outputs());
+        for (action, outputs) in actions.chunks_exact_mut(length).zip(outputs) {
+            let row = Row {
+                outputs,
+                log_deviations: &[],
+                mask: &[],
+            };
+            self.distribution.mode(row, action);
+        }
+        self.distribution.to_environment(actions);
+    }
+}
