@@ -312,3 +312,153 @@ fn normalize(numbers: &mut [f32]) {
         *number = ((f64::from(*number) - mean) / (deviation + 1e-8)) as f32;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etude_kernels::{Activation, Mlp};
+    use serde::Deserialize;
+
+    use super::super::distribution::{Distribution, GaussianOptions};
+    use super::*;
+    use crate::space::Space;
+
+    /// See `scripts/rl_actor_critic_fixtures.py`.
+    #[derive(Deserialize)]
+    struct Fixtures {
+        a2c: Vec<Case>,
+        ppo: Vec<Case>,
+    }
+
+    #[derive(Deserialize)]
+    struct Case {
+        continuous: bool,
+        hidden: Vec<usize>,
+        learning_rate: f32,
+        epsilon: f32,
+        entropy_coefficient: f32,
+        value_coefficient: f32,
+        max_gradient_norm: f64,
+        clip_range: Option<f32>,
+        value_clip_range: Option<f32>,
+        observations: Vec<Vec<f32>>,
+        actions: Vec<Vec<f32>>,
+        advantages: Vec<f32>,
+        old_values: Vec<f32>,
+        old_log_probs: Option<Vec<f32>>,
+        updates: Vec<Expected>,
+        initial: Parameters,
+        gradients: Parameters,
+        r#final: Parameters,
+    }
+
+    #[derive(Deserialize)]
+    struct Expected {
+        policy_loss: f64,
+        value_loss: f64,
+        entropy_loss: f64,
+        gradient_norm: f64,
+        clip_fraction: Option<f64>,
+        approx_kl: Option<f64>,
+    }
+
+    #[derive(Deserialize)]
+    struct Parameters {
+        policy: Vec<f32>,
+        value: Vec<f32>,
+        log_std: Vec<f32>,
+    }
+
+    fn near(what: &str, ours: &[f32], theirs: &[f32]) {
+        assert_eq!(ours.len(), theirs.len(), "{what}");
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert!(
+                (ours - theirs).abs() <= 1e-5 * (1.0 + theirs.abs()),
+                "{what}: {ours} {theirs}"
+            );
+        }
+    }
+
+    fn check(case: &Case, what: &str, kind: OptimizerKind) {
+        let (inputs, outputs) = (case.observations[0].len(), if case.continuous { 2 } else { 4 });
+        let space = if case.continuous {
+            Space::symmetric(vec![f32::INFINITY; outputs])
+        } else {
+            Space::Discrete(outputs)
+        };
+        let mlp = |outputs: usize, parameters: &[f32]| {
+            let sizes = [&[inputs], &case.hidden[..], &[outputs]].concat();
+            Mlp::from_parameters(&sizes, Activation::Tanh, parameters.to_vec()).unwrap()
+        };
+        let networks = ActorCritic {
+            distribution: Distribution::new("a2c", &space, GaussianOptions::default()).unwrap(),
+            policy: mlp(outputs, &case.initial.policy),
+            value: mlp(1, &case.initial.value),
+            log_deviations: case.initial.log_std.clone(),
+        };
+        let mut learner = Learner::new(networks, kind, 4);
+        let rows = Rows {
+            inputs: case.observations.concat(),
+            actions: case.actions.concat(),
+            advantages: case.advantages.clone(),
+            old_values: case.old_values.clone(),
+            old_log_probabilities: case.old_log_probs.clone().unwrap_or_default(),
+        };
+        let rule = Rule {
+            clip: case.clip_range.map(|range| (range, case.value_clip_range)),
+            normalize_advantages: case.clip_range.is_some(),
+            entropy_coefficient: case.entropy_coefficient,
+            value_coefficient: case.value_coefficient,
+            max_gradient_norm: Some(case.max_gradient_norm),
+            learning_rate: case.learning_rate,
+        };
+        let chosen: Vec<u32> = (0..case.observations.len() as u32).collect();
+        assert_eq!(case.updates.len(), 10);
+        for (step, expected) in case.updates.iter().enumerate() {
+            let what = format!("{what}, update {step}");
+            let updated = learner.update(&rows, &chosen, rule);
+            let ours = [
+                updated.policy_loss,
+                updated.value_loss,
+                -updated.entropy,
+                updated.gradient_norm,
+                updated.clipped,
+                updated.divergence,
+            ];
+            let theirs = [
+                expected.policy_loss,
+                expected.value_loss,
+                expected.entropy_loss,
+                expected.gradient_norm,
+                expected.clip_fraction.unwrap_or(0.0),
+                expected.approx_kl.unwrap_or(0.0),
+            ];
+            near(
+                &what,
+                &ours.map(|number| number as f32),
+                &theirs.map(|number| number as f32),
+            );
+            if step == 0 {
+                near(&what, &learner.policy_gradient, &case.gradients.policy);
+                near(&what, &learner.parameter_gradient_of_value, &case.gradients.value);
+                near(&what, &learner.deviation_gradient, &case.gradients.log_std);
+            }
+        }
+        near(what, learner.networks.policy.parameters(), &case.r#final.policy);
+        near(what, learner.networks.value.parameters(), &case.r#final.value);
+        near(what, &learner.networks.log_deviations, &case.r#final.log_std);
+    }
+
+    #[test]
+    fn ten_updates_are_pytorchs() {
+        let fixtures: Fixtures = serde_json::from_str(include_str!("../../tests/fixtures/actor_critic.json")).unwrap();
+        assert_eq!((fixtures.a2c.len(), fixtures.ppo.len()), (2, 2));
+        for case in &fixtures.a2c {
+            let kind = OptimizerKind::RmsProp { epsilon: case.epsilon };
+            check(case, &format!("a2c, continuous: {}", case.continuous), kind);
+        }
+        for case in &fixtures.ppo {
+            let kind = OptimizerKind::Adam { epsilon: case.epsilon };
+            check(case, &format!("ppo, continuous: {}", case.continuous), kind);
+        }
+    }
+}

@@ -245,3 +245,153 @@ impl Learner {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use etude_kernels::{Activation, Mlp};
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::space::Space;
+
+    /// See `scripts/rl_ddpg_fixtures.py`.
+    #[derive(Deserialize)]
+    struct Case {
+        action_layer: String,
+        td3: bool,
+        action_scale: Vec<f32>,
+        tau: f32,
+        actor_learning_rate: f32,
+        critic_learning_rate: f32,
+        critic_weight_decay: f32,
+        policy_delay: u64,
+        noise_clip: Option<f32>,
+        noise: Option<Vec<Vec<Vec<f32>>>>,
+        observations: Vec<Vec<f32>>,
+        next_observations: Vec<Vec<f32>>,
+        actions: Vec<Vec<f32>>,
+        rewards: Vec<f32>,
+        discounts: Vec<f32>,
+        updates: Vec<Expected>,
+        initial: Parameters,
+        r#final: Parameters,
+    }
+
+    #[derive(Deserialize)]
+    struct Expected {
+        critic_loss: f64,
+        actor_loss: Option<f64>,
+        targets: Option<Vec<f32>>,
+        critic_gradients: Option<Vec<Vec<f32>>>,
+        actor_gradient: Option<Vec<f32>>,
+    }
+
+    #[derive(Deserialize)]
+    struct Parameters {
+        actor: Vec<f32>,
+        actor_target: Vec<f32>,
+        critics: Vec<Vec<f32>>,
+        critic_targets: Vec<Vec<f32>>,
+    }
+
+    fn near(what: &str, ours: &[f32], theirs: &[f32]) {
+        assert_eq!(ours.len(), theirs.len(), "{what}");
+        for (ours, theirs) in ours.iter().zip(theirs) {
+            assert!(
+                (ours - theirs).abs() <= 1e-5 * (1.0 + theirs.abs()),
+                "{what}: {ours} {theirs}"
+            );
+        }
+    }
+
+    fn learner(case: &Case) -> Learner {
+        let space = Space::symmetric(case.action_scale.clone());
+        let mlp = |sizes: &[usize], late: usize, parameters: &[f32]| {
+            Mlp::from_parameters_with_late_inputs(sizes, late, Activation::Relu, parameters.to_vec()).unwrap()
+        };
+        let actor = |parameters: &[f32]| Actor::from_mlp(mlp(&[3, 8, 6, 2], 0, parameters));
+        let critic = |parameters: &Vec<f32>| {
+            let (early, late) = if case.action_layer == "second" { (3, 2) } else { (5, 0) };
+            Critic::from_mlp(mlp(&[early, 8, 6, 1], late, parameters), 2)
+        };
+        let critics = case.initial.critics.iter().map(critic).collect();
+        let mut networks = Networks::of(actor(&case.initial.actor), critics, case.critic_weight_decay);
+        networks.actor.target = actor(&case.initial.actor_target);
+        for (critic_of, parameters) in networks.critics.iter_mut().zip(&case.initial.critic_targets) {
+            critic_of.target = critic(parameters);
+        }
+        let options = DdpgOptions {
+            batch: case.observations.len(),
+            tau: case.tau,
+            td3: case.td3.then(|| Td3Options {
+                policy_delay: case.policy_delay,
+                target_noise: 0.2,
+                target_noise_clip: case.noise_clip.unwrap(),
+            }),
+            ..DdpgOptions::default()
+        };
+        let encoding = Encoding::new(&Space::symmetric(vec![9.0; 3]));
+        Learner::new(
+            networks,
+            &options,
+            (encoding, ActionScale::new("ddpg", &space).unwrap()),
+            1,
+        )
+    }
+
+    #[test]
+    fn ten_updates_are_pytorchs() {
+        let cases: Vec<Case> = serde_json::from_str(include_str!("../../tests/fixtures/ddpg.json")).unwrap();
+        assert_eq!(cases.iter().filter(|case| case.td3).count(), cases.len() - 2);
+        for case in cases {
+            let mut learner = learner(&case);
+            let minibatch = Minibatch {
+                observations: case.observations.concat(),
+                next_observations: case.next_observations.concat(),
+                actions: case.actions.concat(),
+                rewards: case.rewards,
+                discounts: case.discounts,
+                ..Minibatch::default()
+            };
+            let rates = LearningRates {
+                actor: case.actor_learning_rate,
+                critic: case.critic_learning_rate,
+            };
+            assert_eq!(case.updates.len(), 10);
+            for (step, expected) in case.updates.iter().enumerate() {
+                let what = format!("td3: {}, action layer: {}, update {step}", case.td3, case.action_layer);
+                if let Some(noise) = &case.noise {
+                    learner.noise.copy_from_slice(&noise[step].concat());
+                }
+                let updated = learner.update_with_noise(&minibatch, rates);
+                near(&what, &[updated.critic_loss as f32], &[expected.critic_loss as f32]);
+                assert_eq!(updated.actor_loss.is_some(), expected.actor_loss.is_some(), "{what}");
+                for (ours, theirs) in updated.actor_loss.iter().zip(&expected.actor_loss) {
+                    near(&what, &[*ours as f32], &[*theirs as f32]);
+                }
+                if let Some(targets) = &expected.targets {
+                    near(&what, &learner.targets, targets);
+                }
+                // The memory holds the last critic's.
+                if let Some(theirs) = expected.critic_gradients.as_ref().and_then(|all| all.last()) {
+                    near(&what, &learner.critic_gradient, theirs);
+                }
+                if let Some(theirs) = &expected.actor_gradient {
+                    near(&what, &learner.actor_gradient, theirs);
+                }
+            }
+            let what = format!("td3: {}, action layer: {}", case.td3, case.action_layer);
+            let Networks { actor, critics, .. } = &learner.networks;
+            near(&what, actor.online.mlp().parameters(), &case.r#final.actor);
+            near(&what, actor.target.mlp().parameters(), &case.r#final.actor_target);
+            for (index, critic) in critics.iter().enumerate() {
+                near(&what, critic.online.mlp().parameters(), &case.r#final.critics[index]);
+                near(
+                    &what,
+                    critic.target.mlp().parameters(),
+                    &case.r#final.critic_targets[index],
+                );
+            }
+        }
+    }
+}

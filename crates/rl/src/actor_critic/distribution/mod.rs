@@ -154,10 +154,8 @@ mod tests {
 
     #[derive(Deserialize)]
     struct Case {
-        name: String,
         kind: String,
         counts: Option<Vec<usize>>,
-        state_dependent: Option<bool>,
         outputs: Vec<Vec<f32>>,
         log_std: Option<Vec<f32>>,
         mask: Option<Vec<Vec<bool>>>,
@@ -191,7 +189,7 @@ mod tests {
             };
             let squashed = case.kind == "squashed_gaussian";
             let options = GaussianOptions {
-                deviation: if case.state_dependent == Some(true) {
+                deviation: if case.log_std.is_none() {
                     Deviation::OfState
                 } else {
                     Deviation::Free
@@ -205,11 +203,11 @@ mod tests {
                 distribution.log_deviations().len(),
                 log_deviations.len(),
                 "{}",
-                case.name
+                case.kind
             );
             let mut of_deviations = vec![0.0; log_deviations.len()];
             for (index, outputs) in case.outputs.iter().enumerate() {
-                let what = format!("{}, row {index}", case.name);
+                let what = format!("{}, row {index}", case.kind);
                 let mask: Vec<f32> = case
                     .mask
                     .iter()
@@ -249,7 +247,7 @@ mod tests {
                 }
             }
             for (ours, theirs) in of_deviations.iter().zip(case.log_std_gradient.iter().flatten()) {
-                near(&case.name, *ours, *theirs);
+                near(&case.kind, *ours, *theirs);
             }
         }
     }
