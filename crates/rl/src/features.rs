@@ -92,6 +92,22 @@ impl Polynomial {
         powers.sort_by_key(|powers| powers.iter().sum::<i32>());
         Self { powers }
     }
+
+    /// Calls `slope(i, d phi_i / d x)` for every feature, with x the entry of `point` that has this number.
+    pub(crate) fn visit_slopes(&self, point: &[f64], entry: usize, slope: &mut dyn FnMut(usize, f64)) {
+        for (index, powers) in self.powers.iter().enumerate() {
+            let factors = point.iter().zip(powers).enumerate().map(|(place, (x, &power))| {
+                if place != entry {
+                    x.powi(power)
+                } else if power == 0 {
+                    0.0
+                } else {
+                    f64::from(power) * x.powi(power - 1)
+                }
+            });
+            slope(index, factors.product());
+        }
+    }
 }
 
 impl FeatureMap for Polynomial {

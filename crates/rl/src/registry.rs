@@ -8,6 +8,7 @@ use crate::env::Env;
 use crate::error::RlError;
 use crate::grid_world::grid_world;
 use crate::gymnasium::{GymnasiumEnvs, Interpreter};
+use crate::linear_quadratic::LinearQuadratic;
 use crate::random_walk::random_walk;
 use crate::simulator::Simulator;
 use crate::simulators::Simulators;
@@ -115,7 +116,7 @@ macro_rules! side_by_side {
 }
 
 /// All of them.
-static ENVIRONMENTS: [Registered; 16] = [
+static ENVIRONMENTS: [Registered; 17] = [
     entry(
         "Acrobot-v1",
         "swing two links up",
@@ -198,6 +199,14 @@ static ENVIRONMENTS: [Registered; 16] = [
         None,
         4,
         Kind::Model(|| Ok(grid_world(&GridWorld::new(&book_grid())?))),
+    ),
+    entry(
+        "LinearQuadratic-v0",
+        "keep a number at zero, at a quadratic cost",
+        Some(20),
+        None,
+        4,
+        Kind::Law(|| Box::new(Simulator::new(LinearQuadratic::default()))),
     ),
     entry(
         "MountainCar-v0",

@@ -8,7 +8,7 @@ use etude_train::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::actor_critic::{ActorCritic, Distribution, NetworkPolicy};
+use crate::actor_critic::{Distribution, NetworkPolicy};
 use crate::agent::Policy;
 use crate::any_features::AnyFeatures;
 use crate::control::{ActionValues, LinearActionValues, LinearPolicy};
@@ -133,7 +133,7 @@ pub(crate) fn save_actor(actor: &Actor, card: &PolicyCard, folder: &Path) -> Res
 /// # Errors
 /// The files cannot be written.
 pub(crate) fn save_stochastic(
-    networks: &ActorCritic,
+    (distribution, policy): (&Distribution, &Mlp),
     encoding: &Encoding,
     card: &PolicyCard,
     folder: &Path,
@@ -141,12 +141,12 @@ pub(crate) fn save_stochastic(
     let card = PolicyCard {
         features: encoding.features().cloned(),
         network: Some(NetworkCard {
-            activation: networks.policy.activation(),
-            outputs: Outputs::Distribution(networks.distribution.clone()),
+            activation: policy.activation(),
+            outputs: Outputs::Distribution(distribution.clone()),
         }),
         ..card.clone()
     };
-    write(Dtype::F32, &tensors_of(POLICY, &networks.policy), &card, folder)
+    write(Dtype::F32, &tensors_of(POLICY, policy), &card, folder)
 }
 
 /// What the tensors of perceptrons are called.

@@ -2,6 +2,7 @@
 
 mod ddpg;
 mod on_policy;
+mod one_step;
 
 use std::fmt;
 
@@ -14,6 +15,7 @@ use serde::de::{Deserializer, Error, MapAccess, Visitor, value::MapAccessDeseria
 
 pub(super) use self::ddpg::DdpgRecipe;
 pub(super) use self::on_policy::OnPolicyRecipe;
+pub(super) use self::one_step::{DeterministicRecipe, OneStepRecipe};
 use crate::recipe::range::{Discount, Finite, NonNegative, Positive, Probability, Whole};
 
 /// An environment, how long to learn in it, and the constants of each algorithm.
@@ -41,6 +43,12 @@ pub(super) struct Recipe {
     pub(super) control: ControlRecipe,
     #[serde(default)]
     pub(super) dqn: DqnRecipe,
+    #[serde(default)]
+    pub(super) qac: OneStepRecipe,
+    #[serde(default, rename = "off-policy-actor-critic")]
+    pub(super) off_policy_actor_critic: OneStepRecipe,
+    #[serde(default)]
+    pub(super) dpg: DeterministicRecipe,
     #[serde(default)]
     pub(super) reinforce: OnPolicyRecipe,
     #[serde(default)]

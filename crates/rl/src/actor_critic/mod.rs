@@ -22,6 +22,9 @@
 //! | A2C (Mnih et al. 2016; with one step Zhao, algorithm 10.2) | n steps | 1 | 1 |
 //! | PPO | n steps | 0.95 | several, in minibatches |
 //!
+//! Three more learn from one step at a time and by plain steps along the gradient, as the book has them: QAC and the off-policy
+//! actor-critic ([`OneStepActorCritic`]), and the deterministic actor-critic ([`DeterministicActorCritic`]).
+//!
 //! A terminated episode is worth nothing from there on; a truncated one is bootstrapped from its last observation.
 //!
 //! | file | what |
@@ -33,25 +36,34 @@
 //! | `advantage.rs` | generalised advantage estimation |
 //! | `loss.rs` | the losses, row by row |
 //! | `update.rs` | a step along the gradient of a minibatch |
-//! | `on_policy.rs` | the agent |
+//! | `on_policy.rs` | REINFORCE, A2C and PPO as an agent |
+//! | `online.rs` | networks that move by one observation at a time |
+//! | `one_step.rs` | QAC and the off-policy actor-critic |
+//! | `deterministic.rs` | the deterministic actor-critic (DPG) |
 //! | `network_policy.rs` | what has been learnt |
 
 mod advantage;
+mod deterministic;
 mod distribution;
 mod loss;
 mod network_policy;
 mod networks;
 mod on_policy;
+mod one_step;
+mod online;
 mod optimizer;
 mod options;
 mod rollout;
 mod update;
 
 pub use advantage::{Ending, generalized_advantages};
+pub use deterministic::{DeterministicActorCritic, DeterministicOptions, PolynomialCritic};
 pub use distribution::{Categorical, Deviation, Distribution, Gaussian, GaussianOptions, Row};
 pub use loss::{clipped_surrogate, clipped_value_loss, policy_gradient, value_loss};
 pub use network_policy::NetworkPolicy;
 pub use networks::ActorCritic;
 pub use on_policy::OnPolicy;
+pub use one_step::{OneStepActorCritic, OneStepMethod};
+pub use online::OnlineOptions;
 pub use optimizer::OptimizerKind;
 pub use options::{Horizon, OnPolicyOptions, Surrogate};

@@ -42,12 +42,7 @@ impl Policy for NetworkPolicy {
         let outputs = self.policy.forward(inputs, &mut self.pass);
         let outputs = outputs.chunks_exact(self.policy.outputs());
         for (action, outputs) in actions.chunks_exact_mut(length).zip(outputs) {
-            let row = Row {
-                outputs,
-                log_deviations: &[],
-                mask: &[],
-            };
-            self.distribution.mode(row, action);
+            self.distribution.mode(Row::of(outputs), action);
         }
         self.distribution.to_environment(actions);
     }

@@ -308,7 +308,10 @@ impl Agent for OnPolicy {
     }
 
     fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
-        save_stochastic(&self.learner.networks, &self.encoding, card, folder)
+        let ActorCritic {
+            distribution, policy, ..
+        } = &self.learner.networks;
+        save_stochastic((distribution, policy), &self.encoding, card, folder)
     }
 
     fn save(&self, state: &mut Vec<u8>) {

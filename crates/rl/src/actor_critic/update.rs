@@ -127,11 +127,7 @@ impl Learner {
         let rows = inputs.chunks_exact(width);
         rows.map(|inputs| {
             let outputs = self.networks.policy.forward(inputs, &mut self.policy_pass);
-            let row = Row {
-                outputs,
-                log_deviations: &[],
-                mask: &[],
-            };
+            let row = Row::of(outputs);
             let distribution = &self.networks.distribution;
             let weights: Vec<f64> = (0..actions)
                 .map(|action| f64::from(distribution.log_probability_and_entropy(row, &[action as f32])[0]).exp())

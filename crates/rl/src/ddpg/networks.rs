@@ -14,7 +14,8 @@ pub enum ActionLayer {
     Second,
 }
 
-/// mu(s; theta) = tanh of a perceptron's outputs: an action between -1 and 1.
+/// mu(s; theta) = tanh of a perceptron's outputs: an action between -1 and 1. Without hidden layers it is linear, and only the
+/// environment cuts it at its bounds.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Actor {
     mlp: Mlp,
@@ -25,11 +26,11 @@ impl Actor {
     /// [`DdpgOptions`](super::DdpgOptions).
     pub fn new(
         (inputs, actions): (usize, usize),
-        hidden: &[usize],
+        (hidden, activation): (&[usize], Activation),
         last_layer_bound: Option<f32>,
         random: &mut ChaCha8Rng,
     ) -> Self {
-        let mlp = Mlp::new(&[&[inputs], hidden, &[actions]].concat(), Activation::Relu, random);
+        let mlp = Mlp::new(&[&[inputs], hidden, &[actions]].concat(), activation, random);
         Self {
             mlp: narrowed(mlp, last_layer_bound, random),
         }
@@ -50,11 +51,16 @@ impl Actor {
         &mut self.mlp
     }
 
+    /// Whether its outputs are actions as they are.
+    fn is_linear(&self) -> bool {
+        self.mlp.sizes().len() == 2
+    }
+
     /// mu(s), shape `[n, a]`, for `observations` of shape `[n, d]`.
     pub fn forward(&self, observations: &[f32], pass: &mut Pass, actions: &mut [f32]) {
-        let outputs = self.mlp.forward(observations, pass);
-        for (action, output) in actions.iter_mut().zip(outputs) {
-            *action = output.tanh();
+        actions.copy_from_slice(self.mlp.forward(observations, pass));
+        if !self.is_linear() {
+            actions.iter_mut().for_each(|action| *action = action.tanh());
         }
     }
 
@@ -68,8 +74,10 @@ impl Actor {
         pass: &mut Pass,
         gradient: &mut [f32],
     ) {
-        for (slope, action) in action_gradient.iter_mut().zip(actions) {
-            *slope *= 1.0 - action * action;
+        if !self.is_linear() {
+            for (slope, action) in action_gradient.iter_mut().zip(actions) {
+                *slope *= 1.0 - action * action;
+            }
         }
         self.mlp.backward(observations, action_gradient, pass, gradient, None);
     }
@@ -88,7 +96,7 @@ impl Critic {
     /// [`DdpgOptions`](super::DdpgOptions). Without hidden layers all enters the first.
     pub fn new(
         (inputs, actions): (usize, usize),
-        hidden: &[usize],
+        (hidden, activation): (&[usize], Activation),
         action_layer: ActionLayer,
         last_layer_bound: Option<f32>,
         random: &mut ChaCha8Rng,
@@ -97,7 +105,7 @@ impl Critic {
             ActionLayer::Second if !hidden.is_empty() => (inputs, actions),
             _ => (inputs + actions, 0),
         };
-        let mlp = Mlp::with_late_inputs(&[&[early], hidden, &[1]].concat(), late, Activation::Relu, random);
+        let mlp = Mlp::with_late_inputs(&[&[early], hidden, &[1]].concat(), late, activation, random);
         Self {
             mlp: narrowed(mlp, last_layer_bound, random),
             actions,

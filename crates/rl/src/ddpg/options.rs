@@ -1,5 +1,7 @@
 //! The constants of DDPG and TD3.
 
+use etude_kernels::Activation;
+
 use super::networks::ActionLayer;
 use super::noise::Noise;
 use crate::schedule::Schedule;
@@ -8,8 +10,12 @@ use crate::schedule::Schedule;
 /// observations, but for batch normalisation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DdpgOptions {
-    /// The widths of the hidden layers of actor and critic, with ReLU after each.
+    /// The widths of the hidden layers of actor and critic.
     pub hidden: Vec<usize>,
+    /// What their units do.
+    pub activation: Activation,
+    /// The actor has no hidden layers: it is linear, mu(s) = W s + b.
+    pub linear_actor: bool,
     /// Where the action enters the critic.
     pub action_layer: ActionLayer,
     /// The last layers begin uniformly between minus this and this; none means as all other layers.
@@ -57,6 +63,8 @@ impl Default for DdpgOptions {
     fn default() -> Self {
         Self {
             hidden: vec![400, 300],
+            activation: Activation::Relu,
+            linear_actor: false,
             action_layer: ActionLayer::Second,
             last_layer_bound: Some(3e-3),
             discount: 0.99,

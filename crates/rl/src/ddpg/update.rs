@@ -50,8 +50,13 @@ pub(super) struct Networks {
 
 impl Networks {
     pub(super) fn new(options: &DdpgOptions, (inputs, actions): (usize, usize), random: &mut ChaCha8Rng) -> Self {
-        let (hidden, bound) = (&options.hidden, options.last_layer_bound);
-        let actor = Actor::new((inputs, actions), hidden, bound, random);
+        let (hidden, bound) = ((&*options.hidden, options.activation), options.last_layer_bound);
+        let actors = if options.linear_actor {
+            (&[][..], options.activation)
+        } else {
+            hidden
+        };
+        let actor = Actor::new((inputs, actions), actors, bound, random);
         let critics = if options.td3.is_some() { 2 } else { 1 };
         let critics = (0..critics).map(|_| Critic::new((inputs, actions), hidden, options.action_layer, bound, random));
         let critics: Vec<Critic> = critics.collect();
@@ -146,7 +151,7 @@ impl Learner {
     /// Whether an update shares work between the threads of the current Rayon pool, in tasks of some microseconds.
     pub(super) fn shares_work(&self) -> bool {
         let rows = self.targets.len();
-        self.networks.actor.online.mlp().shares_work(rows)
+        self.networks.critics[0].online.mlp().shares_work(rows)
     }
 
     /// mu(s), between -1 and 1, into `actions`: shapes `[n, d]` and `[n, a]`.

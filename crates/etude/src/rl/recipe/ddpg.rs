@@ -3,7 +3,7 @@
 use etude_rl::ddpg::{ActionLayer, DdpgOptions, Noise, Td3Options};
 use serde::Deserialize;
 
-use super::ScheduleRecipe;
+use super::{ActivationRecipe, ScheduleRecipe};
 use crate::recipe::range::{Discount, NonNegative, Positive, Probability, Whole};
 
 /// What is left out is as usual in the algorithm.
@@ -12,6 +12,9 @@ use crate::recipe::range::{Discount, NonNegative, Positive, Probability, Whole};
 pub(in crate::rl) struct DdpgRecipe {
     /// The widths of the hidden layers of actor and critic.
     hidden: Option<Vec<Whole<1, 65_536>>>,
+    activation: Option<ActivationRecipe>,
+    /// The actor has no hidden layers.
+    linear_actor: Option<bool>,
     /// Where the action enters the critic: at its first layer or its second.
     action_layer: Option<ActionLayer>,
     /// The last layers begin uniformly between minus this and this; 0 stands for as all other layers.
@@ -38,13 +41,29 @@ pub(in crate::rl) struct DdpgRecipe {
 /// `{ gaussian = 0.1 }`, or `{ ornstein-uhlenbeck = { theta = 0.15, sigma = 0.2, dt = 1.0 } }`
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
-enum NoiseRecipe {
+pub(super) enum NoiseRecipe {
     Gaussian(NonNegative),
     OrnsteinUhlenbeck {
         theta: Probability,
         sigma: NonNegative,
         dt: Positive,
     },
+}
+
+impl NoiseRecipe {
+    /// What the library is told.
+    pub(super) fn get(self) -> Noise {
+        match self {
+            Self::Gaussian(deviation) => Noise::Gaussian {
+                deviation: deviation.get() as f32,
+            },
+            Self::OrnsteinUhlenbeck { theta, sigma, dt } => Noise::OrnsteinUhlenbeck {
+                theta: theta.get() as f32,
+                sigma: sigma.get() as f32,
+                time_step: dt.get() as f32,
+            },
+        }
+    }
 }
 
 impl DdpgRecipe {
@@ -66,22 +85,14 @@ impl DdpgRecipe {
                 target_noise_clip: (self.target_noise_clip).map_or(usual.target_noise_clip, |clip| clip.get() as f32),
             }),
         };
-        let noise = match self.noise {
-            None => usual.noise,
-            Some(NoiseRecipe::Gaussian(deviation)) => Noise::Gaussian {
-                deviation: deviation.get() as f32,
-            },
-            Some(NoiseRecipe::OrnsteinUhlenbeck { theta, sigma, dt }) => Noise::OrnsteinUhlenbeck {
-                theta: theta.get() as f32,
-                sigma: sigma.get() as f32,
-                time_step: dt.get() as f32,
-            },
-        };
+        let noise = self.noise.map_or(usual.noise, NoiseRecipe::get);
         Ok(DdpgOptions {
             hidden: match &self.hidden {
                 Some(hidden) => hidden.iter().map(|width| width.get()).collect(),
                 None => usual.hidden,
             },
+            activation: self.activation.map_or(usual.activation, ActivationRecipe::get),
+            linear_actor: self.linear_actor.unwrap_or(usual.linear_actor),
             action_layer: self.action_layer.unwrap_or(usual.action_layer),
             last_layer_bound: match self.last_layer_bound {
                 Some(bound) => Some(bound.get() as f32).filter(|&bound| bound > 0.0),

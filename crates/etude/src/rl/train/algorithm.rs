@@ -1,6 +1,8 @@
 //! The algorithms by name.
 
-use etude_rl::actor_critic::{Distribution, OnPolicy, OnPolicyOptions};
+use etude_rl::actor_critic::{
+    DeterministicActorCritic, Distribution, OnPolicy, OnPolicyOptions, OneStepActorCritic, OneStepMethod,
+};
 use etude_rl::control::{
     ControlAgent, EpsilonGreedy, LinearActionValues, NetworkActionValues, Settings, Target, TdControl,
 };
@@ -16,7 +18,9 @@ use etude_train::Seed;
 use crate::error::CommandError;
 use crate::recipe::nearest;
 use crate::rl::features::features;
-use crate::rl::recipe::{ControlRecipe, DdpgRecipe, FeaturesRecipe, OnPolicyRecipe, PredictionRecipe, Recipe};
+use crate::rl::recipe::{
+    ControlRecipe, DdpgRecipe, FeaturesRecipe, OnPolicyRecipe, OneStepRecipe, PredictionRecipe, Recipe,
+};
 
 /// An algorithm that `etude rl train` knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +51,12 @@ pub(crate) enum Algorithm {
     OffPolicyQLearning,
     /// Deep Q-learning.
     Dqn,
+    /// Actor-critic whose critic learns q by Sarsa.
+    Qac,
+    /// Actor-critic from what another policy does.
+    OffPolicyActorCritic,
+    /// Deterministic actor-critic.
+    Dpg,
     /// The policy gradient of whole episodes, with a baseline.
     Reinforce,
     /// Advantage actor-critic.
@@ -61,7 +71,7 @@ pub(crate) enum Algorithm {
 
 impl Algorithm {
     /// All of them.
-    pub(crate) const ALL: [Self; 18] = [
+    pub(crate) const ALL: [Self; 21] = [
         Self::MonteCarlo,
         Self::TdLinear,
         Self::NStepTd,
@@ -75,6 +85,9 @@ impl Algorithm {
         Self::QLearning,
         Self::OffPolicyQLearning,
         Self::Dqn,
+        Self::Qac,
+        Self::OffPolicyActorCritic,
+        Self::Dpg,
         Self::Reinforce,
         Self::A2c,
         Self::Ppo,
@@ -98,6 +111,9 @@ impl Algorithm {
             Self::QLearning => "q-learning",
             Self::OffPolicyQLearning => "off-policy-q-learning",
             Self::Dqn => "dqn",
+            Self::Qac => "qac",
+            Self::OffPolicyActorCritic => "off-policy-actor-critic",
+            Self::Dpg => "dpg",
             Self::Reinforce => "reinforce",
             Self::A2c => "a2c",
             Self::Ppo => "ppo",
@@ -133,10 +149,27 @@ impl Algorithm {
         }
         let discount = match self {
             Self::Dqn => &recipe.dqn.gamma,
+            Self::Qac => &recipe.qac.gamma,
+            Self::OffPolicyActorCritic => &recipe.off_policy_actor_critic.gamma,
+            Self::Dpg => &recipe.dpg.gamma,
             _ if self.predicts() => &recipe.prediction.gamma,
             _ => &recipe.control.gamma,
         };
         discount.get()
+    }
+
+    /// Whether it learns in one environment at a time.
+    fn learns_in_one(self) -> bool {
+        !matches!(self, Self::Dqn | Self::A2c | Self::Ppo | Self::Ddpg | Self::Td3)
+    }
+
+    /// The recipe of a method that learns from one step at a time, and which one, where it is one.
+    fn one_step(self, recipe: &Recipe) -> Option<(&OneStepRecipe, OneStepMethod)> {
+        Some(match self {
+            Self::Qac => (&recipe.qac, OneStepMethod::Qac),
+            Self::OffPolicyActorCritic => (&recipe.off_policy_actor_critic, OneStepMethod::OffPolicy),
+            _ => return None,
+        })
     }
 
     /// The recipe of an on-policy method, and its usual constants, where it is one.
@@ -201,6 +234,26 @@ impl Algorithm {
             return Ok(Ok(Box::new(agent.measured_against(task))));
         }
         let sizes = (envs.count(), envs.autoreset());
+        if envs.count() > 1 && self.learns_in_one() {
+            return Ok(Err(format!("{} learns in one environment at a time", self.name())));
+        }
+        let map = |of: &FeaturesRecipe| features(of, observations, model.as_ref());
+        let shown = |of: &Option<FeaturesRecipe>| match of {
+            Some(of) => map(of).map(|features| Encoding::of_features(observations, features)),
+            None => Ok(Encoding::new(observations)),
+        };
+        if self == Self::Dpg {
+            let agent = DeterministicActorCritic::new(recipe.dpg.options(), (observations, actions), seed)?;
+            return Ok(Ok(Box::new(agent)));
+        }
+        if let Some((recipe, method)) = self.one_step(recipe) {
+            let encoding = match shown(&recipe.features) {
+                Ok(encoding) => encoding,
+                Err(reason) => return Ok(Err(reason)),
+            };
+            let agent = OneStepActorCritic::new((self.name(), method), recipe.options(), encoding, actions, seed)?;
+            return Ok(Ok(Box::new(agent.measured_against(task(recipe.gamma.get())))));
+        }
         if let Some((recipe, usual)) = self.ddpg(recipe) {
             let options = match recipe.options(usual) {
                 Ok(options) => options,
@@ -210,15 +263,7 @@ impl Algorithm {
             return Ok(Ok(Box::new(agent)));
         }
         if let Some((recipe, usual)) = self.on_policy(recipe) {
-            if self == Self::Reinforce && envs.count() > 1 {
-                return Ok(Err("reinforce learns in one environment at a time".into()));
-            }
-            let shown = match &recipe.features {
-                Some(of) => features(of, observations, model.as_ref())
-                    .map(|features| Encoding::of_features(observations, features)),
-                None => Ok(Encoding::new(observations)),
-            };
-            let (encoding, options) = match (shown, recipe.options(usual)) {
+            let (encoding, options) = match (shown(&recipe.features), recipe.options(usual)) {
                 (Ok(encoding), Ok(options)) => (encoding, options),
                 (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
             };
@@ -234,10 +279,6 @@ impl Algorithm {
                 found: actions.clone(),
             });
         };
-        if envs.count() > 1 {
-            return Ok(Err(format!("{} learns in one environment at a time", self.name())));
-        }
-        let map = |of: &FeaturesRecipe| features(of, observations, model.as_ref());
         let prediction = &recipe.prediction;
         if self.predicts() {
             let map = match map(&prediction.features) {

@@ -37,7 +37,8 @@ use crate::run_report::{RUNS, config_text, provenance};
 /// What `etude rl train` takes.
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
-    /// The algorithm: dqn, sarsa, expected-sarsa, n-step-sarsa, q-learning, off-policy-q-learning; or, to learn what acting at
+    /// The algorithm: dqn, sarsa, expected-sarsa, n-step-sarsa, q-learning, off-policy-q-learning; reinforce, qac, a2c,
+    /// off-policy-actor-critic, ppo; for actions that are numbers also dpg, ddpg, td3; or, to learn what acting at
     /// random is worth, monte-carlo, td-linear, n-step-td, td-lambda, lstd, residual-gradient, tdc
     #[arg(value_name = "ALGORITHM")]
     algorithm: String,

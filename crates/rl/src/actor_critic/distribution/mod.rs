@@ -35,6 +35,17 @@ pub struct Row<'a> {
     pub mask: &'a [f32],
 }
 
+impl<'a> Row<'a> {
+    /// Of these outputs, where all actions may be taken and no deviation is a parameter of its own.
+    pub fn of(outputs: &'a [f32]) -> Self {
+        Self {
+            outputs,
+            log_deviations: &[],
+            mask: &[],
+        }
+    }
+}
+
 impl Distribution {
     /// For actions from `space`.
     ///
