@@ -21,6 +21,10 @@ pub(crate) enum System {
     OptimalPolicies,
     /// 3: value function approximation, from the table to DQN
     ValueFunctions,
+    /// 4: actor-critic methods
+    ActorCritic,
+    /// 5: deep deterministic policy gradient
+    Ddpg,
 }
 
 /// What one system of the tour leaves behind.
@@ -65,6 +69,8 @@ impl System {
             Self::StateValues => "1. State values: how good is a policy?",
             Self::OptimalPolicies => "2. Optimal policies: what is best?",
             Self::ValueFunctions => "3. Value functions: learning what is best",
+            Self::ActorCritic => "4. Actor-critic: learning how to act, and what it is worth",
+            Self::Ddpg => "5. DDPG: actions that are numbers",
         }
     }
 
@@ -73,6 +79,8 @@ impl System {
             Self::StateValues => mdp::tour::state_values(output),
             Self::OptimalPolicies => mdp::tour::optimal_policies(output),
             Self::ValueFunctions => rl::tour::value_functions(output),
+            Self::ActorCritic => rl::tour::actor_critic(output),
+            Self::Ddpg => rl::tour::ddpg(output),
         }
     }
 }

@@ -255,6 +255,134 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     assert_same(&straight, &killed);
 }
 
+/// Every actor-critic method, where it learns, and what makes its run short.
+const ACTOR_CRITICS: [(&str, &str, &[&str]); 9] = [
+    ("qac", "CartPole-v1", &["steps=4000", "qac.hidden=[16]"]),
+    ("off-policy-actor-critic", "CartPole-v1", &["steps=4000"]),
+    ("reinforce", "CartPole-v1", &["steps=6000", "reinforce.hidden=[16]"]),
+    (
+        "a2c",
+        "CartPole-v1",
+        &[
+            "steps=8000",
+            "environments=4",
+            "wrappers={ normalize_observations = true, normalize_rewards = true }",
+        ],
+    ),
+    (
+        "a2c",
+        "Blackjack-v1",
+        &[
+            "steps=8000",
+            "environments=2",
+            "a2c.hidden=[]",
+            "a2c.features=\"one-hot\"",
+        ],
+    ),
+    (
+        "ppo",
+        "Pendulum-v1",
+        &[
+            "steps=6000",
+            "environments=2",
+            "ppo.n_steps=64",
+            "ppo.squashed=true",
+            "ppo.deviation=\"of-state\"",
+        ],
+    ),
+    ("dpg", "Pendulum-v1", &["steps=4000", "dpg.critic_step_size=1e-5"]),
+    (
+        "ddpg",
+        "Pendulum-v1",
+        &[
+            "steps=2000",
+            "ddpg.hidden=[24, 16]",
+            "ddpg.action_layer=\"second\"",
+            "ddpg.learning_starts=300",
+            "ddpg.noise={ ornstein-uhlenbeck = { theta = 0.15, sigma = 0.2, dt = 1.0 } }",
+        ],
+    ),
+    (
+        "td3",
+        "Pendulum-v1",
+        &[
+            "steps=2000",
+            "environments=2",
+            "td3.hidden=[24, 16]",
+            "td3.batch_size=32",
+            "td3.learning_starts=300",
+        ],
+    ),
+];
+
+#[cfg(unix)]
+#[test]
+fn every_actor_critic_that_is_killed_goes_on_to_the_same_bytes_on_one_thread_as_on_two() {
+    for (algorithm, environment, settings) in ACTOR_CRITICS {
+        let folder = tempfile::tempdir().unwrap();
+        let [straight, killed] = ["straight", "killed"].map(|name| folder.path().join(name));
+        let always = [
+            "evaluation.episodes=3",
+            "evaluation.final_episodes=4",
+            "checkpoint_every=200",
+        ];
+        let flags: Vec<&str> = settings
+            .iter()
+            .chain(&always)
+            .flat_map(|setting| ["--set", setting])
+            .collect();
+        let output = train_by(algorithm, environment, &straight, &flags);
+        assert!(output.status.success(), "{algorithm}: {}", text(&output.stderr));
+
+        let mut child = etude()
+            .args(["rl", "train", algorithm, "--env", environment, "--quiet", "--out"])
+            .arg(&killed)
+            .args(&flags)
+            .spawn()
+            .unwrap();
+        let started = Instant::now();
+        while !killed.join("checkpoints/latest").exists() {
+            assert!(started.elapsed() < Duration::from_mins(2));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        // SIGKILL, which no process can catch.
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let output = etude()
+            .args([
+                "rl",
+                "train",
+                algorithm,
+                "--json",
+                "--resume",
+                "--threads",
+                "1",
+                "--out",
+            ])
+            .arg(&killed)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{algorithm}: {}", text(&output.stderr));
+        assert_same(&straight, &killed);
+
+        // The policy on disk is judged as it was at the end of the run.
+        let output = etude()
+            .args(["rl", "eval", "--json", "--episodes", "4"])
+            .arg(&straight)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{algorithm}: {}", text(&output.stderr));
+        let judged: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let result: Value = serde_json::from_slice(&fs::read(straight.join("result.json")).unwrap()).unwrap();
+        let returns = result["best_returns"].as_array().unwrap();
+        let mean = returns.iter().map(|value| value.as_f64().unwrap()).sum::<f64>() / 4.0;
+        assert!(
+            (judged["mean"].as_f64().unwrap() - mean).abs() < 1e-9 * mean.abs(),
+            "{algorithm}: {judged}"
+        );
+    }
+}
+
 /// The report of a run that must be refused with `code`.
 fn refused(code: i32, arguments: &[&str]) -> String {
     let output = etude().args(["rl", "train"]).args(arguments).output().unwrap();

@@ -91,7 +91,7 @@ fn deterministic_actor_critic_lands_on_the_riccati_gain() {
         ..DeterministicOptions::default()
     };
     let spaces = (envs.observation_space(), envs.action_space());
-    let agent = DeterministicActorCritic::new(options, spaces, Seed(1)).unwrap();
+    let agent = DeterministicActorCritic::new(options, spaces, Autoreset::SameStep, Seed(1)).unwrap();
     let mut training = Training::new(envs, Box::new(agent), 1).unwrap();
     training.run_until(400_000).unwrap();
     check("deterministic actor-critic", gain(training.agent()));

@@ -1,14 +1,17 @@
 //! A drawing that its caller made.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use maud::{Markup, PreEscaped, Render, html};
 
 use super::figure;
 
-/// An SVG drawing with a caption, for whatever the other items cannot show.
+/// A drawing or a moving picture with a caption, for whatever the other items cannot show.
 #[derive(Clone, Debug)]
 pub struct Picture {
     caption: String,
-    svg: String,
+    /// What stands in the page.
+    markup: String,
 }
 
 impl Picture {
@@ -19,14 +22,25 @@ impl Picture {
     pub fn svg(caption: impl Into<String>, svg: impl Into<String>) -> Self {
         Self {
             caption: caption.into(),
-            svg: svg.into(),
+            markup: svg.into(),
+        }
+    }
+
+    /// A moving picture: the bytes of a GIF, `width` pixels wide on the page. They become part of it.
+    pub fn gif(caption: impl Into<String>, bytes: &[u8], width: u16) -> Self {
+        let caption = caption.into();
+        let data = STANDARD.encode(bytes);
+        let image = html! { img width=(width) alt=(caption) src={ "data:image/gif;base64," (data) }; };
+        Self {
+            markup: image.into_string(),
+            caption,
         }
     }
 }
 
 impl Render for Picture {
     fn render(&self) -> Markup {
-        let drawing = html! { div.picture role="img" aria-label=(self.caption) { (PreEscaped(&self.svg)) } };
+        let drawing = html! { div.picture role="img" aria-label=(self.caption) { (PreEscaped(&self.markup)) } };
         figure("wide", &self.caption, &drawing)
     }
 }

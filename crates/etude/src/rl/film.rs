@@ -1,10 +1,10 @@
-//! A few pictures of an episode, for a page.
+//! An episode for a page: a few pictures of it side by side, and one that moves.
 
 use std::fmt::Write as _;
 use std::path::Path;
 
 use etude_rl::render::{Scene, record};
-use etude_rl::{Policy, RlError, VectorEnv, load_policy};
+use etude_rl::{Policy, RlError, VectorEnv, load_policy, registered};
 
 use crate::report::Picture;
 
@@ -19,29 +19,40 @@ const MOST: usize = 1000;
 /// The seed of the episode that is shown.
 const SEED: u64 = 2_000_000_000;
 
+/// The moving picture: its width, how long it may last, and steps a second where nothing else is known.
+const MOVING_WIDTH: u16 = 240;
+const SECONDS: usize = 10;
+const STEPS_A_SECOND: u32 = 30;
+
 /// An episode of the policy saved in `folder`; none where its environment has no pictures.
-pub(super) fn of_saved(folder: &Path) -> Option<Picture> {
+pub(super) fn of_saved(folder: &Path) -> Option<[Picture; 2]> {
     let (card, mut policy) = load_policy(folder).ok()?;
     let mut env = card.wrapping.make_drawn(&card.environment).ok()?;
-    film(&mut *env, &mut *policy).ok()
+    film(&mut *env, &card.environment, &mut *policy).ok()
 }
 
-/// An episode of `policy` in `env`.
+/// An episode of `policy` in `env`, which is called `id`: side by side, and moving.
 ///
 /// # Errors
 /// The environment has no pictures.
-pub(super) fn film(env: &mut dyn VectorEnv, policy: &mut dyn Policy) -> Result<Picture, RlError> {
-    let recording = record(env, SEED, 1, MOST, policy)?;
+pub(super) fn film(env: &mut dyn VectorEnv, id: &str, policy: &mut dyn Policy) -> Result<[Picture; 2], RlError> {
+    let mut recording = record(env, SEED, 1, MOST, policy)?;
     let count = recording.scenes.len();
     let shown = PICTURES.min(count);
     let chosen: Vec<(usize, &Scene)> = (0..shown)
         .map(|index| index * (count - 1) / (shown - 1).max(1))
         .map(|step| (step, &recording.scenes[step]))
         .collect();
-    Ok(Picture::svg(
+    let still = Picture::svg(
         format!("One episode in {shown} pictures; the number of steps stands below each"),
         strip(&chosen),
-    ))
+    );
+    let rate = registered(id).map_or(STEPS_A_SECOND, |known| known.frames_per_second);
+    recording.scenes.truncate(SECONDS * rate as usize);
+    let seconds = recording.scenes.len() as f64 / f64::from(rate);
+    let gif = recording.gif(Vec::new(), MOVING_WIDTH, rate)?;
+    let caption = format!("The first {seconds:.0} seconds of it");
+    Ok([still, Picture::gif(caption, &gif, MOVING_WIDTH)])
 }
 
 /// The pictures side by side, with their steps.
@@ -85,9 +96,12 @@ mod tests {
                 actions.fill(0.0);
             }
         }
-        let page =
-            maud::Render::render(&film(&mut *make_drawn("CartPole-v1").unwrap(), &mut Left).unwrap()).into_string();
-        assert_eq!(page.matches("<svg").count(), PICTURES + 1);
-        assert!(page.contains(">0</text>"));
+        let mut env = make_drawn("CartPole-v1").unwrap();
+        let pictures = film(&mut *env, "CartPole-v1", &mut Left).unwrap();
+        let [still, moving] = pictures.map(|picture| maud::Render::render(&picture).into_string());
+        assert_eq!(still.matches("<svg").count(), PICTURES + 1);
+        assert!(still.contains(">0</text>"));
+        // `R0lGODlh` is `GIF89a` in base 64.
+        assert!(moving.contains("src=\"data:image/gif;base64,R0lGODlh"));
     }
 }

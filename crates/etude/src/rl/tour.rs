@@ -1,11 +1,13 @@
-//! The tour's stop at value function approximation.
+//! The tour's stops at what is learnt by trying: value functions, actor-critic methods, DDPG.
 
-use etude_rl::{Autoreset, Policy, Surface, Training, evaluate, make_drawn, make_envs};
+mod task;
+
+use etude_rl::{Autoreset, Surface, Training, make_envs};
 use etude_train::Seed;
 use serde_json::json;
 
+use self::task::Task;
 use super::failed;
-use super::film::film;
 use super::recipe::Recipe;
 use super::train::{Algorithm, unfit};
 use crate::error::CommandError;
@@ -14,7 +16,7 @@ use crate::output::Output;
 use crate::progress::Progress;
 use crate::recipe;
 use crate::report::number::short;
-use crate::report::{Code, GridMap, Plot, Section, Table};
+use crate::report::{GridMap, Plot, Section, Table};
 use crate::terminal;
 use crate::tour::{Curve, Stop};
 
@@ -38,41 +40,90 @@ const GRID: [(&str, Algorithm, &str); 3] = [
 ];
 
 /// Deep Q-learning that balances a pole.
-const POLE: &str = include_str!("../../../../recipes/rl/dqn/CartPole-v1.toml");
+const POLE: Task = Task {
+    algorithm: Algorithm::Dqn,
+    environment: "CartPole-v1",
+    recipe: include_str!("../../../../recipes/rl/dqn/CartPole-v1.toml"),
+    title: "Deep Q-learning: a pole on a cart",
+    text: "DQN with the settings of Stable-Baselines3's zoo.",
+    range: [0.0, 500.0],
+};
+
+/// Actor-critic that swings two links up.
+const LINKS: Task = Task {
+    algorithm: Algorithm::Ppo,
+    environment: "Acrobot-v1",
+    recipe: "environment = \"Acrobot-v1\"\nsteps = 100_000\nenvironments = 16\n\n[wrappers]\nnormalize_observations = true\nnormalize_rewards = true\n\n[ppo]\nn_steps = 64\nbatch_size = 128\nepochs = 4\ngae_lambda = 0.94\n",
+    title: "Actor-critic: two links swing up",
+    text: "A policy that learns from what a value function makes of its actions, by proximal policy optimisation. Every step costs 1 until the tip is high \
+           enough.",
+    range: [-500.0, -70.0],
+};
+
+/// DDPG that swings a pendulum up.
+const PENDULUM: Task = Task {
+    algorithm: Algorithm::Ddpg,
+    environment: "Pendulum-v1",
+    recipe: "environment = \"Pendulum-v1\"\nsteps = 15_000\n\n[ddpg]\nhidden = [64, 64]\naction_layer = \"first\"\nlast_layer_bound = 0.0\ngamma = 0.98\nactor_learning_rate = 1e-3\ncritic_learning_rate = 1e-3\ncritic_weight_decay = 0.0\nbatch_size = 64\nbuffer_size = 20_000\nlearning_starts = 1_000\ntau = 0.01\nnoise = { gaussian = 0.1 }\n",
+    title: "Deep deterministic policy gradient: a pendulum swings up",
+    text: "The action is a torque, any number from -2 to 2, too weak to lift the pendulum at once. An actor learns to choose it from the slope of what a critic \
+           expects.",
+    range: [-1500.0, -137.0],
+};
 
 const SEED: u64 = 1;
-/// Times that the pole's policy is judged, in so many episodes; at the end in as many as a user would ask for.
-const JUDGEMENTS: u64 = 25;
-const EPISODES: usize = 20;
-const FINAL_EPISODES: usize = 100;
-const PATIENCE: u32 = 10_000;
-/// Judged in other episodes at the end than on the way.
-const JUDGED: [u64; 2] = [1_000_000_000, 2_000_000_000];
 
 /// System 3: one grid by table, linear function and network; and a pole balanced by DQN.
 pub(crate) fn value_functions(output: &Output) -> Result<Stop, CommandError> {
     let (grid, mut results, mut curves) = grid(output)?;
-    let pole = pole(output)?;
-    results.push(json!({
-        "problem": "CartPole-v1",
-        "algorithm": "dqn",
-        "steps": pole.steps,
-        "best_return": pole.best,
-        "returns": pole.returns,
-    }));
-    curves.push(Curve {
-        name: "CartPole-v1/dqn/eval/mean_reward".into(),
-        points: pole.returns.clone(),
-    });
+    output.line("\nA pole on a cart, learnt by a network from nothing but its own mistakes (DQN):");
+    let pole = task::play(&POLE, output)?;
+    results.push(pole.result);
+    curves.push(pole.curve);
     Ok(Stop {
         sections: vec![grid, pole.section],
         card: [
             "Value functions".into(),
             format!("{:.0}", pole.best),
-            format!("of 500 steps balanced after {} of learning", pole.steps),
+            format!("of 500 steps balanced after {} of learning", pole.step),
         ],
         results,
         curves,
+    })
+}
+
+/// System 4: two links that swing up, by an actor and a critic.
+pub(crate) fn actor_critic(output: &Output) -> Result<Stop, CommandError> {
+    output.line("Two links, of which only the joint between them has a motor, are to swing up (PPO):");
+    let links = task::play(&LINKS, output)?;
+    Ok(Stop {
+        card: [
+            "Actor-critic".into(),
+            format!("{:.0}", -links.best),
+            format!("steps to swing two links up, after {} of learning", links.step),
+        ],
+        sections: vec![links.section],
+        results: vec![links.result],
+        curves: vec![links.curve],
+    })
+}
+
+/// System 5: a pendulum that swings up, by a torque that may be any number.
+pub(crate) fn ddpg(output: &Output) -> Result<Stop, CommandError> {
+    output.line("A pendulum with a weak motor, whose torque may be any number (DDPG):");
+    let pendulum = task::play(&PENDULUM, output)?;
+    Ok(Stop {
+        card: [
+            "DDPG".into(),
+            format!("{:.0}", pendulum.best),
+            format!(
+                "earned by a pendulum after {} steps, where -137 is about the most",
+                pendulum.step
+            ),
+        ],
+        sections: vec![pendulum.section],
+        results: vec![pendulum.result],
+        curves: vec![pendulum.curve],
     })
 }
 
@@ -88,12 +139,13 @@ fn learn(
     let recipe = recipe::load_text::<Recipe>(name.as_ref(), text, &[])?.value;
     let failed = |error| failed(&error, &recipe.environment);
     let steps = recipe.steps.get() as u64;
-    let envs = make_envs(&recipe.environment, 1, Autoreset::SameStep).map_err(failed)?;
+    let envs = make_envs(&recipe.environment, recipe.environments.get(), Autoreset::SameStep).map_err(failed)?;
+    let normalizer = algorithm.normalizer(&recipe, &*envs).map_err(failed)?;
     let agent = algorithm
-        .agent(&recipe, &*envs, None, steps, Seed(SEED))
+        .agent(&recipe, &*envs, normalizer.as_ref(), steps, Seed(SEED))
         .map_err(failed)?
         .map_err(|reason| unfit(algorithm, &recipe, reason))?;
-    let mut training = Training::new(envs, agent, SEED).map_err(failed)?;
+    let mut training = Training::new(envs, agent, SEED).map_err(failed)?.normalized(normalizer);
     let bar = Progress::bar(output, name.to_owned(), steps);
     for share in 1..=shares {
         training.run_until(steps * share / shares).map_err(failed)?;
@@ -159,71 +211,4 @@ fn grid(output: &Output) -> Result<(Section, Vec<serde_json::Value>, Vec<Curve>)
 fn rmse(surface: &Surface) -> f64 {
     let named = surface.errors.iter().find(|(name, _)| *name == "truth/rmse");
     named.map_or(f64::NAN, |&(_, error)| error)
-}
-
-/// The pole's part.
-struct Pole {
-    section: Section,
-    steps: u64,
-    /// The mean return of the best policy in fresh episodes.
-    best: f64,
-    returns: Vec<(u64, f64)>,
-}
-
-fn pole(output: &Output) -> Result<Pole, CommandError> {
-    output.line("\nA pole on a cart, learnt by a network from nothing but its own mistakes (DQN):");
-    let failed = |error| failed(&error, "CartPole-v1");
-    let judge = |count, seed, policy: &mut dyn Policy| {
-        let mut envs = make_envs("CartPole-v1", count, Autoreset::Disabled)?;
-        Ok(evaluate(&mut *envs, policy, seed, PATIENCE)?.mean())
-    };
-    let mut returns: Vec<(u64, f64)> = Vec::new();
-    let mut best: Option<(f64, u64, Box<dyn Policy>)> = None;
-    learn(
-        "dqn on CartPole-v1",
-        Algorithm::Dqn,
-        POLE,
-        JUDGEMENTS,
-        output,
-        |training| {
-            let mut policy = training.policy();
-            let mean: f64 = judge(EPISODES, JUDGED[0], &mut *policy).map_err(failed)?;
-            returns.push((training.steps(), mean));
-            if best.as_ref().is_none_or(|(highest, ..)| mean > *highest) {
-                best = Some((mean, training.steps(), policy));
-            }
-            Ok(format!("return {mean:.0}"))
-        },
-    )?;
-    for &(step, mean) in &returns {
-        let bar = "█".repeat((mean / 500.0 * 40.0).round() as usize);
-        output.line(&format!("{step:>7} steps  {mean:>5.0}  {bar}"));
-    }
-    let Some((_, steps, mut policy)) = best else {
-        return Err(CommandError::failed_run("no policy was learnt"));
-    };
-    let best = judge(FINAL_EPISODES, JUDGED[1], &mut *policy).map_err(failed)?;
-    output.line(&format!(
-        "the best policy, of step {steps}, balances for {best:.1} of 500 steps on average over {FINAL_EPISODES} fresh episodes"
-    ));
-    let plot = Plot::new(
-        "Mean return of 20 fixed episodes, without exploration",
-        "step",
-        "return",
-    )
-    .series("DQN", returns.iter().map(|&(step, mean)| (step as f64, mean)));
-    let section = Section::new("Deep Q-learning: a pole on a cart")
-        .text(format!(
-            "DQN with the settings of Stable-Baselines3's zoo. The best policy, of step {steps}, was judged in {FINAL_EPISODES} \
-             other episodes: {best:.1} steps on average, where 500 is the most there is."
-        ))
-        .item(&plot)
-        .item(&film(&mut *make_drawn("CartPole-v1").map_err(failed)?, &mut *policy).map_err(failed)?)
-        .item(&Code::toml(POLE).folded("The recipe of this task"));
-    Ok(Pole {
-        section,
-        steps,
-        best,
-        returns,
-    })
 }

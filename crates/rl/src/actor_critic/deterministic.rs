@@ -23,7 +23,7 @@ use crate::features::{FeatureMap, Polynomial};
 use crate::saved_policy::{PolicyCard, save_actor};
 use crate::saved_state;
 use crate::space::Space;
-use crate::vector::{Batch, Transition};
+use crate::vector::{Autoreset, Batch, Transition};
 
 /// The constants of a run.
 #[derive(Debug, Clone, PartialEq)]
@@ -123,9 +123,10 @@ impl PolynomialCritic {
     }
 }
 
-/// The deterministic actor-critic, in one environment that resets itself in the same step.
+/// The deterministic actor-critic, in one environment.
 pub struct DeterministicActorCritic {
     options: DeterministicOptions,
+    autoreset: Autoreset,
     encoding: Encoding,
     scale: ActionScale,
     actor: Actor,
@@ -143,13 +144,14 @@ pub struct DeterministicActorCritic {
 }
 
 impl DeterministicActorCritic {
-    /// An agent for these spaces.
+    /// An agent for these spaces, in an environment that is reset as `autoreset` says.
     ///
     /// # Errors
     /// The actions are not numbers between two bounds.
     pub fn new(
         options: DeterministicOptions,
         (observations, actions): (&Space, &Space),
+        autoreset: Autoreset,
         seed: Seed,
     ) -> Result<Self, RlError> {
         let scale = ActionScale::new("dpg", actions)?;
@@ -173,10 +175,18 @@ impl DeterministicActorCritic {
             exploration: seed.stream("exploration"),
             memory: [Vec::new(), Vec::new()],
             steps: 0,
+            autoreset,
             options,
             encoding,
             scale,
         })
+    }
+
+    /// q(s, mu(s)) of one observation.
+    pub fn state_value(&mut self, observation: &[f32]) -> f64 {
+        let inputs = self.encoding.encode(observation, &mut self.memory[0]);
+        self.actor.forward(inputs, &mut self.pass, &mut self.action);
+        self.critic.value(inputs, &self.action)
     }
 
     /// The actor.
@@ -201,8 +211,10 @@ impl Agent for DeterministicActorCritic {
         if transition == Transition::Ghost {
             return Ok(());
         }
-        let next = if transition.ends() {
+        if transition.ends() {
             self.noise.restart(0..self.scale.length());
+        }
+        let next = if transition.ends() && self.autoreset == Autoreset::SameStep {
             &batch.final_observations
         } else {
             &batch.observations
@@ -223,10 +235,12 @@ impl Agent for DeterministicActorCritic {
 
         self.actor.forward(now, &mut self.pass, &mut self.action);
         self.critic.action_slopes(now, &self.action, &mut self.slopes);
+        // Against the gradient of the loss, which is -q.
+        self.slopes.iter_mut().for_each(|slope| *slope = -*slope);
         let gradient = &mut self.gradient;
         (self.actor).backward(now, &self.action, &mut self.slopes, &mut self.pass, gradient);
         for (parameter, slope) in self.actor.mlp_mut().parameters_mut().iter_mut().zip(gradient) {
-            *parameter += self.options.actor_step_size as f32 * *slope;
+            *parameter -= self.options.actor_step_size as f32 * *slope;
         }
         self.critic
             .climb(now, &self.taken, self.options.critic_step_size * error);

@@ -17,7 +17,7 @@ use crate::saved_policy::{PolicyCard, save_stochastic};
 use crate::saved_state;
 use crate::space::Space;
 use crate::truth::{KnownTask, Surface};
-use crate::vector::{Batch, Transition};
+use crate::vector::{Autoreset, Batch, Transition};
 
 /// What is learnt, and how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,10 +42,11 @@ pub enum OneStepMethod {
     OffPolicy,
 }
 
-/// QAC or the off-policy actor-critic, in one environment that resets itself in the same step.
+/// QAC or the off-policy actor-critic, in one environment.
 pub struct OneStepActorCritic {
     method: OneStepMethod,
     options: OnlineOptions,
+    autoreset: Autoreset,
     actions: usize,
     encoding: Encoding,
     policy: OnlinePolicy,
@@ -62,7 +63,7 @@ pub struct OneStepActorCritic {
 }
 
 impl OneStepActorCritic {
-    /// An agent whose networks see observations as `encoding` shows them.
+    /// An agent whose networks see observations as `encoding` shows them, in an environment that is reset as `autoreset` says.
     ///
     /// # Errors
     /// The actions are not one of so many.
@@ -70,7 +71,7 @@ impl OneStepActorCritic {
         (name, method): (&'static str, OneStepMethod),
         options: OnlineOptions,
         encoding: Encoding,
-        actions: &Space,
+        (actions, autoreset): (&Space, Autoreset),
         seed: Seed,
     ) -> Result<Self, RlError> {
         let Space::Discrete(count) = *actions else {
@@ -97,6 +98,7 @@ impl OneStepActorCritic {
         };
         Ok(Self {
             method,
+            autoreset,
             policy: OnlinePolicy::new(distribution, network(count)),
             critic: network(values),
             next_action: None,
@@ -182,7 +184,7 @@ impl Agent for OneStepActorCritic {
         if transition == Transition::Ghost {
             return Ok(());
         }
-        let next = if transition.ends() {
+        let next = if transition.ends() && self.autoreset == Autoreset::SameStep {
             &batch.final_observations
         } else {
             &batch.observations

@@ -85,6 +85,11 @@ impl Ddpg {
         })
     }
 
+    /// q(s, mu(s)) of one observation, by the first critic.
+    pub fn state_value(&mut self, observation: &[f32]) -> f32 {
+        self.learner.state_value(observation)
+    }
+
     fn update(&mut self) -> Result<(), RlError> {
         (self.replay).sample(&mut self.sampling, self.options.batch, 0.0, &mut self.minibatch);
         let rates = LearningRates {

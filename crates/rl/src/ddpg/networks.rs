@@ -14,8 +14,8 @@ pub enum ActionLayer {
     Second,
 }
 
-/// mu(s; theta) = tanh of a perceptron's outputs: an action between -1 and 1. Without hidden layers it is linear, and only the
-/// environment cuts it at its bounds.
+/// mu(s; theta) = tanh of a perceptron's outputs: an action between -1 and 1. Without hidden layers it is linear and cut at these
+/// bounds; where it is cut, only a gradient that leads back from them passes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Actor {
     mlp: Mlp,
@@ -51,7 +51,7 @@ impl Actor {
         &mut self.mlp
     }
 
-    /// Whether its outputs are actions as they are.
+    /// Whether its outputs are actions, but for the bounds.
     fn is_linear(&self) -> bool {
         self.mlp.sizes().len() == 2
     }
@@ -59,8 +59,9 @@ impl Actor {
     /// mu(s), shape `[n, a]`, for `observations` of shape `[n, d]`.
     pub fn forward(&self, observations: &[f32], pass: &mut Pass, actions: &mut [f32]) {
         actions.copy_from_slice(self.mlp.forward(observations, pass));
-        if !self.is_linear() {
-            actions.iter_mut().for_each(|action| *action = action.tanh());
+        let linear = self.is_linear();
+        for action in actions {
+            *action = if linear { action.clamp(-1.0, 1.0) } else { action.tanh() };
         }
     }
 
@@ -74,10 +75,15 @@ impl Actor {
         pass: &mut Pass,
         gradient: &mut [f32],
     ) {
-        if !self.is_linear() {
-            for (slope, action) in action_gradient.iter_mut().zip(actions) {
-                *slope *= 1.0 - action * action;
-            }
+        let linear = self.is_linear();
+        for (slope, &action) in action_gradient.iter_mut().zip(actions) {
+            // A step goes against the gradient.
+            let outward = *slope * action < 0.0;
+            *slope *= match linear {
+                true if action.abs() >= 1.0 && outward => 0.0,
+                true => 1.0,
+                false => 1.0 - action * action,
+            };
         }
         self.mlp.backward(observations, action_gradient, pass, gradient, None);
     }

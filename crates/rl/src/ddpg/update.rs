@@ -160,6 +160,16 @@ impl Learner {
         (self.networks.actor.online).forward(inputs, &mut self.actor_pass, actions);
     }
 
+    /// q(s, mu(s)) of one observation, by the first critic.
+    pub(super) fn state_value(&mut self, observation: &[f32]) -> f32 {
+        let inputs = self.encoding.encode(observation, &mut self.memory[0]);
+        let actions = &mut self.actions[..self.scale.length()];
+        (self.networks.actor.online).forward(inputs, &mut self.actor_pass, actions);
+        let critic = &self.networks.critics[0].online;
+        critic.join(inputs, actions, &mut self.rows);
+        critic.forward(&self.rows, &mut self.critic_pass)[0]
+    }
+
     /// One step of Adam for the critics and, where it is due, for the actor.
     pub(super) fn update(&mut self, minibatch: &Minibatch, rates: LearningRates, random: &mut ChaCha8Rng) -> Updated {
         if self.td3.is_some_and(|td3| td3.target_noise > 0.0) {

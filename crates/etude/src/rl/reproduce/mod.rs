@@ -1,8 +1,10 @@
 //! `etude rl reproduce`: the figures of a book, computed again and held to what they should show.
 
+mod actor_critic;
 mod book;
 mod check;
 mod deep;
+mod importance;
 mod linear_control;
 mod path;
 mod prediction;
@@ -48,7 +50,7 @@ pub(crate) struct Arguments {
 /// A book whose figures are computed again.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Book {
-    /// Zhao, Mathematical Foundations of Reinforcement Learning: figures 8.5 to 8.12 and the tasks of chapter 7
+    /// Zhao, Mathematical Foundations of Reinforcement Learning: figures 8.5 to 8.12, the tasks of chapter 7 and the methods of chapter 10
     Zhao,
 }
 
@@ -73,13 +75,15 @@ struct Part {
 type Play = fn(&Setting<'_>) -> Result<Part, CommandError>;
 
 /// The parts in the order of the page.
-const PARTS: [Play; 6] = [
+const PARTS: [Play; 8] = [
     temporal_differences::paths,
     temporal_differences::off_policy,
     state_values::play,
     prediction_page::play,
     linear_control::play,
     deep::play,
+    importance::play,
+    actor_critic::play,
 ];
 
 /// What `--json` prints.
@@ -163,7 +167,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     output.line(&format!("\n{passed} pass, in {}", duration(started.elapsed())));
     let report = Report::new("Zhao's figures, computed again")
         .subtitle(
-            "Mathematical Foundations of Reinforcement Learning, chapters 7 and 8: every figure beside the exact answer, with a \
+            "Mathematical Foundations of Reinforcement Learning, chapters 7, 8 and 10: every figure beside the exact answer, with a \
              verdict on each number",
         )
         .card(

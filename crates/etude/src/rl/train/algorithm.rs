@@ -243,7 +243,7 @@ impl Algorithm {
             None => Ok(Encoding::new(observations)),
         };
         if self == Self::Dpg {
-            let agent = DeterministicActorCritic::new(recipe.dpg.options(), (observations, actions), seed)?;
+            let agent = DeterministicActorCritic::new(recipe.dpg.options(), (observations, actions), sizes.1, seed)?;
             return Ok(Ok(Box::new(agent)));
         }
         if let Some((recipe, method)) = self.one_step(recipe) {
@@ -251,7 +251,13 @@ impl Algorithm {
                 Ok(encoding) => encoding,
                 Err(reason) => return Ok(Err(reason)),
             };
-            let agent = OneStepActorCritic::new((self.name(), method), recipe.options(), encoding, actions, seed)?;
+            let agent = OneStepActorCritic::new(
+                (self.name(), method),
+                recipe.options(),
+                encoding,
+                (actions, sizes.1),
+                seed,
+            )?;
             return Ok(Ok(Box::new(agent.measured_against(task(recipe.gamma.get())))));
         }
         if let Some((recipe, usual)) = self.ddpg(recipe) {

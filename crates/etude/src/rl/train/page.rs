@@ -106,7 +106,7 @@ pub(super) fn report(
     recipe: &Recipe,
     done: &[Done],
     (best, last): (&Judged, &Judged),
-    film: Option<&Picture>,
+    film: Option<&[Picture; 2]>,
 ) -> Report {
     let name = |done: &Done| format!("seed {}", done.seed);
     let curve = |points: &[(u64, f64)]| {
@@ -159,7 +159,7 @@ pub(super) fn report(
                 )),
         );
     let page = match film {
-        Some(film) => page.section(Section::new("The best policy at work").item(film)),
+        Some([still, moving]) => page.section(Section::new("The best policy at work").item(still).item(moving)),
         None => page,
     };
     truth(page, recipe, &done[0])
