@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use crate::simulator::Dynamics;
 
 /// The width of a difference. Actions are multiples of [`GRAIN`], and 32 bits hold them with this added or taken away.
-const WIDTH: f64 = 1.0 / 4096.0;
+pub(super) const WIDTH: f64 = 1.0 / 1024.0;
 /// What planned actions are multiples of.
 pub(super) const GRAIN: f64 = 1.0 / 65536.0;
 

@@ -3,7 +3,7 @@
 
 use rand_chacha::ChaCha8Rng;
 
-use super::expansion::{Expansion, GRAIN};
+use super::expansion::{Expansion, GRAIN, WIDTH};
 use crate::elimination::solve;
 use crate::simulator::{Dynamics, stream};
 use crate::space::Space;
@@ -50,6 +50,8 @@ const HARDER: f64 = 8.0;
 const REGULARIZATION: [f64; 2] = [1e-8, 1e4];
 /// An improvement that is too small to go on, as a share of the return.
 const NOTHING: f64 = 1e-7;
+/// How often entries of a bounded answer are gone through, at most.
+const SWEEPS: usize = 200;
 /// How often a step is halved.
 const HALVINGS: i32 = 8;
 
@@ -144,7 +146,12 @@ impl<'a, D: Dynamics<State = [f64; N]>, const N: usize, const A: usize> Ilqr<'a,
     fn expand(&mut self, trajectory: &Trajectory<N, A>) -> Vec<Expansion<N>> {
         let visited = trajectory.states.iter().zip(&trajectory.actions);
         visited
-            .map(|(state, action)| Expansion::at(self.law, *state, *action, &mut self.random))
+            .map(|(state, action)| {
+                // Laws cut off what is beyond the bounds, so that differences must not reach there.
+                let inside: [f64; A] =
+                    std::array::from_fn(|i| action[i].clamp(self.low[i] + WIDTH, self.high[i] - WIDTH));
+                Expansion::at(self.law, *state, inside, &mut self.random)
+            })
             .collect()
     }
 
@@ -223,8 +230,8 @@ impl<'a, D: Dynamics<State = [f64; N]>, const N: usize, const A: usize> Ilqr<'a,
     }
 }
 
-/// The least of q_a^T k + k^T q_aa k / 2 between two bounds, and how it moves with the state. Entries that go beyond a
-/// bound are held there one after the other, which for a few entries is as good as the projected Newton steps of Tassa et al. (2014).
+/// The least of q_a^T k + k^T q_aa k / 2 between two bounds, by sweeps from entry to entry (projected Gauss-Seidel; Tassa
+/// et al. 2014 use projected Newton steps), and how its free entries move with the state. None where there is no least.
 fn answer<const N: usize, const A: usize>(
     q_aa: [[f64; A]; A],
     q_a: [f64; A],
@@ -232,38 +239,39 @@ fn answer<const N: usize, const A: usize>(
     low: [f64; A],
     high: [f64; A],
 ) -> Option<Gain<N, A>> {
-    let mut held: [Option<f64>; A] = [None; A];
-    loop {
-        // An entry that is held is an equation of its own.
-        let mut matrix = q_aa;
-        let mut side = q_a.map(|slope| -slope);
-        for i in 0..A {
-            let Some(bound) = held[i] else { continue };
-            for j in 0..A {
-                side[j] -= matrix[j][i] * bound;
-                (matrix[i][j], matrix[j][i]) = (0.0, 0.0);
-            }
-            matrix[i][i] = 1.0;
-        }
-        for i in 0..A {
-            if let Some(bound) = held[i] {
-                side[i] = bound;
-            }
-        }
-        let ([change], least) = solve(matrix, [side]);
-        if least <= 0.0 || change.iter().any(|entry| !entry.is_finite()) {
-            return None;
-        }
-        let beyond = (0..A).find(|&i| held[i].is_none() && !(low[i] <= change[i] && change[i] <= high[i]));
-        let Some(i) = beyond else {
-            let sides =
-                std::array::from_fn(|s| std::array::from_fn(|i| if held[i].is_some() { 0.0 } else { -q_as[i][s] }));
-            let (by_state, _): ([[f64; A]; N], f64) = solve(matrix, sides);
-            let feedback = std::array::from_fn(|i| std::array::from_fn(|s| by_state[s][i]));
-            return Some(Gain { change, feedback });
-        };
-        held[i] = Some(change[i].clamp(low[i], high[i]));
+    let ([mut change], least) = solve(q_aa, [q_a.map(|slope| -slope)]);
+    if least <= 0.0 || change.iter().any(|entry| !entry.is_finite()) {
+        return None;
     }
+    for _ in 0..SWEEPS {
+        let before = change;
+        for i in 0..A {
+            let rest = q_a[i] + dot(&q_aa[i], &change) - q_aa[i][i] * change[i];
+            change[i] = (-rest / q_aa[i][i]).clamp(low[i], high[i]);
+        }
+        let moved = change.iter().zip(&before).map(|(now, before)| (now - before).abs());
+        if moved.fold(0.0, f64::max) < GRAIN * 1e-3 {
+            break;
+        }
+    }
+    // An entry at a bound answers to nothing: its equation says that it stays.
+    let mut matrix = q_aa;
+    let mut sides = std::array::from_fn(|s| std::array::from_fn(|i| -q_as[i][s]));
+    for i in 0..A {
+        if low[i] < change[i] && change[i] < high[i] {
+            continue;
+        }
+        for j in 0..A {
+            (matrix[i][j], matrix[j][i]) = (0.0, 0.0);
+        }
+        matrix[i][i] = 1.0;
+        for side in &mut sides {
+            side[i] = 0.0;
+        }
+    }
+    let (by_state, _): ([[f64; A]; N], f64) = solve(matrix, sides);
+    let feedback = std::array::from_fn(|i| std::array::from_fn(|s| by_state[s][i]));
+    Some(Gain { change, feedback })
 }
 
 fn dot<const M: usize>(a: &[f64; M], b: &[f64; M]) -> f64 {
