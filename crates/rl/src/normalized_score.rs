@@ -43,7 +43,7 @@ const REFERENCES: [(&str, f64, f64); 13] = [
     ("FixedReacherDouble-v0", 18.64, 460.63),
     ("FixedReacherSingle-v0", 45.14, 462.49),
     ("PendulumSwingUp-v0", 2.91, 387.92),
-    ("Reacher-v0", 8.00, 440.00),
+    ("Reacher-v0", 11.37, 460.70),
     ("ReacherDouble-v0", 21.89, 456.24),
     ("ReacherSingle-v0", 60.98, 464.31),
 ];
