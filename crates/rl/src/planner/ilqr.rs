@@ -255,20 +255,15 @@ fn answer<const N: usize, const A: usize>(
         }
     }
     // An entry at a bound answers to nothing: its equation says that it stays.
-    let mut matrix = q_aa;
-    let mut sides = std::array::from_fn(|s| std::array::from_fn(|i| -q_as[i][s]));
-    for i in 0..A {
-        if low[i] < change[i] && change[i] < high[i] {
-            continue;
-        }
-        for j in 0..A {
-            (matrix[i][j], matrix[j][i]) = (0.0, 0.0);
-        }
-        matrix[i][i] = 1.0;
-        for side in &mut sides {
-            side[i] = 0.0;
-        }
-    }
+    let free: [bool; A] = std::array::from_fn(|i| low[i] < change[i] && change[i] < high[i]);
+    let matrix = std::array::from_fn(|i| {
+        std::array::from_fn(|j| match (free[i] && free[j], i == j) {
+            (true, _) => q_aa[i][j],
+            (false, true) => 1.0,
+            (false, false) => 0.0,
+        })
+    });
+    let sides = std::array::from_fn(|s| std::array::from_fn(|i| if free[i] { -q_as[i][s] } else { 0.0 }));
     let (by_state, _): ([[f64; A]; N], f64) = solve(matrix, sides);
     let feedback = std::array::from_fn(|i| std::array::from_fn(|s| by_state[s][i]));
     Some(Gain { change, feedback })
