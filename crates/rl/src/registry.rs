@@ -4,6 +4,7 @@ use etude_mdp::{GridWorld, GridWorldSpec};
 use serde_json::Map;
 
 use crate::classic_control::{Acrobot, CartPole, MountainCar, MountainCarContinuous, Pendulum};
+use crate::continuous_control::{Cart, CartPoles, PendulumSwingUp, Reacher};
 use crate::env::Env;
 use crate::error::RlError;
 use crate::grid_world::grid_world;
@@ -105,9 +106,9 @@ const fn entry(
     }
 }
 
-/// A law without parameters, whose state is an array.
+/// A law whose state is an array and whose action is one number.
 macro_rules! side_by_side {
-    ($law:ident) => {
+    ($law:expr) => {
         Kind::SideBySide {
             one: || Box::new(Simulator::new($law)),
             many: |count, limit, autoreset| Box::new(Simulators::new($law, count, limit, autoreset)),
@@ -116,7 +117,7 @@ macro_rules! side_by_side {
 }
 
 /// All of them.
-static ENVIRONMENTS: [Registered; 17] = [
+static ENVIRONMENTS: [Registered; 30] = [
     entry(
         "Acrobot-v1",
         "swing two links up",
@@ -137,6 +138,14 @@ static ENVIRONMENTS: [Registered; 17] = [
         }),
     ),
     entry(
+        "Cart-v0",
+        "move a cart to the middle of its rail",
+        Some(500),
+        None,
+        50,
+        side_by_side!(Cart),
+    ),
+    entry(
         "CartPole-v0",
         "balance a pole for 200 steps",
         Some(200),
@@ -153,6 +162,46 @@ static ENVIRONMENTS: [Registered; 17] = [
         side_by_side!(CartPole),
     ),
     entry(
+        "CartPoleBalance-v0",
+        "balance a pole in the middle of a rail",
+        Some(500),
+        None,
+        50,
+        side_by_side!(CartPoles::balance()),
+    ),
+    entry(
+        "CartPoleParallelDouble-v0",
+        "balance two poles side by side",
+        Some(500),
+        None,
+        50,
+        side_by_side!(CartPoles::parallel_double()),
+    ),
+    entry(
+        "CartPoleSerialDouble-v0",
+        "balance a pole on a pole",
+        Some(500),
+        None,
+        50,
+        side_by_side!(CartPoles::serial_double()),
+    ),
+    entry(
+        "CartPoleSerialTriple-v0",
+        "balance a pole on a pole on a pole",
+        Some(500),
+        None,
+        50,
+        side_by_side!(CartPoles::serial_triple()),
+    ),
+    entry(
+        "CartPoleSwingUp-v0",
+        "swing a pole up and balance it",
+        Some(500),
+        None,
+        50,
+        side_by_side!(CartPoles::swing_up()),
+    ),
+    entry(
         "CliffWalking-v1",
         "walk along a cliff",
         None,
@@ -167,6 +216,30 @@ static ENVIRONMENTS: [Registered; 17] = [
         None,
         4,
         Kind::Model(|| Ok(cliff_walking(true))),
+    ),
+    entry(
+        "FixedReacher-v0",
+        "reach for one place with three links",
+        Some(500),
+        None,
+        50,
+        Kind::Law(|| Box::new(Simulator::new(Reacher::<3, 8>::fixed_target()))),
+    ),
+    entry(
+        "FixedReacherDouble-v0",
+        "reach for one place with two links",
+        Some(500),
+        None,
+        50,
+        Kind::Law(|| Box::new(Simulator::new(Reacher::<2, 6>::fixed_target()))),
+    ),
+    entry(
+        "FixedReacherSingle-v0",
+        "reach for one place with a link",
+        Some(500),
+        None,
+        50,
+        side_by_side!(Reacher::<1, 4>::fixed_target()),
     ),
     entry(
         "FrozenLake-v1",
@@ -233,12 +306,44 @@ static ENVIRONMENTS: [Registered; 17] = [
         side_by_side!(Pendulum),
     ),
     entry(
+        "PendulumSwingUp-v0",
+        "swing a pendulum up, for rewards from 0 to 1",
+        Some(500),
+        None,
+        50,
+        side_by_side!(PendulumSwingUp),
+    ),
+    entry(
         "RandomWalk-v0",
         "1,000 states without a choice",
         None,
         None,
         4,
         Kind::Model(|| Ok(random_walk())),
+    ),
+    entry(
+        "Reacher-v0",
+        "reach for any place with three links",
+        Some(500),
+        None,
+        50,
+        Kind::Law(|| Box::new(Simulator::new(Reacher::<3, 8>::random_target()))),
+    ),
+    entry(
+        "ReacherDouble-v0",
+        "reach for any place with two links",
+        Some(500),
+        None,
+        50,
+        Kind::Law(|| Box::new(Simulator::new(Reacher::<2, 6>::random_target()))),
+    ),
+    entry(
+        "ReacherSingle-v0",
+        "reach for any place with a link",
+        Some(500),
+        None,
+        50,
+        side_by_side!(Reacher::<1, 4>::random_target()),
     ),
     entry(
         "Taxi-v4",

@@ -5,6 +5,7 @@ use std::f64::consts::{FRAC_PI_2, PI};
 use std::io::Cursor;
 
 use etude_rl::classic_control::{Acrobot, CarState, CartPole, MountainCar, MountainCarContinuous, Pendulum};
+use etude_rl::continuous_control::{Cart, CartPoles, PendulumSwingUp, Reacher};
 use etude_rl::render::{Frame, Recorder, Recording, Rgb, palette, record};
 use etude_rl::{
     Autoreset, Batch, Dynamics, Env, Outcome, Policy, RlError, Space, Tabular, TabularModel, Vector, environments,
@@ -147,6 +148,52 @@ fn a_car_is_where_it_is() {
     }
 }
 
+#[test]
+fn a_cart_goes_along_its_rail() {
+    let places = [(280, 74), (380, 74), (500, 74)];
+    let [blue, paper] = [palette::BLUE, palette::PAPER];
+    for (position, expected) in [(0.0, [blue, paper, paper]), (1.0, [paper, blue, paper])] {
+        assert_eq!(pixels(&Cart, [position, 0.0], &places), expected, "{position}");
+    }
+    // Far away it stays in sight, and the mark of the middle does not.
+    assert_eq!(pixels(&Cart, [9.0, 0.0], &[(500, 74)]), [blue]);
+    let marks = |position| pixels(&Cart, [position, 0.0], &[(280, 114)])[0];
+    assert_eq!((marks(0.0), marks(100.0)), (palette::GREEN, palette::PAPER));
+}
+
+#[test]
+fn poles_stand_and_hang_in_a_row_or_side_by_side() {
+    let [orange, yellow, paper] = [palette::ORANGE, palette::YELLOW, palette::PAPER];
+    // A metre is 100 pixels long; the axle is at (280, 150).
+    let up = [(280, 125), (280, 75), (280, 20)];
+    assert_eq!(
+        pixels(&CartPoles::serial_double(), [0.0; 6], &up),
+        [orange, yellow, paper]
+    );
+    let bent = [0.0, FRAC_PI_2, 0.0, 0.0, 0.0, 0.0];
+    let places = [(305, 150), (330, 120), (280, 120)];
+    let expected = [orange, yellow, paper];
+    // The cart does not hide a pole that lies before it.
+    assert_eq!(pixels(&CartPoles::serial_double(), bent, &places), expected);
+    let places = [(370, 150), (280, 110), (330, 120)];
+    assert_eq!(pixels(&CartPoles::parallel_double(), bent, &places), expected);
+    let hanging = [0.0, PI, 0.0, 0.0];
+    assert_eq!(
+        pixels(&CartPoles::swing_up(), hanging, &[(280, 240), (280, 60)]),
+        [orange, paper]
+    );
+}
+
+#[test]
+fn an_arm_reaches_for_what_is_green() {
+    let law = Reacher::<2, 6>::random_target();
+    // To the right and then up; the target to the left. A metre is 180 pixels long.
+    let state = [0.0, FRAC_PI_2, 0.0, 0.0, -0.8, 0.0];
+    let places = [(240, 200), (290, 150), (56, 200), (300, 300)];
+    let expected = [palette::BLUE, palette::ORANGE, palette::GREEN, palette::PAPER];
+    assert_eq!(pixels(&law, state, &places), expected);
+}
+
 fn any_number() -> impl Strategy<Value = f64> {
     prop_oneof![
         -10.0..10.0_f64,
@@ -169,6 +216,10 @@ proptest! {
             MountainCar.draw(&two),
             MountainCarContinuous.draw(&CarState::First(two)),
             Pendulum.draw(&two),
+            PendulumSwingUp.draw(&two),
+            Cart.draw(&two),
+            CartPoles::swing_up().draw(&state),
+            Reacher::<1, 4>::fixed_target().draw(&state),
         ];
         for scene in scenes {
             let frame = scene.unwrap().raster(width, height);

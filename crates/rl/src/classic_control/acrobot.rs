@@ -6,6 +6,7 @@ use rand_chacha::ChaCha8Rng;
 
 use super::uniform;
 use crate::render::{Scene, palette};
+use crate::runge_kutta::runge_kutta;
 use crate::simulator::Dynamics;
 use crate::space::Space;
 use crate::trigonometry::sin_cos;
@@ -48,7 +49,8 @@ impl Dynamics for Acrobot {
 
     fn advance(&self, state: Self::State, action: &[f32], _: &mut ChaCha8Rng) -> (Self::State, f64, bool) {
         let torque = f64::from(action[0]) - 1.0;
-        let [first, second, first_rotation, second_rotation] = runge_kutta(state, torque);
+        let [first, second, first_rotation, second_rotation] =
+            runge_kutta(state, TIME_STEP, |state| rate(state, torque));
         let next = [
             wrap(first),
             wrap(second),
@@ -94,17 +96,6 @@ impl Dynamics for Acrobot {
         }
         Some(scene)
     }
-}
-
-/// One step of the classic Runge-Kutta method of fourth order.
-fn runge_kutta(state: [f64; 4], torque: f64) -> [f64; 4] {
-    let moved = |rate: [f64; 4], time: f64| std::array::from_fn(|i| state[i] + time * rate[i]);
-    let rate_1 = rate(state, torque);
-    let rate_2 = rate(moved(rate_1, TIME_STEP / 2.0), torque);
-    let rate_3 = rate(moved(rate_2, TIME_STEP / 2.0), torque);
-    let rate_4 = rate(moved(rate_3, TIME_STEP), torque);
-    let sum = std::array::from_fn(|i| rate_1[i] + 2.0 * rate_2[i] + 2.0 * rate_3[i] + rate_4[i]);
-    moved(sum, TIME_STEP / 6.0)
 }
 
 /// The time derivative of the state.
