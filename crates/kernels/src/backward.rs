@@ -77,11 +77,7 @@ impl Mlp {
                 "gradient by the inputs"
             );
         }
-        let by_outputs = &mut pass.gradient.entries[..output_gradient.len()];
-        transpose(output_gradient, sizes[last], by_outputs);
-        nonzero_rows(by_outputs, rows, 0, &mut pass.gradient.nonzero);
-        let outputs = &pass.features[last][..by_outputs.len()];
-        differentiate(None, outputs, by_outputs, rows, &mut pass.bias_gradient[..sizes[last]]);
+        take_outputs(output_gradient, pass);
 
         let mut start = self.parameters().len();
         for (index, [before, after]) in shapes(sizes, late).enumerate().rev() {
@@ -167,6 +163,17 @@ impl Mlp {
             std::mem::swap(&mut pass.gradient, &mut pass.gradient_before);
         }
     }
+}
+
+/// Transposes the gradient by the outputs, which is the one by the sums of the last layer.
+fn take_outputs(output_gradient: &[f32], pass: &mut Pass) {
+    let (rows, last) = (pass.rows, pass.sizes.len() - 1);
+    let outputs = pass.sizes[last];
+    let by_outputs = &mut pass.gradient.entries[..output_gradient.len()];
+    transpose(output_gradient, outputs, by_outputs);
+    nonzero_rows(by_outputs, rows, 0, &mut pass.gradient.nonzero);
+    let given = &pass.features[last][..by_outputs.len()];
+    differentiate(None, given, by_outputs, rows, &mut pass.bias_gradient[..outputs]);
 }
 
 /// The gradients that are asked for.

@@ -58,14 +58,15 @@ fn orthonormal(count: usize, length: usize, random: &mut ChaCha8Rng) -> Vec<f64>
         for _ in 0..2 {
             for other in before.chunks_exact(length) {
                 let along: f64 = vector.iter().zip(other).map(|(a, b)| a * b).sum();
-                vector
-                    .iter_mut()
-                    .zip(other)
-                    .for_each(|(entry, other)| *entry -= along * other);
+                for (entry, other) in vector.iter_mut().zip(other) {
+                    *entry -= along * other;
+                }
             }
         }
         let norm = vector.iter().map(|entry| entry * entry).sum::<f64>().sqrt();
-        vector.iter_mut().for_each(|entry| *entry /= norm);
+        for entry in vector {
+            *entry /= norm;
+        }
     }
     vectors
 }

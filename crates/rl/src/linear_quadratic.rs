@@ -4,6 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
+use crate::render::{Scene, palette};
 use crate::simulator::Dynamics;
 use crate::space::Space;
 
@@ -87,5 +88,15 @@ impl Dynamics for LinearQuadratic {
 
     fn observe(&self, [x]: &Self::State, observation: &mut [f32]) {
         observation[0] = *x as f32;
+    }
+
+    fn draw(&self, [x]: &Self::State) -> Option<Scene> {
+        // A ball on a line, with a mark at zero; what is far away is drawn at the edge.
+        let mut scene = Scene::new([260.0, 80.0], palette::PAPER);
+        scene.line([[20.0, 50.0], [240.0, 50.0]], 2.0, palette::INK);
+        scene.line([[130.0, 42.0], [130.0, 58.0]], 2.0, palette::GREEN);
+        let place = (130.0 + 50.0 * x).clamp(20.0, 240.0);
+        scene.disc([place, 42.0], 8.0, palette::ORANGE);
+        Some(scene)
     }
 }

@@ -113,6 +113,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "halves and small whole numbers are exact")]
     fn what_is_no_step_separates_episodes() {
         let endings = [
             Ending::Continues,

@@ -62,6 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
+    #[expect(clippy::float_cmp, reason = "halves and small whole numbers are exact")]
     fn there_and_back_again() {
         let space = Space::Box {
             low: vec![-2.0, 0.0],

@@ -26,7 +26,7 @@ pub(super) enum Basis {
 }
 
 /// One number of a figure, and what it is held to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Check {
     pub(super) figure: &'static str,
     pub(super) what: String,

@@ -371,9 +371,14 @@ macro_rules! built_in {
 }
 
 /// The recipes that are part of the program, by algorithm and environment.
-const BUILT_IN: [(Algorithm, &str, &str); 30] = [
+const BUILT_IN: [(Algorithm, &str, &str); 39] = [
+    built_in!(A2c, "a2c", "Acrobot-v1"),
     built_in!(A2c, "a2c", "CartPole-v1"),
+    built_in!(A2c, "a2c", "GridWorld-v0"),
+    built_in!(Ddpg, "ddpg", "LinearQuadratic-v0"),
+    built_in!(Ddpg, "ddpg", "MountainCarContinuous-v0"),
     built_in!(Ddpg, "ddpg", "Pendulum-v1"),
+    built_in!(Dpg, "dpg", "LinearQuadratic-v0"),
     built_in!(Dqn, "dqn", "Acrobot-v1"),
     built_in!(Dqn, "dqn", "CartPole-v1"),
     built_in!(Dqn, "dqn", "MountainCar-v0"),
@@ -383,7 +388,9 @@ const BUILT_IN: [(Algorithm, &str, &str); 30] = [
     built_in!(MonteCarlo, "monte-carlo", "GridWorld-v0"),
     built_in!(NStepSarsa, "n-step-sarsa", "CliffWalking-v1"),
     built_in!(NStepTd, "n-step-td", "RandomWalk-v0"),
+    built_in!(OffPolicyActorCritic, "off-policy-actor-critic", "GridWorld-v0"),
     built_in!(OffPolicyQLearning, "off-policy-q-learning", "GridWorld-v0"),
+    built_in!(Ppo, "ppo", "Acrobot-v1"),
     built_in!(Ppo, "ppo", "CartPole-v1"),
     built_in!(QLearning, "q-learning", "Blackjack-v1"),
     built_in!(QLearning, "q-learning", "CartPole-v1"),
@@ -392,15 +399,17 @@ const BUILT_IN: [(Algorithm, &str, &str); 30] = [
     built_in!(QLearning, "q-learning", "FrozenLake8x8-v1"),
     built_in!(QLearning, "q-learning", "MountainCar-v0"),
     built_in!(QLearning, "q-learning", "Taxi-v4"),
+    built_in!(Qac, "qac", "GridWorld-v0"),
+    built_in!(Reinforce, "reinforce", "CartPole-v1"),
     built_in!(ResidualGradient, "residual-gradient", "GridWorld-v0"),
     built_in!(Sarsa, "sarsa", "CartPole-v1"),
     built_in!(Sarsa, "sarsa", "CliffWalking-v1"),
     built_in!(Sarsa, "sarsa", "MountainCar-v0"),
     built_in!(Sarsa, "sarsa", "Taxi-v4"),
+    built_in!(Td3, "td3", "Pendulum-v1"),
     built_in!(TdLambda, "td-lambda", "RandomWalk-v0"),
     built_in!(TdLinear, "td-linear", "GridWorld-v0"),
     built_in!(TdLinear, "td-linear", "RandomWalk-v0"),
-    built_in!(Td3, "td3", "Pendulum-v1"),
     built_in!(Tdc, "tdc", "GridWorld-v0"),
 ];
 

@@ -172,7 +172,7 @@ mod tests {
             mask: &[1.0, 1.0, 0.0, 1.0, 1.0],
         };
         let (mut random, mut action) = (Seed(1).stream("actions"), [0.0; 2]);
-        let mut counts = [[0; 3]; 2];
+        let mut counts = [[0_i32; 3]; 2];
         for _ in 0..30_000 {
             categorical.sample(row, &mut random, &mut action);
             for (counts, action) in counts.iter_mut().zip(action) {
@@ -181,7 +181,7 @@ mod tests {
         }
         // Five deviations of a binomial are 410 at most.
         for (found, expected) in counts.as_flattened().iter().zip([10_000, 20_000, 0, 15_000, 15_000, 0]) {
-            assert!((found - expected as i32).abs() < 410, "{counts:?}");
+            assert!((found - expected).abs() < 410, "{counts:?}");
         }
         categorical.mode(row, &mut action);
         assert_eq!(action[0] as usize, 1, "the mode of what is allowed");
