@@ -67,8 +67,13 @@ pub(super) struct Learner {
     pub(super) parameter_gradient_of_value: Vec<f32>,
 }
 
+/// Rows of which values and probabilities are computed at a time. A row that is alone in a pass is rounded otherwise, so the number must not depend on
+/// what room there happens to be.
+const CHUNK: usize = 256;
+
 impl Learner {
     pub(super) fn new(networks: ActorCritic, kind: OptimizerKind, room: usize) -> Self {
+        let room = room.max(CHUNK);
         let parts = [
             networks.policy.parameters().len(),
             networks.value.parameters().len(),
@@ -142,13 +147,10 @@ impl Learner {
     /// v(s) of each of `inputs`, shape `[n, d]`, into `values`.
     pub(super) fn values(&mut self, inputs: &[f32], values: &mut Vec<f32>) {
         let Self {
-            networks,
-            value_pass,
-            room,
-            ..
+            networks, value_pass, ..
         } = self;
         values.clear();
-        for inputs in inputs.chunks(*room * networks.value.inputs()) {
+        for inputs in inputs.chunks(CHUNK * networks.value.inputs()) {
             values.extend_from_slice(networks.value.forward(inputs, value_pass));
         }
     }
@@ -156,10 +158,7 @@ impl Learner {
     /// ln pi(a|s) of each row, shapes `[n, d]` and `[n, a]`, into `log_probabilities`.
     pub(super) fn log_probabilities(&mut self, inputs: &[f32], actions: &[f32], log_probabilities: &mut Vec<f32>) {
         let Self {
-            networks,
-            policy_pass,
-            room,
-            ..
+            networks, policy_pass, ..
         } = self;
         let ActorCritic {
             distribution,
@@ -170,8 +169,8 @@ impl Learner {
         let length = distribution.action_length();
         log_probabilities.clear();
         let chunks = inputs
-            .chunks(*room * policy.inputs())
-            .zip(actions.chunks(*room * length));
+            .chunks(CHUNK * policy.inputs())
+            .zip(actions.chunks(CHUNK * length));
         for (inputs, actions) in chunks {
             let outputs = policy.forward(inputs, policy_pass).chunks_exact(policy.outputs());
             log_probabilities.extend(outputs.zip(actions.chunks_exact(length)).map(|(outputs, action)| {
