@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use etude_rl::Autoreset;
+use etude_rl::{Autoreset, reference_returns};
 use etude_rl::statistics::{Estimate, Scores, bootstrap, interquartile_mean};
 use etude_train::{RunFolder, Seed, TrainError};
 use rayon::prelude::*;
@@ -72,6 +72,9 @@ struct Json<'a> {
     evaluation: JsonEvaluation,
     /// The same of the last policy, where `evaluation` is of the best one on the way.
     evaluation_of_last: JsonEvaluation,
+    /// The mean of the best between random actions, 0, and a planner, 1, where these are known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalized_score: Option<f64>,
     seeds: Vec<JsonSeed>,
     run: String,
 }
@@ -153,6 +156,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
         steps_per_second: new_steps as f64 / learning,
         evaluation: (&best).into(),
         evaluation_of_last: (&last).into(),
+        normalized_score: best.normalized(&recipe.environment),
         seeds: done.iter().map(JsonSeed::from).collect(),
         run: folder.path().display().to_string(),
     });
@@ -333,6 +337,13 @@ impl Judged {
             iqm: bootstrap(&scores, Seed(0), interquartile_mean),
             episodes: done.iter().map(|done| of(done).returns.len()).sum(),
         })
+    }
+}
+
+impl Judged {
+    /// The mean return between that of random actions, 0, and that of a planner, 1, where these are known.
+    fn normalized(&self, environment: &str) -> Option<f64> {
+        reference_returns(environment).map(|references| references.normalized(self.mean))
     }
 }
 

@@ -158,6 +158,10 @@ pub(super) fn report(
                     &|done| done.returns.clone(),
                 )),
         );
+    let page = match best.normalized(&recipe.environment) {
+        Some(score) => page.card("Normalised score", format!("{score:.3}"), "0 as random actions, 1 as a planner"),
+        None => page,
+    };
     let page = match film {
         Some([still, moving]) => page.section(Section::new("The best policy at work").item(still).item(moving)),
         None => page,
