@@ -11,8 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use etude_rl::{Autoreset, reference_returns};
 use etude_rl::statistics::{Estimate, Scores, bootstrap, interquartile_mean};
+use etude_rl::{Autoreset, reference_returns};
 use etude_train::{RunFolder, Seed, TrainError};
 use rayon::prelude::*;
 use serde::Serialize;

@@ -159,7 +159,11 @@ pub(super) fn report(
                 )),
         );
     let page = match best.normalized(&recipe.environment) {
-        Some(score) => page.card("Normalised score", format!("{score:.3}"), "0 as random actions, 1 as a planner"),
+        Some(score) => page.card(
+            "Normalised score",
+            format!("{score:.3}"),
+            "0 as random actions, 1 as a planner",
+        ),
         None => page,
     };
     let page = match film {
