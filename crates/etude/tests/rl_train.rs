@@ -564,6 +564,17 @@ fn hyperparameters_of_the_zoo_are_a_recipe() {
     );
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(json["steps"], 2000);
+
+    // The same file for another algorithm that the zoo knows, and for one that it does not.
+    let output = etude()
+        .args(["rl", "train", "ppo", zoo.to_str().unwrap(), "--json", "--out"])
+        .arg(folder.path().join("ppo"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("left out, for want of a counterpart: learning_starts: 100"));
+    let told = refused(2, &["sarsa", zoo.to_str().unwrap()]);
+    assert!(told.contains("Stable-Baselines3 has no sarsa"), "{told}");
 }
 
 /// Where the model is known, every learner is measured against the exact answer.

@@ -1,4 +1,5 @@
-//! Hyperparameter files of Stable-Baselines3's zoo (`hyperparams/dqn.yml`), read as recipes.
+//! Hyperparameter files of Stable-Baselines3's zoo (`hyperparams/dqn.yml`, `a2c.yml`, `ppo.yml`, `ddpg.yml`, `td3.yml`), read as
+//! recipes.
 //!
 //! What has no counterpart here is told and left out.
 
@@ -11,6 +12,7 @@ use serde_json::Value;
 use crate::error::{CommandError, Context as _};
 use crate::output::Output;
 use crate::recipe::nearest;
+use crate::rl::train::Algorithm;
 
 /// The settings of one environment, by name.
 type Settings = BTreeMap<String, Value>;
@@ -30,9 +32,19 @@ pub(super) fn is_zoo(path: &Path) -> bool {
         .is_some_and(|ending| ending == "yml" || ending == "yaml")
 }
 
-/// Reads the settings of `environment` for DQN from the file at `path`, and tells what could not be mapped.
-pub(super) fn read(path: &Path, environment: Option<&str>, output: &Output) -> Result<String, CommandError> {
+/// Reads the settings of `environment` for an algorithm from the file at `path`, and tells what could not be mapped.
+pub(super) fn read(
+    path: &Path,
+    algorithm: Algorithm,
+    environment: Option<&str>,
+    output: &Output,
+) -> Result<String, CommandError> {
     let refuse = || CommandError::bad_input(format!("cannot read the hyperparameters {}", path.display()));
+    let Some(kind) = Kind::of(algorithm) else {
+        return Err(refuse()
+            .because(format!("Stable-Baselines3 has no {}", algorithm.name()))
+            .hint("the zoo has files for a2c, ddpg, dqn, ppo and td3"));
+    };
     let text = fs::read_to_string(path).map_err(|error| refuse().caused_by(&error))?;
     let all: BTreeMap<String, Settings> =
         serde_saphyr::from_str(&text).bad_input(|| format!("cannot read the hyperparameters {}", path.display()))?;
@@ -54,7 +66,7 @@ pub(super) fn read(path: &Path, environment: Option<&str>, output: &Output) -> R
         let error = refuse().because(format!("it has no settings for `{environment}`"));
         return Err(error.hint(hint));
     };
-    let translated = translate(environment, settings);
+    let translated = translate((algorithm.name(), kind), environment, settings);
     for setting in &translated.left_out {
         output.note(&format!(
             "{}: left out, for want of a counterpart: {setting}",
@@ -64,16 +76,112 @@ pub(super) fn read(path: &Path, environment: Option<&str>, output: &Output) -> R
     Ok(translated.recipe)
 }
 
-/// The recipe that these settings make.
-fn translate(environment: &str, settings: &Settings) -> Translated {
+/// What the settings of an algorithm are like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Dqn,
+    OnPolicy,
+    /// DDPG and TD3.
+    Deterministic,
+}
+
+impl Kind {
+    fn of(algorithm: Algorithm) -> Option<Self> {
+        match algorithm {
+            Algorithm::Dqn => Some(Self::Dqn),
+            Algorithm::A2c | Algorithm::Ppo => Some(Self::OnPolicy),
+            Algorithm::Ddpg | Algorithm::Td3 => Some(Self::Deterministic),
+            _ => None,
+        }
+    }
+
+    /// The line of the recipe for a setting of this kind alone, where there is one.
+    fn line(self, name: &str, value: &Value) -> Option<String> {
+        let number = value.as_f64();
+        match (self, name) {
+            (Self::OnPolicy, "ent_coef") => Some(format!("entropy_coefficient = {:?}", number?)),
+            (Self::OnPolicy, "vf_coef") => Some(format!("value_coefficient = {:?}", number?)),
+            (Self::OnPolicy, "gae_lambda") => Some(format!("gae_lambda = {:?}", number?)),
+            (Self::OnPolicy, "n_epochs") => Some(format!("epochs = {}", number?)),
+            (Self::OnPolicy, "clip_range") => Some(format!("clip_range = {}", schedule(value)?)),
+            (Self::OnPolicy, "use_rms_prop") => {
+                let optimizer = if value.as_bool()? { "rmsprop" } else { "adam" };
+                Some(format!("optimizer = {optimizer:?}"))
+            }
+            (Self::Deterministic, "learning_rate") => {
+                let rate = schedule(value)?;
+                Some(format!("actor_learning_rate = {rate}\ncritic_learning_rate = {rate}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Stable-Baselines3's own values, where the file is silent and étude's usual ones are others.
+    fn defaults(self, settings: &Settings) -> Vec<String> {
+        let number = |name: &str, usual: f64| settings.get(name).and_then(Value::as_f64).unwrap_or(usual);
+        match self {
+            Self::OnPolicy => Vec::new(),
+            Self::Dqn => {
+                let [over, from, to] = [("fraction", 0.1), ("initial_eps", 1.0), ("final_eps", 0.05)]
+                    .map(|(part, usual)| number(&format!("exploration_{part}"), usual));
+                vec![format!(
+                    "exploration = {{ from = {from:?}, to = {to:?}, over = {over:?} }}"
+                )]
+            }
+            Self::Deterministic => {
+                let deviation = number("noise_std", 0.0);
+                let noise = match settings.get("noise_type").and_then(Value::as_str) {
+                    // Its time step is a hundredth where nothing is said.
+                    Some("ornstein-uhlenbeck") => {
+                        format!("{{ ornstein-uhlenbeck = {{ theta = 0.15, sigma = {deviation:?}, dt = 0.01 }} }}")
+                    }
+                    _ => format!("{{ gaussian = {deviation:?} }}"),
+                };
+                let mut lines = vec![
+                    format!("noise = {noise}"),
+                    "action_layer = \"first\"".into(),
+                    "last_layer_bound = 0.0".into(),
+                    "critic_weight_decay = 0.0".into(),
+                ];
+                for (name, line) in [
+                    (
+                        "learning_rate",
+                        "actor_learning_rate = 1e-3\ncritic_learning_rate = 1e-3",
+                    ),
+                    ("batch_size", "batch_size = 256"),
+                    ("buffer_size", "buffer_size = 1000000"),
+                    ("learning_starts", "learning_starts = 100"),
+                    ("tau", "tau = 0.005"),
+                    ("policy_kwargs", "hidden = [400, 300]"),
+                ] {
+                    if !settings.contains_key(name) {
+                        lines.push(line.into());
+                    }
+                }
+                lines
+            }
+        }
+    }
+}
+
+/// A number, or `lin_` and a number, from which it goes to zero in the course of the run.
+fn schedule(value: &Value) -> Option<String> {
+    if let Some(number) = value.as_f64() {
+        return Some(format!("{number:?}"));
+    }
+    let from: f64 = value.as_str()?.strip_prefix("lin_")?.parse().ok()?;
+    Some(format!("{{ from = {from:?}, to = 0.0 }}"))
+}
+
+/// The recipe that these settings make for an algorithm of this name and kind.
+fn translate((algorithm, kind): (&str, Kind), environment: &str, settings: &Settings) -> Translated {
     let mut translated = Translated {
         recipe: String::new(),
         left_out: Vec::new(),
     };
     // The whole run first, as TOML wants the keys of the root before any table.
-    let (mut root, mut dqn) = (vec![format!("environment = {:?}", environment)], Vec::new());
+    let (mut root, mut lines) = (vec![format!("environment = {:?}", environment)], Vec::new());
     let mut wrappers = Vec::new();
-    let number = |name: &str| settings.get(name).and_then(Value::as_f64);
     for (name, value) in settings {
         let whole = value
             .as_f64()
@@ -102,39 +210,43 @@ fn translate(environment: &str, settings: &Settings) -> Translated {
                 continue;
             }
             ("policy", ..) if value == "MlpPolicy" => continue,
-            ("learning_rate", Some(rate), _) => Some(format!("learning_rate = {rate:?}")),
-            ("learning_rate", None, _) => value
-                .as_str()
-                .and_then(|text| text.strip_prefix("lin_")?.parse::<f64>().ok())
-                .map(|from| format!("learning_rate = {{ from = {from:?}, to = 0.0 }}")),
-            ("batch_size" | "buffer_size" | "learning_starts" | "target_update_interval", _, Some(whole)) => {
+            ("noise_type" | "noise_std", ..) if kind == Kind::Deterministic => continue,
+            _ if kind.line(name, value).is_some() => kind.line(name, value),
+            ("learning_rate", ..) => schedule(value).map(|rate| format!("learning_rate = {rate}")),
+            ("batch_size", _, Some(whole)) => Some(format!("batch_size = {whole}")),
+            ("buffer_size" | "learning_starts", _, Some(whole)) if kind != Kind::OnPolicy => {
                 Some(format!("{name} = {whole}"))
             }
-            ("train_freq", _, Some(steps)) => Some(format!("train_frequency = {steps}")),
-            ("gradient_steps", _, Some(steps)) => Some(format!("gradient_steps = {}", steps.max(0))),
+            ("target_update_interval", _, Some(whole)) if kind == Kind::Dqn => Some(format!("{name} = {whole}")),
+            ("train_freq", _, Some(steps)) if kind != Kind::OnPolicy => Some(format!("train_frequency = {steps}")),
+            ("gradient_steps", _, Some(steps)) if kind != Kind::OnPolicy => {
+                Some(format!("gradient_steps = {}", steps.max(0)))
+            }
             ("n_steps", _, Some(steps)) => Some(format!("n_steps = {steps}")),
-            ("gamma" | "tau", Some(number), _) => Some(format!("{name} = {number:?}")),
-            ("max_grad_norm", Some(norm), _) => Some(format!("max_gradient_norm = {norm:?}")),
-            ("exploration_fraction" | "exploration_initial_eps" | "exploration_final_eps", Some(_), _) => continue,
+            ("gamma", Some(number), _) => Some(format!("gamma = {number:?}")),
+            ("tau", Some(number), _) if kind != Kind::OnPolicy => Some(format!("tau = {number:?}")),
+            ("max_grad_norm", Some(norm), _) if kind != Kind::Deterministic => {
+                Some(format!("max_gradient_norm = {norm:?}"))
+            }
+            ("exploration_fraction" | "exploration_initial_eps" | "exploration_final_eps", Some(_), _)
+                if kind == Kind::Dqn =>
+            {
+                continue;
+            }
             ("policy_kwargs", ..) => value.as_str().and_then(hidden),
             _ => None,
         };
         match line {
-            Some(line) => dqn.push(line),
+            Some(line) => lines.push(line),
             None => translated.left_out.push(format!("{name}: {value}")),
         }
     }
-    // Stable-Baselines3's own values where the file is silent.
-    let [over, from, to] = [("fraction", 0.1), ("initial_eps", 1.0), ("final_eps", 0.05)]
-        .map(|(part, usual)| number(&format!("exploration_{part}")).unwrap_or(usual));
-    dqn.push(format!(
-        "exploration = {{ from = {from:?}, to = {to:?}, over = {over:?} }}"
-    ));
+    lines.extend(kind.defaults(settings));
     translated.recipe = format!(
-        "{}\n\n[wrappers]\n{}\n\n[dqn]\n{}\n",
+        "{}\n\n[wrappers]\n{}\n\n[{algorithm}]\n{}\n",
         root.join("\n"),
         wrappers.join("\n"),
-        dqn.join("\n")
+        lines.join("\n")
     );
     translated
 }
@@ -182,6 +294,9 @@ fn hidden(text: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use etude_rl::actor_critic::OnPolicyOptions;
+    use etude_rl::ddpg::DdpgOptions;
+
     use super::*;
     use crate::recipe;
     use crate::rl::recipe::Recipe;
@@ -215,7 +330,7 @@ Odd-v0:
 
     fn translated(environment: &str) -> Translated {
         let all: BTreeMap<String, Settings> = serde_saphyr::from_str(ZOO).unwrap();
-        translate(environment, &all[environment])
+        translate(("dqn", Kind::Dqn), environment, &all[environment])
     }
 
     #[test]
@@ -248,6 +363,62 @@ Odd-v0:
         assert_eq!(wrappers.wrapping().frame_stack, 4);
         let normalizer = wrappers.normalizer(0.9).unwrap();
         assert!(normalizer.observations && !normalizer.rewards);
+    }
+
+    #[test]
+    fn actor_critics_of_the_zoo_are_our_recipes() {
+        const ZOO: &str = "
+CartPole-v1:
+  n_envs: 8
+  n_timesteps: !!float 1e5
+  policy: 'MlpPolicy'
+  n_steps: 32
+  batch_size: 256
+  gae_lambda: 0.8
+  gamma: 0.98
+  n_epochs: 20
+  ent_coef: 0.0
+  learning_rate: lin_0.001
+  clip_range: lin_0.2
+Pendulum-v1:
+  n_timesteps: 20000
+  policy: 'MlpPolicy'
+  gamma: 0.98
+  buffer_size: 200000
+  learning_starts: 10000
+  noise_type: 'normal'
+  noise_std: 0.1
+  gradient_steps: 1
+  train_freq: 1
+  learning_rate: !!float 1e-3
+  policy_kwargs: \"dict(net_arch=[400, 300])\"
+";
+        let all: BTreeMap<String, Settings> = serde_saphyr::from_str(ZOO).unwrap();
+        let read = |text: &str| recipe::load_text::<Recipe>("zoo".as_ref(), text, &[]).unwrap().value;
+
+        let translated = translate(("ppo", Kind::OnPolicy), "CartPole-v1", &all["CartPole-v1"]);
+        assert!(translated.left_out.is_empty(), "{:?}", translated.left_out);
+        let (zoo, ours) = (
+            read(&translated.recipe),
+            read(include_str!("../../../../recipes/rl/ppo/CartPole-v1.toml")),
+        );
+        let options = |recipe: &Recipe| recipe.ppo.options(OnPolicyOptions::ppo()).unwrap();
+        assert_eq!(options(&zoo), options(&ours));
+        assert_eq!((zoo.environments.get(), zoo.steps.get()), (8, 100_000));
+
+        let translated = translate(("ddpg", Kind::Deterministic), "Pendulum-v1", &all["Pendulum-v1"]);
+        assert!(translated.left_out.is_empty(), "{:?}", translated.left_out);
+        let (zoo, ours) = (
+            read(&translated.recipe),
+            read(include_str!("../../../../recipes/rl/ddpg/Pendulum-v1.toml")),
+        );
+        let options = |recipe: &Recipe| recipe.ddpg.options(DdpgOptions::default()).unwrap();
+        // Ours begins to learn earlier.
+        let earlier = DdpgOptions {
+            learning_starts: 1000,
+            ..options(&zoo)
+        };
+        assert_eq!(earlier, options(&ours));
     }
 
     #[test]

@@ -282,7 +282,7 @@ impl Arguments {
         let overrides: Vec<Override> = flags.chain(self.options.overrides.iter().cloned()).collect();
         match (&self.recipe, &self.env) {
             (Some(path), env) if zoo::is_zoo(path) => {
-                let text = zoo::read(path, env.as_deref(), output)?;
+                let text = zoo::read(path, algorithm, env.as_deref(), output)?;
                 recipe::load_text(path, &text, &overrides)
             }
             (Some(path), _) => recipe::load(Some(path), &overrides),
