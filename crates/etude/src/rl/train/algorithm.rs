@@ -371,10 +371,11 @@ macro_rules! built_in {
 }
 
 /// The recipes that are part of the program, by algorithm and environment.
-const BUILT_IN: [(Algorithm, &str, &str); 39] = [
+const BUILT_IN: [(Algorithm, &str, &str); 40] = [
     built_in!(A2c, "a2c", "Acrobot-v1"),
     built_in!(A2c, "a2c", "CartPole-v1"),
     built_in!(A2c, "a2c", "GridWorld-v0"),
+    built_in!(Ddpg, "ddpg", "Cart-v0"),
     built_in!(Ddpg, "ddpg", "LinearQuadratic-v0"),
     built_in!(Ddpg, "ddpg", "MountainCarContinuous-v0"),
     built_in!(Ddpg, "ddpg", "Pendulum-v1"),
