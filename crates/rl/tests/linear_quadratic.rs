@@ -122,6 +122,6 @@ fn ddpg_with_a_linear_actor_lands_near_the_riccati_gain() {
     let agent = Ddpg::new(options, spaces, (1, Autoreset::SameStep), STEPS, Seed(1)).unwrap();
     let mut training = Training::new(envs, Box::new(agent), 1).unwrap();
     training.run_until(STEPS).unwrap();
-    // Its critic is a network, which is not as exact as polynomials: runs from several seeds came within 1 to 10 %.
+    // Its critic is a network, which is not as exact as polynomials: four seeds came within 0.4 to 10 %.
     check("ddpg", gain(training.agent()), 0.1);
 }

@@ -127,7 +127,7 @@ impl OneStepActorCritic {
             match self.method {
                 OneStepMethod::OffPolicy => values[0],
                 OneStepMethod::Qac => {
-                    let probabilities = self.policy.probabilities(inputs, self.actions);
+                    let probabilities = self.policy.probabilities(inputs);
                     values.iter().zip(&probabilities[0]).map(|(q, p)| q * p).sum()
                 }
             }
@@ -230,7 +230,7 @@ impl Agent for OneStepActorCritic {
             .collect();
         let values = self.state_values(&states);
         let inputs = self.encoding.encode(&states, &mut self.memory[0]);
-        let probabilities = self.policy.probabilities(inputs, self.actions);
+        let probabilities = self.policy.probabilities(inputs);
         self.task.as_ref()?.policy_surface(&probabilities, values)
     }
 

@@ -101,17 +101,10 @@ impl OnlinePolicy {
     }
 
     /// pi(.|s) of each of `inputs`, where it is one choice of so many actions.
-    pub(super) fn probabilities(&mut self, inputs: &[f32], actions: usize) -> Vec<Vec<f64>> {
+    pub(super) fn probabilities(&mut self, inputs: &[f32]) -> Vec<Vec<f64>> {
         let rows = inputs.chunks_exact(self.network.mlp.inputs());
-        rows.map(|inputs| {
-            let weights: Vec<f64> = (0..actions)
-                .map(|action| self.probability(inputs, &[action as f32]))
-                .collect();
-            // In 32 bits they add up to 1 only nearly.
-            let sum: f64 = weights.iter().sum();
-            weights.iter().map(|weight| weight / sum).collect()
-        })
-        .collect()
+        rows.map(|inputs| self.distribution.probabilities(self.network.outputs(inputs)))
+            .collect()
     }
 }
 

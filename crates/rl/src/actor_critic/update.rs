@@ -127,21 +127,12 @@ impl Learner {
 
     /// pi(.|s) of each of `inputs`, of shape `[n, d]`, where it is one choice: shape `[n, actions]`.
     pub(super) fn probabilities(&mut self, inputs: &[f32]) -> Vec<Vec<f64>> {
-        let width = self.networks.policy.inputs();
-        let actions = self.networks.policy.outputs();
-        let rows = inputs.chunks_exact(width);
-        rows.map(|inputs| {
-            let outputs = self.networks.policy.forward(inputs, &mut self.policy_pass);
-            let row = Row::of(outputs);
-            let distribution = &self.networks.distribution;
-            let weights: Vec<f64> = (0..actions)
-                .map(|action| f64::from(distribution.log_probability_and_entropy(row, &[action as f32])[0]).exp())
-                .collect();
-            // In 64 bits they add up to 1 only nearly.
-            let sum: f64 = weights.iter().sum();
-            weights.iter().map(|weight| weight / sum).collect()
-        })
-        .collect()
+        let ActorCritic {
+            distribution, policy, ..
+        } = &self.networks;
+        let rows = inputs.chunks_exact(policy.inputs());
+        rows.map(|inputs| distribution.probabilities(policy.forward(inputs, &mut self.policy_pass)))
+            .collect()
     }
 
     /// v(s) of each of `inputs`, shape `[n, d]`, into `values`.

@@ -7,7 +7,7 @@ use super::noise::Noise;
 use crate::schedule::Schedule;
 
 /// What a DDPG run is made of. [`Default`] gives the constants of Lillicrap et al. 2016, section 7, for low-dimensional
-/// observations, but for batch normalisation.
+/// observations, but for batch normalisation; the paper does not say after how many steps learning starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DdpgOptions {
     /// The widths of the hidden layers of actor and critic.

@@ -16,10 +16,10 @@ impl ActionScale {
     /// For actions from `space`, which `algorithm` chooses.
     ///
     /// # Errors
-    /// It is no box, or one without bounds.
+    /// It is no box, or one whose bounds are not finite or leave nothing between them.
     pub fn new(algorithm: &'static str, space: &Space) -> Result<Self, RlError> {
         match space {
-            Space::Box { low, high } if low.iter().chain(high).all(|bound| bound.is_finite()) => Ok(Self {
+            Space::Box { low, high } if ordered(low, high) => Ok(Self {
                 low: low.clone(),
                 high: high.clone(),
             }),
@@ -57,6 +57,12 @@ impl ActionScale {
     }
 }
 
+/// Whether there is something between all bounds, and as many of the one kind as of the other.
+fn ordered(low: &[f32], high: &[f32]) -> bool {
+    let between = |(low, high): (&f32, &f32)| low.is_finite() && high.is_finite() && low < high;
+    low.len() == high.len() && low.iter().zip(high).all(between)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,7 +84,14 @@ mod tests {
 
     #[test]
     fn what_has_no_bounds_is_refused() {
-        for space in [Space::Discrete(2), Space::symmetric(vec![f32::INFINITY])] {
+        let backwards = Space::symmetric(vec![-1.0]);
+        let nothing = Space::symmetric(vec![f32::NAN]);
+        for space in [
+            Space::Discrete(2),
+            Space::symmetric(vec![f32::INFINITY]),
+            backwards,
+            nothing,
+        ] {
             let error = ActionScale::new("ddpg", &space).unwrap_err().to_string();
             assert!(error.starts_with("ddpg chooses numbers between two bounds"), "{error}");
         }

@@ -371,7 +371,7 @@ macro_rules! built_in {
 }
 
 /// The recipes that are part of the program, by algorithm and environment.
-const BUILT_IN: [(Algorithm, &str, &str); 40] = [
+const BUILT_IN: [(Algorithm, &str, &str); 41] = [
     built_in!(A2c, "a2c", "Acrobot-v1"),
     built_in!(A2c, "a2c", "CartPole-v1"),
     built_in!(A2c, "a2c", "GridWorld-v0"),
@@ -379,6 +379,7 @@ const BUILT_IN: [(Algorithm, &str, &str); 40] = [
     built_in!(Ddpg, "ddpg", "LinearQuadratic-v0"),
     built_in!(Ddpg, "ddpg", "MountainCarContinuous-v0"),
     built_in!(Ddpg, "ddpg", "Pendulum-v1"),
+    built_in!(Ddpg, "ddpg", "PendulumSwingUp-v0"),
     built_in!(Dpg, "dpg", "LinearQuadratic-v0"),
     built_in!(Dqn, "dqn", "Acrobot-v1"),
     built_in!(Dqn, "dqn", "CartPole-v1"),

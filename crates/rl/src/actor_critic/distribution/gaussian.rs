@@ -160,7 +160,8 @@ impl Gaussian {
                 if self.options.squashed {
                     *action = low + 0.5 * (action.tanh() + 1.0) * (high - low);
                 }
-                *action = action.clamp(low, high);
+                // Bounds from a file may be in the wrong order, at which `clamp` would panic.
+                *action = action.max(low).min(high);
             }
         }
     }
@@ -203,6 +204,8 @@ mod tests {
             );
             gaussian.to_environment(&mut drawn);
             assert!(drawn.iter().all(|action| (-2.0..=4.0).contains(action)));
+            let mut odd = [0.0];
+            Gaussian::new(vec![1.0], vec![-1.0], options).to_environment(&mut odd);
             let mut middle = [0.0];
             gaussian.to_environment(&mut middle);
             assert!((middle[0] - if squashed { 1.0 } else { 0.0 }).abs() < 1e-6);

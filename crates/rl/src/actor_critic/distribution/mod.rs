@@ -127,6 +127,16 @@ impl Distribution {
         }
     }
 
+    /// pi(.|s) of one choice of so many actions, in 64 bits, where they add up to 1.
+    pub(super) fn probabilities(&self, outputs: &[f32]) -> Vec<f64> {
+        let row = Row::of(outputs);
+        let weights: Vec<f64> = (0..outputs.len())
+            .map(|action| f64::from(self.log_probability_and_entropy(row, &[action as f32])[0]).exp())
+            .collect();
+        let sum: f64 = weights.iter().sum();
+        weights.iter().map(|weight| weight / sum).collect()
+    }
+
     /// The gradient of `by[0]` times ln pi(a|s) plus `by[1]` times the entropy: by the network's outputs into `gradient`, and by the
     /// deviations that are parameters of their own, added to `of_deviations`.
     pub fn gradient(
