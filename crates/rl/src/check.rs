@@ -105,7 +105,7 @@ fn space(space: &Space) -> Verdict {
                 (None, None) => Verdict::Holds,
             }
         }
-        Space::Discrete(_) | Space::MultiDiscrete(_) => Verdict::Holds,
+        Space::Discrete(_) | Space::MultiDiscrete(_) | Space::Pixels { .. } => Verdict::Holds,
     }
 }
 

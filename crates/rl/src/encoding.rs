@@ -6,7 +6,7 @@ use crate::any_features::AnyFeatures;
 use crate::features::FeatureMap;
 use crate::space::Space;
 
-/// Vectors pass as they are; a number that stands for one of n things becomes n numbers, of which one is 1. Or features of the
+/// Vectors pass as they are; a number of a pixel is scaled from 0 to 1; a number that stands for one of n things becomes n numbers, of which one is 1. Or features of the
 /// observation are shown, of which a network without hidden layers is a linear function.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
@@ -14,6 +14,9 @@ pub struct Encoding {
     length: usize,
     /// Of how many things each of them chooses one, where it does.
     counts: Option<Vec<usize>>,
+    /// Whether these are pixels.
+    #[serde(default)]
+    pixels: bool,
     features: Option<AnyFeatures>,
 }
 
@@ -23,11 +26,12 @@ impl Encoding {
         let counts = match space {
             Space::Discrete(count) => Some(vec![*count]),
             Space::MultiDiscrete(counts) => Some(counts.clone()),
-            Space::Box { .. } => None,
+            Space::Box { .. } | Space::Pixels { .. } => None,
         };
         Self {
             length: space.length(),
             counts,
+            pixels: matches!(space, Space::Pixels { .. }),
             features: None,
         }
     }
@@ -69,6 +73,11 @@ impl Encoding {
                 }
                 features.visit(&point, &mut |index, value| shown[index] = value as f32);
             }
+            return memory;
+        }
+        if self.pixels {
+            memory.clear();
+            memory.extend(observations.iter().map(|number| number / 255.0));
             return memory;
         }
         let Some(counts) = &self.counts else {

@@ -33,6 +33,14 @@ pub enum RlError {
         /// What there is to choose.
         found: Space,
     },
+    /// An algorithm cannot build its networks.
+    #[error("{algorithm} needs {expected}")]
+    Network {
+        /// The algorithm.
+        algorithm: &'static str,
+        /// What its networks need.
+        expected: &'static str,
+    },
     /// A wrapper cannot be put around an environment as it was asked for.
     #[error("{wrapper}: {detail}")]
     Wrapper {

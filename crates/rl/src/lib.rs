@@ -40,6 +40,7 @@
 pub mod actor_critic;
 mod agent;
 mod any_features;
+mod burn_module;
 mod check;
 pub mod classic_control;
 pub mod continuous_control;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use burn::tensor::Device;
 use etude_kernels::{Activation, Mlp};
 use etude_train::write_atomically;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
@@ -12,7 +13,7 @@ use crate::actor_critic::{Distribution, NetworkPolicy};
 use crate::agent::Policy;
 use crate::any_features::AnyFeatures;
 use crate::control::{ActionValues, LinearActionValues, LinearPolicy};
-use crate::ddpg::{ActionScale, Actor, ActorPolicy};
+use crate::ddpg::{ActionScale, Actor, ActorPolicy, Affine, Convolution, PixelPolicy, Shown};
 use crate::dqn::{GreedyPolicy, QNetwork};
 use crate::encoding::Encoding;
 use crate::error::RlError;
@@ -113,11 +114,17 @@ pub(crate) fn save_network(network: &QNetwork, card: &PolicyCard, folder: &Path)
     write(Dtype::F32, &tensors, card, folder)
 }
 
-/// Writes a deterministic policy into `folder`: tensors `actor.0.weight` of shape `[out, in]`, `actor.0.bias` and so on.
+/// Writes a deterministic policy into `folder`: tensors `actor.0.weight` of shape `[out, in]`, `actor.0.bias` and so on, and where it sees
+/// pixels, before these `actor.convolutions.0.weight` of shape `[out, in, height, width]`, `actor.convolutions.0.bias` and so on.
 ///
 /// # Errors
 /// The files cannot be written.
-pub(crate) fn save_actor(actor: &Actor, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
+pub(crate) fn save_actor(
+    convolutions: &[Convolution],
+    actor: &Actor,
+    card: &PolicyCard,
+    folder: &Path,
+) -> Result<(), RlError> {
     let card = PolicyCard {
         network: Some(NetworkCard {
             activation: actor.mlp().activation(),
@@ -125,7 +132,25 @@ pub(crate) fn save_actor(actor: &Actor, card: &PolicyCard, folder: &Path) -> Res
         }),
         ..card.clone()
     };
-    write(Dtype::F32, &tensors_of(ACTOR, actor.mlp()), &card, folder)
+    let convolutions = convolutions.iter().enumerate().flat_map(|(index, layer)| {
+        let [weight, bias] = convolution_names(index);
+        let (shape, layer) = (layer.shape().to_vec(), layer.affine());
+        [
+            (weight, (shape, bytes(&layer.weight))),
+            (bias, (vec![layer.bias.len()], bytes(&layer.bias))),
+        ]
+    });
+    let tensors: Vec<NamedTensor> = convolutions.chain(tensors_of(ACTOR, actor.mlp())).collect();
+    write(Dtype::F32, &tensors, &card, folder)
+}
+
+/// What weight and bias of a convolution are called.
+fn convolution_names(index: usize) -> [String; 2] {
+    ["weight", "bias"].map(|part| format!("{ACTOR}.convolutions.{index}.{part}"))
+}
+
+fn bytes(numbers: &[f32]) -> Vec<u8> {
+    numbers.iter().flat_map(|number| number.to_le_bytes()).collect()
 }
 
 /// Writes a stochastic policy into `folder`: tensors `policy.0.weight` of shape `[out, in]`, `policy.0.bias` and so on.
@@ -155,12 +180,6 @@ const POLICY: &str = "policy";
 
 /// The weights and biases of a perceptron that is called `name`.
 fn tensors_of(name: &str, mlp: &Mlp) -> Vec<NamedTensor> {
-    let bytes = |numbers: &[f32]| {
-        numbers
-            .iter()
-            .flat_map(|number| number.to_le_bytes())
-            .collect::<Vec<u8>>()
-    };
     let layers = mlp.layers().enumerate().flat_map(|(index, layer)| {
         let weight = (vec![layer.outputs, layer.inputs], bytes(layer.weight));
         [
@@ -327,6 +346,9 @@ fn network_policy(
         Outputs::Action => {
             let mlp = perceptron(tensors, ACTOR, network.activation)?;
             let scale = ActionScale::new("an actor", &card.actions).map_err(|error| error.to_string())?;
+            if let Space::Pixels { .. } = card.observations {
+                return pixel_policy(tensors, mlp, scale, card);
+            }
             fits(&mlp, scale.length())?;
             Ok(Box::new(ActorPolicy::new(Actor::from_mlp(mlp), scale, encoding)))
         }
@@ -342,6 +364,54 @@ fn network_policy(
             Ok(Box::new(NetworkPolicy::new(distribution.clone(), mlp, encoding)))
         }
     }
+}
+
+/// The policy of an actor that sees pixels.
+fn pixel_policy(
+    tensors: &SafeTensors<'_>,
+    mlp: Mlp,
+    scale: ActionScale,
+    card: &PolicyCard,
+) -> Result<Box<dyn Policy>, String> {
+    let encoding = Encoding::new(&card.observations);
+    let Some(Shown::Pixels(shape)) = Shown::of(&card.observations, encoding.width()) else {
+        return Err(format!("{} are too few for its convolutions", card.observations));
+    };
+    let mut convolutions = Vec::new();
+    for [weight, bias] in (0..).map(convolution_names) {
+        if tensors.tensor(&weight).is_err() {
+            break;
+        }
+        let [weight, bias] = [numbers(tensors, &weight)?, numbers(tensors, &bias)?];
+        convolutions.push(Affine { weight, bias });
+    }
+    let sizes = (Shown::Pixels(shape).features(), scale.length());
+    match Convolution::read(shape[0], convolutions, &Device::flex()) {
+        Some(convolutions) if (mlp.inputs(), mlp.outputs()) == sizes => {
+            let actor = Actor::from_mlp(mlp);
+            Ok(Box::new(PixelPolicy::new(
+                (shape, convolutions),
+                actor,
+                scale,
+                encoding,
+            )))
+        }
+        _ => Err(format!(
+            "its convolutions, or the layers after them, are not for {}",
+            card.observations
+        )),
+    }
+}
+
+/// The numbers of a tensor.
+fn numbers(tensors: &SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
+    let tensor = tensors.tensor(name).map_err(|error| format!("`{name}`: {error}"))?;
+    let bytes = tensor.data().as_chunks().0.iter();
+    let numbers: Vec<f32> = bytes.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+    if tensor.dtype() != Dtype::F32 || numbers.iter().any(|number| !number.is_finite()) {
+        return Err(format!("`{name}` are not finite numbers of the kind F32"));
+    }
+    Ok(numbers)
 }
 
 /// The greedy policy of a linear function; of values without actions the one that takes all actions alike.

@@ -22,6 +22,15 @@ pub enum Space {
         #[serde(with = "bounds")]
         high: Vec<f32>,
     },
+    /// A picture: whole numbers from 0 to 255, shape `[channels, height, width]`.
+    Pixels {
+        /// Numbers to a pixel.
+        channels: usize,
+        /// Rows.
+        height: usize,
+        /// Pixels in a row.
+        width: usize,
+    },
 }
 
 /// Bounds as JSON can write them, which has no infinity: as `"-inf"` and `"inf"`.
@@ -44,6 +53,9 @@ pub(crate) mod bounds {
     }
 }
 
+/// Values of a number of a pixel.
+const LEVELS: usize = 256;
+
 impl Space {
     /// A box from `-high` to `high`.
     pub fn symmetric(high: Vec<f32>) -> Self {
@@ -57,6 +69,11 @@ impl Space {
             Self::Discrete(_) => 1,
             Self::MultiDiscrete(counts) => counts.len(),
             Self::Box { low, .. } => low.len(),
+            Self::Pixels {
+                channels,
+                height,
+                width,
+            } => channels * height * width,
         }
     }
 
@@ -73,6 +90,7 @@ impl Space {
                 vector.len() == low.len()
                     && (vector.iter().zip(bounds)).all(|(value, (low, high))| low <= value && value <= high)
             }
+            Self::Pixels { .. } => vector.len() == self.length() && vector.iter().all(|&value| one_of(value, LEVELS)),
         }
     }
 
@@ -97,6 +115,7 @@ impl Space {
                     };
                 }
             }
+            Self::Pixels { .. } => vector.fill_with(|| random.random_range(0..LEVELS) as f32),
         }
     }
 }
@@ -112,6 +131,11 @@ impl fmt::Display for Space {
             }
             Self::Box { low, .. } if low.len() == 1 => f.write_str("1 number"),
             Self::Box { low, .. } => write!(f, "{} numbers", low.len()),
+            Self::Pixels {
+                channels,
+                height,
+                width,
+            } => write!(f, "{width} x {height} pixels of {channels} numbers"),
         }
     }
 }
@@ -143,6 +167,11 @@ mod tests {
             prop::collection::vec((bound(-1.0), bound(1.0)), 1..5).prop_map(|bounds| {
                 let (low, high) = bounds.into_iter().unzip();
                 Space::Box { low, high }
+            }),
+            (1..4_usize, 1..5_usize, 1..5_usize).prop_map(|(channels, height, width)| Space::Pixels {
+                channels,
+                height,
+                width
             }),
         ]
     }

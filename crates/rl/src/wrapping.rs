@@ -8,7 +8,7 @@ use crate::render::Scene;
 use crate::saved_state;
 use crate::space::Space;
 use crate::vector::{Autoreset, Batch, Transition, Vector, VectorEnv};
-use crate::wrappers::{ActionRepeat, stacked};
+use crate::wrappers::{ActionRepeat, FrameStack, Pixels, stacked};
 
 /// What stands between a policy and its environment, while it learns and ever after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,10 @@ pub struct Wrapping {
     pub action_repeat: usize,
     /// How many observations are seen at a time, the last one and those before it.
     pub frame_stack: usize,
+    /// What is seen are pictures of so many pixels in height and width. They are stacked before actions are repeated, so that with three
+    /// frames and three repetitions an observation shows all steps of an action (Lillicrap et al. 2016, section 7).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pixels: Option<u16>,
 }
 
 impl Default for Wrapping {
@@ -25,6 +29,7 @@ impl Default for Wrapping {
         Self {
             action_repeat: 1,
             frame_stack: 1,
+            pixels: None,
         }
     }
 }
@@ -35,10 +40,15 @@ impl Wrapping {
 
     /// What is wrong with it.
     pub(crate) fn fault(self) -> Option<String> {
-        [("action_repeat", self.action_repeat), ("frame_stack", self.frame_stack)]
-            .into_iter()
-            .find(|(_, number)| !(1..=Self::MOST).contains(number))
-            .map(|(name, number)| format!("`{name}` is {number}; expected 1 to {}", Self::MOST))
+        let side = self.pixels.map_or(1, usize::from);
+        [
+            ("action_repeat", self.action_repeat),
+            ("frame_stack", self.frame_stack),
+            ("pixels", side),
+        ]
+        .into_iter()
+        .find(|(_, number)| !(1..=Self::MOST).contains(number))
+        .map(|(name, number)| format!("`{name}` is {number}; expected 1 to {}", Self::MOST))
     }
 
     /// Whether there is nothing.
@@ -49,9 +59,12 @@ impl Wrapping {
     /// [`make_envs`](crate::make_envs), wrapped.
     ///
     /// # Errors
-    /// Those of `make_envs`; a number is 0; or actions are to be repeated in an environment of Gymnasium's, which runs
-    /// elsewhere.
+    /// Those of `make_envs`; a number is 0; there is no picture; or actions are to be repeated or pictures seen in an environment of
+    /// Gymnasium's, which runs elsewhere.
     pub fn make_envs(self, id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
+        if let Some(side) = self.pixels {
+            return self.of_pixels(id, side, count, autoreset);
+        }
         match self.repeating(id, count, autoreset)? {
             Some(envs) => self.stacking(envs),
             None => self.stacking(make_envs(id, count, autoreset)?),
@@ -63,6 +76,9 @@ impl Wrapping {
     /// # Errors
     /// Those of `make_drawn`, and those of [`make_envs`](Self::make_envs).
     pub fn make_drawn(self, id: &str) -> Result<Box<dyn VectorEnv>, RlError> {
+        if let Some(side) = self.pixels {
+            return self.of_pixels(id, side, 1, Autoreset::Disabled);
+        }
         match self.repeating(id, 1, Autoreset::Disabled)? {
             Some(envs) => self.stacking(envs),
             None => self.stacking(make_drawn(id)?),
@@ -81,6 +97,20 @@ impl Wrapping {
         let known = registered(id)?;
         let envs = (0..count).map(|_| ActionRepeat::new(known.make()?, self.action_repeat));
         Ok(Some(Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset))))
+    }
+
+    /// Environments of which pictures are seen.
+    fn of_pixels(self, id: &str, side: u16, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
+        if id.starts_with("gym:") {
+            let detail = format!("{id} runs in another program; register it there with its pictures for observations");
+            return Err(RlError::wrapper("Pixels", detail));
+        }
+        let known = registered(id)?;
+        let envs = (0..count).map(|_| {
+            let frames = FrameStack::new(Pixels::new(known.make()?, side)?, self.frame_stack)?;
+            ActionRepeat::new(frames, self.action_repeat)
+        });
+        Ok(Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset)))
     }
 
     fn stacking(self, envs: Box<dyn VectorEnv>) -> Result<Box<dyn VectorEnv>, RlError> {

@@ -57,6 +57,9 @@ pub(super) fn features(
                 map,
             })))
         }
+        (_, Space::Pixels { .. }) => Err(format!(
+            "features are of numbers and choices; here an observation is {space}"
+        )),
         (_, Space::MultiDiscrete(counts)) => {
             let map = of_cube(recipe, counts.len());
             Ok(AnyFeatures::Scaled(Box::new(Scaled {

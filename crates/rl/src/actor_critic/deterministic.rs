@@ -266,7 +266,7 @@ impl Agent for DeterministicActorCritic {
     }
 
     fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
-        save_actor(&self.actor, card, folder)
+        save_actor(&[], &self.actor, card, folder)
     }
 
     fn save(&self, state: &mut Vec<u8>) {

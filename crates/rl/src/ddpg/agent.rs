@@ -2,20 +2,23 @@
 
 use std::path::Path;
 
+use burn::tensor::Device;
 use etude_train::{Observer, Seed};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 
-use super::actor_policy::ActorPolicy;
+use super::burn::BurnLearner;
+use super::learner::{Learner, LearningRates, draw_noise};
+use super::module::Shown;
 use super::noise::NoiseProcess;
 use super::options::DdpgOptions;
 use super::scale::ActionScale;
-use super::update::{Learner, LearningRates, Networks};
+use super::update::{FusedLearner, Networks};
 use crate::agent::{Agent, Policy};
 use crate::encoding::Encoding;
 use crate::error::RlError;
 use crate::replay::{Minibatch, Replay, ReplayOptions};
-use crate::saved_policy::{PolicyCard, save_actor};
+use crate::saved_policy::PolicyCard;
 use crate::saved_state;
 use crate::space::Space;
 use crate::vector::{Autoreset, Batch, Transition};
@@ -26,9 +29,10 @@ pub struct Ddpg {
     /// Steps of the whole run, of all environments together, which the schedules are about.
     total: u64,
     envs: usize,
-    encoding: Encoding,
     scale: ActionScale,
-    learner: Learner,
+    learner: Box<dyn Learner>,
+    /// On target actions, in TD3; shape `[n, a]`.
+    target_noise: Vec<f32>,
     replay: Replay,
     minibatch: Minibatch,
     noise: NoiseProcess,
@@ -46,7 +50,8 @@ impl Ddpg {
     /// An agent for `envs` environments with these spaces, in a run of `total` steps.
     ///
     /// # Errors
-    /// The actions are not numbers between two bounds.
+    /// The actions are not numbers between two bounds; or there is batch normalisation or a picture, and no hidden layer, or the picture has
+    /// too few pixels.
     pub fn new(
         options: DdpgOptions,
         (observations, actions): (&Space, &Space),
@@ -54,23 +59,52 @@ impl Ddpg {
         total: u64,
         seed: Seed,
     ) -> Result<Self, RlError> {
-        let scale = ActionScale::new(if options.td3.is_some() { "td3" } else { "ddpg" }, actions)?;
+        let name = if options.td3.is_some() { "td3" } else { "ddpg" };
+        let scale = ActionScale::new(name, actions)?;
         let encoding = Encoding::new(observations);
-        let sizes = (encoding.width(), scale.length());
-        let networks = Networks::new(&options, sizes, &mut seed.stream("network"));
+        let shown = Shown::of(observations, encoding.width());
+        let learner: Box<dyn Learner> = match shown {
+            Some(Shown::Numbers(width)) if !options.batch_normalization => {
+                let networks = Networks::new(&options, (width, scale.length()), &mut seed.stream("network"));
+                let sight = (encoding.clone(), scale.clone());
+                Box::new(FusedLearner::new(networks, &options, sight, envs))
+            }
+            Some(shown) if !options.hidden.is_empty() && !options.linear_actor => {
+                let sight = (shown, encoding.clone(), scale.clone());
+                Box::new(BurnLearner::new(
+                    &options,
+                    sight,
+                    &mut seed.stream("network"),
+                    &Device::flex(),
+                ))
+            }
+            Some(_) => {
+                return Err(RlError::Network {
+                    algorithm: name,
+                    expected: "hidden layers, where it normalises or sees pixels",
+                });
+            }
+            None => {
+                return Err(RlError::Network {
+                    algorithm: name,
+                    expected: "pictures of at least 15 times 15 pixels",
+                });
+            }
+        };
         let replay = Replay::new(&ReplayOptions {
             capacity: options.capacity,
             envs,
             autoreset,
             observation: observations.length(),
+            pixels: matches!(observations, Space::Pixels { .. }),
             action: scale.length(),
             steps: options.steps,
             discount: options.discount,
             priorities: None,
         });
         Ok(Self {
-            learner: Learner::new(networks, &options, (encoding.clone(), scale.clone()), envs),
-            encoding,
+            learner,
+            target_noise: vec![0.0; options.batch * scale.length()],
             replay,
             minibatch: Minibatch::default(),
             noise: NoiseProcess::new(options.noise, envs * scale.length()),
@@ -96,7 +130,10 @@ impl Ddpg {
             actor: self.options.actor_learning_rate.at(self.steps, self.total) as f32,
             critic: self.options.critic_learning_rate.at(self.steps, self.total) as f32,
         };
-        let updated = self.learner.update(&self.minibatch, rates, &mut self.sampling);
+        if let Some(td3) = self.options.td3 {
+            draw_noise(td3.target_noise, &mut self.sampling, &mut self.target_noise);
+        }
+        let updated = self.learner.update(&self.minibatch, &self.target_noise, rates);
         // Not a number in one place is soon none in all.
         let value = updated.critic_loss + updated.actor_loss.unwrap_or(0.0);
         if !value.is_finite() {
@@ -162,7 +199,7 @@ impl Agent for Ddpg {
         ] {
             observer.scalar(name, step, rate.at(self.steps, self.total));
         }
-        observer.scalar("train/n_updates", step, self.learner.networks.updates as f64);
+        observer.scalar("train/n_updates", step, self.learner.updates() as f64);
         let ((updates, sums), (actor_updates, actor_loss)) = std::mem::take(&mut self.told);
         if updates > 0 {
             for (name, sum) in ["train/critic_loss", "train/target_q_values"].into_iter().zip(sums) {
@@ -175,21 +212,22 @@ impl Agent for Ddpg {
     }
 
     fn policy(&self) -> Box<dyn Policy> {
-        let actor = self.learner.networks.actor.online.clone();
-        Box::new(ActorPolicy::new(actor, self.scale.clone(), self.encoding.clone()))
+        self.learner.policy()
     }
 
     fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
-        save_actor(&self.learner.networks.actor.online, card, folder)
+        self.learner.save_policy(card, folder)
     }
 
     fn save(&self, state: &mut Vec<u8>) {
-        saved_state::write(&(&self.learner.networks, &self.replay, &self.noise), state);
+        self.learner.save(state);
+        saved_state::write(&(&self.replay, &self.noise), state);
         saved_state::write(&(&self.exploration, &self.sampling, self.steps, self.told), state);
     }
 
     fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
-        (self.learner.networks, self.replay, self.noise) = saved_state::read(state)?;
+        self.learner.load(state)?;
+        (self.replay, self.noise) = saved_state::read(state)?;
         (self.exploration, self.sampling, self.steps, self.told) = saved_state::read(state)?;
         Ok(())
     }

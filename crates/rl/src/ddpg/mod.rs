@@ -28,25 +28,34 @@
 //! | `options.rs` | every constant, with the paper's value |
 //! | `scale.rs` | from -1 and 1 to the bounds of an environment's actions |
 //! | `networks.rs` | the actor and the critic |
+//! | `module.rs` | the same with batch normalisation, or for pixels |
 //! | `noise.rs` | exploration: Ornstein and Uhlenbeck's process, or independent draws |
 //! | `loss.rs` | targets, the critic's loss, and the gradient that the actor follows |
 //! | `update.rs` | one update of all networks |
+//! | `burn.rs` | one update with batch normalisation, or from pixels |
 //! | `actor_policy.rs` | what has been learnt: mu, without noise |
 //! | `agent.rs` | acting, remembering, and when to learn |
 
 mod actor_policy;
 mod agent;
+mod batch_normalization;
+mod burn;
+mod learner;
 mod loss;
+mod module;
 mod networks;
 mod noise;
 mod options;
+mod pixel_policy;
 mod scale;
 mod update;
 
 pub use actor_policy::ActorPolicy;
 pub use agent::Ddpg;
 pub use loss::{action_value_targets, critic_loss, deterministic_policy_gradient, smooth, take_lesser};
+pub(crate) use module::{Affine, Convolution, Shown};
 pub use networks::{ActionLayer, Actor, Critic};
 pub use noise::{Noise, NoiseProcess};
 pub use options::{DdpgOptions, Td3Options};
+pub(crate) use pixel_policy::PixelPolicy;
 pub use scale::ActionScale;

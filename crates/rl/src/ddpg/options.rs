@@ -7,7 +7,7 @@ use super::noise::Noise;
 use crate::schedule::Schedule;
 
 /// What a DDPG run is made of. [`Default`] gives the constants of Lillicrap et al. 2016, section 7, for low-dimensional
-/// observations, but for batch normalisation; the paper does not say after how many steps learning starts.
+/// observations, without batch normalisation; the paper does not say after how many steps learning starts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DdpgOptions {
     /// The widths of the hidden layers of actor and critic.
@@ -18,6 +18,8 @@ pub struct DdpgOptions {
     pub linear_actor: bool,
     /// Where the action enters the critic.
     pub action_layer: ActionLayer,
+    /// The observation and all hidden layers are normalised by the minibatch (section 3), in the critic those before the action enters.
+    pub batch_normalization: bool,
     /// The last layers begin uniformly between minus this and this; none means as all other layers.
     pub last_layer_bound: Option<f32>,
     /// gamma.
@@ -66,6 +68,7 @@ impl Default for DdpgOptions {
             activation: Activation::Relu,
             linear_actor: false,
             action_layer: ActionLayer::Second,
+            batch_normalization: false,
             last_layer_bound: Some(3e-3),
             discount: 0.99,
             steps: 1,

@@ -1,34 +1,23 @@
 //! One update of all networks.
 
+use std::path::Path;
+
 use etude_kernels::{Adam, Pass, polyak};
 use rand_chacha::ChaCha8Rng;
-use rand_distr::{Distribution, StandardNormal};
 use serde::{Deserialize, Serialize};
 
+use super::actor_policy::ActorPolicy;
+use super::learner::{Learner, LearningRates, Updated};
 use super::loss::{action_value_targets, critic_loss, deterministic_policy_gradient, smooth, take_lesser};
 use super::networks::{Actor, Critic};
 use super::options::{DdpgOptions, Td3Options};
 use super::scale::ActionScale;
+use crate::agent::Policy;
 use crate::encoding::Encoding;
+use crate::error::RlError;
 use crate::replay::Minibatch;
-
-/// The step sizes of one update.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct LearningRates {
-    pub(super) actor: f32,
-    pub(super) critic: f32,
-}
-
-/// What an update tells.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Updated {
-    /// The critics' loss, of both together where there are two.
-    pub(super) critic_loss: f64,
-    /// The mean of y.
-    pub(super) targets: f64,
-    /// The actor's loss, where it has moved.
-    pub(super) actor_loss: Option<f64>,
-}
+use crate::saved_policy::{PolicyCard, save_actor};
+use crate::saved_state;
 
 /// A network that learns, its slow copy, and Adam's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -90,7 +79,7 @@ const ADAM_EPSILON: f32 = 1e-8;
 
 /// The networks with the memory of their updates.
 #[derive(Debug)]
-pub(super) struct Learner {
+pub(super) struct FusedLearner {
     pub(super) networks: Networks,
     td3: Option<Td3Options>,
     tau: f32,
@@ -105,7 +94,6 @@ pub(super) struct Learner {
     /// mu(s') and then mu(s), and the gradient by the latter.
     actions: Vec<f32>,
     pub(super) action_gradient: Vec<f32>,
-    noise: Vec<f32>,
     /// Observations and actions side by side.
     rows: Vec<f32>,
     /// The least of the critics' values of s'.
@@ -116,7 +104,7 @@ pub(super) struct Learner {
     pub(super) critic_gradient: Vec<f32>,
 }
 
-impl Learner {
+impl FusedLearner {
     /// For acting in `envs` environments, and minibatches of `options.batch` transitions.
     pub(super) fn new(
         networks: Networks,
@@ -135,7 +123,6 @@ impl Learner {
             taken: vec![0.0; batch * actions],
             actions: vec![0.0; batch * actions],
             action_gradient: vec![0.0; batch * actions],
-            noise: vec![0.0; batch * actions],
             rows: Vec::with_capacity(batch * critic.inputs()),
             next_values: vec![0.0; batch],
             targets: vec![0.0; batch],
@@ -147,21 +134,20 @@ impl Learner {
             networks,
         }
     }
+}
 
-    /// Whether an update shares work between the threads of the current Rayon pool, in tasks of some microseconds.
-    pub(super) fn shares_work(&self) -> bool {
+impl Learner for FusedLearner {
+    fn shares_work(&self) -> bool {
         let rows = self.targets.len();
         self.networks.critics[0].online.mlp().shares_work(rows)
     }
 
-    /// mu(s), between -1 and 1, into `actions`: shapes `[n, d]` and `[n, a]`.
-    pub(super) fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
+    fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
         let inputs = self.encoding.encode(observations, &mut self.memory[0]);
         (self.networks.actor.online).forward(inputs, &mut self.actor_pass, actions);
     }
 
-    /// q(s, mu(s)) of one observation, by the first critic.
-    pub(super) fn state_value(&mut self, observation: &[f32]) -> f32 {
+    fn state_value(&mut self, observation: &[f32]) -> f32 {
         let inputs = self.encoding.encode(observation, &mut self.memory[0]);
         let actions = &mut self.actions[..self.scale.length()];
         (self.networks.actor.online).forward(inputs, &mut self.actor_pass, actions);
@@ -170,20 +156,7 @@ impl Learner {
         critic.forward(&self.rows, &mut self.critic_pass)[0]
     }
 
-    /// One step of Adam for the critics and, where it is due, for the actor.
-    pub(super) fn update(&mut self, minibatch: &Minibatch, rates: LearningRates, random: &mut ChaCha8Rng) -> Updated {
-        if self.td3.is_some_and(|td3| td3.target_noise > 0.0) {
-            let deviation = self.td3.map_or(0.0, |td3| td3.target_noise);
-            for noise in &mut self.noise {
-                let normal: f32 = StandardNormal.sample(random);
-                *noise = deviation * normal;
-            }
-        }
-        self.update_with_noise(minibatch, rates)
-    }
-
-    /// The same, with the noise on target actions that is there already.
-    fn update_with_noise(&mut self, minibatch: &Minibatch, rates: LearningRates) -> Updated {
+    fn update(&mut self, minibatch: &Minibatch, noise: &[f32], rates: LearningRates) -> Updated {
         let [now, next] = &mut self.memory;
         let now = self.encoding.encode(&minibatch.observations, now);
         let next = self.encoding.encode(&minibatch.next_observations, next);
@@ -196,7 +169,7 @@ impl Learner {
         // Targets.
         actor.target.forward(next, &mut self.actor_pass, &mut self.actions);
         if let Some(td3) = self.td3 {
-            smooth(&mut self.actions, &self.noise, td3.target_noise_clip);
+            smooth(&mut self.actions, noise, td3.target_noise_clip);
         }
         critics[0].target.join(next, &self.actions, &mut self.rows);
         for (index, critic) in critics.iter().enumerate() {
@@ -254,10 +227,31 @@ impl Learner {
             loss
         });
         Updated {
-            critic_loss: loss,
-            targets: self.targets.iter().copied().map(f64::from).sum::<f64>() / self.targets.len() as f64,
             actor_loss,
+            ..Updated::of_critics(loss, &self.targets)
         }
+    }
+
+    fn updates(&self) -> u64 {
+        self.networks.updates
+    }
+
+    fn policy(&self) -> Box<dyn Policy> {
+        let actor = self.networks.actor.online.clone();
+        Box::new(ActorPolicy::new(actor, self.scale.clone(), self.encoding.clone()))
+    }
+
+    fn save_policy(&self, card: &PolicyCard, folder: &Path) -> Result<(), RlError> {
+        save_actor(&[], &self.networks.actor.online, card, folder)
+    }
+
+    fn save(&self, state: &mut Vec<u8>) {
+        saved_state::write(&self.networks, state);
+    }
+
+    fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
+        self.networks = saved_state::read(state)?;
+        Ok(())
     }
 }
 
@@ -319,7 +313,7 @@ mod tests {
         }
     }
 
-    fn learner(case: &Case) -> Learner {
+    fn learner(case: &Case) -> FusedLearner {
         let space = Space::symmetric(case.action_scale.clone());
         let mlp = |sizes: &[usize], late: usize, parameters: &[f32]| {
             Mlp::from_parameters_with_late_inputs(sizes, late, Activation::Relu, parameters.to_vec()).unwrap()
@@ -346,7 +340,7 @@ mod tests {
             ..DdpgOptions::default()
         };
         let encoding = Encoding::new(&Space::symmetric(vec![9.0; 3]));
-        Learner::new(
+        FusedLearner::new(
             networks,
             &options,
             (encoding, ActionScale::new("ddpg", &space).unwrap()),
@@ -375,10 +369,8 @@ mod tests {
             assert_eq!(case.updates.len(), 10);
             for (step, expected) in case.updates.iter().enumerate() {
                 let what = format!("td3: {}, action layer: {}, update {step}", case.td3, case.action_layer);
-                if let Some(noise) = &case.noise {
-                    learner.noise.copy_from_slice(&noise[step].concat());
-                }
-                let updated = learner.update_with_noise(&minibatch, rates);
+                let noise = case.noise.as_ref().map_or_else(Vec::new, |noise| noise[step].concat());
+                let updated = learner.update(&minibatch, &noise, rates);
                 near(&what, &[updated.critic_loss as f32], &[expected.critic_loss as f32]);
                 assert_eq!(updated.actor_loss.is_some(), expected.actor_loss.is_some(), "{what}");
                 for (ours, theirs) in updated.actor_loss.iter().zip(&expected.actor_loss) {

@@ -110,6 +110,7 @@ impl Dqn {
             envs,
             autoreset,
             observation: observations.length(),
+            pixels: matches!(observations, Space::Pixels { .. }),
             action: 1,
             steps: options.steps,
             discount: options.discount,

@@ -4,14 +4,14 @@
 
 use std::path::Path;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
-use burn::store::ModuleRecord;
 use burn::tensor::{Bytes, Device, Tensor, TensorData};
 
 use super::learner::{Learner, Rule, Updated};
 use super::loss::{double_targets, greedy, q_learning_targets};
 use crate::agent::Policy;
+use crate::burn_module::{self, numbers};
 use crate::encoding::Encoding;
 use crate::error::RlError;
 use crate::replay::Minibatch;
@@ -60,16 +60,9 @@ impl<M: QModule> BurnLearner<M> {
 
     /// Rows of observations as a tensor on `device`.
     fn tensor(&mut self, observations: &[f32], device: &Device) -> Tensor<2> {
-        let width = self.encoding.width();
         let inputs = self.encoding.encode(observations, &mut self.memory);
-        let data = TensorData::new(inputs.to_vec(), [inputs.len() / width, width]);
-        Tensor::from_data(data, device)
+        burn_module::rows(inputs, self.encoding.width(), device)
     }
-}
-
-/// The numbers of a tensor, row by row. Its kind is `f32`, as that of every tensor here.
-fn numbers(tensor: Tensor<2>) -> Vec<f32> {
-    tensor.into_data().try_to_vec().unwrap_or_default()
 }
 
 impl<M: QModule> Learner for BurnLearner<M> {
@@ -145,13 +138,7 @@ impl<M: QModule> Learner for BurnLearner<M> {
     }
 
     fn follow(&mut self, tau: f32) {
-        let mut parameters = Parameters::default();
-        self.online.valid().visit(&mut parameters);
-        let target = self.target.clone();
-        self.target = target.map(&mut Follow {
-            online: parameters.0.into_iter(),
-            tau,
-        });
+        self.target = burn_module::polyak(&self.target, &self.online.valid(), tau);
     }
 
     fn policy(&self) -> Box<dyn Policy> {
@@ -171,27 +158,20 @@ impl<M: QModule> Learner for BurnLearner<M> {
     }
 
     fn save(&self, state: &mut Vec<u8>) {
-        for module in [self.online.valid(), self.target.clone()] {
-            let bytes = module.into_record().into_bytes().map(|bytes| bytes.to_vec());
-            saved_state::write(&bytes.unwrap_or_default(), state);
-        }
+        burn_module::save(self.online.valid(), state);
+        burn_module::save(self.target.clone(), state);
         let bytes = self.optimizer.into_bytes().map(|bytes| bytes.to_vec());
         saved_state::write(&bytes.unwrap_or_default(), state);
     }
 
     fn load(&mut self, state: &mut &[u8]) -> Result<(), RlError> {
-        let wrong = |_| RlError::SavedState("it is not of such a Burn module");
-        let mut record = || -> Result<ModuleRecord, RlError> {
-            let bytes: Vec<u8> = saved_state::read(state)?;
-            ModuleRecord::from_bytes(Bytes::from_bytes_vec(bytes)).map_err(wrong)
-        };
-        let (online, target) = (record()?, record()?);
-        self.online = self.online.valid().load_record(online).fork(&self.device).train();
-        self.target = self.target.clone().load_record(target);
+        let online = burn_module::load(self.online.valid(), state)?;
+        self.online = online.fork(&self.device).train();
+        self.target = burn_module::load(self.target.clone(), state)?;
         let bytes: Vec<u8> = saved_state::read(state)?;
         self.optimizer = (self.optimizer.clone())
             .from_bytes(Bytes::from_bytes_vec(bytes))
-            .map_err(wrong)?;
+            .map_err(|_| burn_module::wrong())?;
         Ok(())
     }
 }
@@ -224,35 +204,6 @@ impl ModuleVisitor for Scale<'_> {
     }
 }
 
-/// All parameters, one after another, each as a vector.
-#[derive(Default)]
-struct Parameters(Vec<Tensor<1>>);
-
-impl ModuleVisitor for Parameters {
-    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-        self.0.push(parameter.val().reshape([-1]));
-    }
-}
-
-/// Moves each parameter towards that of another module.
-struct Follow {
-    online: std::vec::IntoIter<Tensor<1>>,
-    tau: f32,
-}
-
-impl ModuleMapper for Follow {
-    fn map_float<const D: usize>(&mut self, parameter: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let (online, tau) = (self.online.next(), self.tau);
-        parameter.map(|target| match online {
-            Some(online) => {
-                let shape = target.shape();
-                target * (1.0 - tau) + online.reshape(shape) * tau
-            }
-            None => target,
-        })
-    }
-}
-
 /// Takes the action that a module values most.
 struct BurnPolicy<M> {
     module: M,
@@ -264,8 +215,8 @@ struct BurnPolicy<M> {
 impl<M: QModule> Policy for BurnPolicy<M> {
     fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
         let inputs = self.encoding.encode(observations, &mut self.memory);
-        let data = TensorData::new(inputs.to_vec(), [actions.len(), self.encoding.width()]);
-        let values = numbers(self.module.values(Tensor::from_data(data, &self.device)));
+        let inputs = burn_module::rows(inputs, self.encoding.width(), &self.device);
+        let values = numbers(self.module.values(inputs));
         let count = values.len() / actions.len();
         for (action, values) in actions.iter_mut().zip(values.chunks_exact(count)) {
             *action = greedy(values) as f32;

@@ -14,11 +14,15 @@
 //!
 //! A step that only reset an environment is no transition and is not kept.
 //!
+//! Observations that are pixels are kept as bytes, compressed without loss, and each once: a million transitions of rendered tasks fit into
+//! some gigabytes.
+//!
 //! Sampling is uniform, or with priorities (Schaul et al. 2016, the proportional variant): transition i is drawn with
 //! P(i) = p_i^alpha / sum_k p_k^alpha, where p_i = |its last TD error| + epsilon. Before it has been drawn, p_i is the
 //! greatest that any has had, which begins with 1. What this does to the mean of an update is made good by the weights (N P(i))^-beta, divided by the greatest of them in
 //! the minibatch (others divide by the greatest in the whole buffer).
 
+mod pictures;
 mod priorities;
 mod ring;
 mod sum_tree;
@@ -28,6 +32,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
+use self::pictures::Pictures;
 use self::priorities::Priorities;
 use self::ring::Ring;
 use self::window::Window;
@@ -43,6 +48,8 @@ pub struct ReplayOptions {
     pub envs: usize,
     /// Numbers of an observation, at least 1.
     pub observation: usize,
+    /// These are whole and from 0 to 255, and are kept compressed.
+    pub pixels: bool,
     /// Numbers of an action, at least 1.
     pub action: usize,
     /// When the environments begin the next episode: it says where the last observation of an episode is found.
@@ -65,6 +72,16 @@ pub struct PriorityOptions {
 }
 
 impl ReplayOptions {
+    /// Numbers of an observation that are kept as they are.
+    fn numbers(&self) -> usize {
+        if self.pixels { 0 } else { self.observation }
+    }
+
+    /// How many next observations may turn up again as observations.
+    fn recent(&self) -> usize {
+        self.envs.saturating_mul(self.steps)
+    }
+
     /// Which promise of the fields is broken.
     fn broken(&self) -> Option<&'static str> {
         let promises = [
@@ -101,6 +118,7 @@ impl ReplayOptions {
 ///     capacity: 1000,
 ///     envs: envs.count(),
 ///     observation: envs.observation_space().length(),
+///     pixels: false,
 ///     action: envs.action_space().length(),
 ///     autoreset: envs.autoreset(),
 ///     steps: 3,
@@ -124,13 +142,15 @@ impl ReplayOptions {
 pub struct Replay {
     options: ReplayOptions,
     ring: Ring,
+    /// Where observations are pixels.
+    pictures: Option<Pictures>,
     /// What each environment has done so far, as long as it is no transition yet.
     windows: Vec<Window>,
     priorities: Option<Priorities>,
 }
 
 impl Replay {
-    /// An empty one. Memory for the whole of it is set aside now.
+    /// An empty one. Memory for the whole of it, but for pictures, is set aside now.
     ///
     /// # Panics
     /// A field of `options` is not what it has to be.
@@ -140,6 +160,9 @@ impl Replay {
         Self {
             options: options.clone(),
             ring: Ring::new(options),
+            pictures: options
+                .pixels
+                .then(|| Pictures::new(options.observation, options.recent())),
             windows: vec![Window::new(options.steps, width); options.envs],
             priorities: options
                 .priorities
@@ -177,7 +200,15 @@ impl Replay {
                 if transition == Transition::Terminated {
                     discount = 0.0;
                 }
-                let index = self.ring.push(reward, window.oldest(), next, discount);
+                let start = window.oldest();
+                let index = match &mut self.pictures {
+                    None => self.ring.push(reward, start, next, discount),
+                    Some(pictures) => {
+                        let index = self.ring.push(reward, &start[d..], &[], discount);
+                        pictures.put(index, &start[..d], next);
+                        index
+                    }
+                };
                 if let Some(priorities) = &mut self.priorities {
                     priorities.begin(index);
                 }
@@ -217,6 +248,9 @@ impl Replay {
             into.weights.fill(1.0);
         }
         self.ring.gather(into);
+        if let Some(pictures) = &self.pictures {
+            pictures.gather(&into.indices, &mut into.observations, &mut into.next_observations);
+        }
     }
 
     /// Sets the priorities of transitions that were drawn, by their TD errors. Without priorities it does nothing.
@@ -239,6 +273,7 @@ impl Replay {
 struct Saved {
     options: ReplayOptions,
     ring: Ring,
+    pictures: Option<Pictures>,
     windows: Vec<Window>,
     priorities: Option<Priorities>,
 }
@@ -250,12 +285,17 @@ impl TryFrom<Saved> for Replay {
         let Saved {
             options,
             mut ring,
+            pictures,
             windows,
             mut priorities,
         } = saved;
         let width = options.observation.saturating_add(options.action);
         let whole = options.broken().is_none()
             && ring.restore(&options)
+            && pictures.is_some() == options.pixels
+            && pictures
+                .iter()
+                .all(|pictures| pictures.fits(options.observation, options.recent()) && pictures.len() == ring.len())
             && windows.len() == options.envs
             && windows.iter().all(|window| window.fits(options.steps, width))
             && match (&mut priorities, options.priorities) {
@@ -270,6 +310,7 @@ impl TryFrom<Saved> for Replay {
         Ok(Self {
             options,
             ring,
+            pictures,
             windows,
             priorities,
         })

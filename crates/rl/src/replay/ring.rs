@@ -7,7 +7,7 @@ use super::{Minibatch, ReplayOptions};
 /// Rows of equal length, the oldest of which gives way to a new one when there is no more room.
 ///
 /// A row is one transition: reward, observation, action, next observation, discount. It lies in one piece, so that drawing
-/// it touches one or two cache lines where observations are small.
+/// it touches one or two cache lines where observations are small. Observations that are pixels lie elsewhere.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Ring {
     capacity: usize,
@@ -23,7 +23,7 @@ impl Ring {
     pub(super) fn new(options: &ReplayOptions) -> Self {
         let mut ring = Self {
             capacity: options.capacity,
-            observation: options.observation,
+            observation: options.numbers(),
             action: options.action,
             rows: Vec::new(),
             next: 0,
@@ -69,24 +69,19 @@ impl Ring {
             let first = index as usize * width;
             (*reward, *discount) = (self.rows[first], self.rows[first + width - 1]);
         }
-        let observations = into.observations.chunks_exact_mut(d);
-        let next_observations = into.next_observations.chunks_exact_mut(d);
-        let places = observations
-            .zip(into.actions.chunks_exact_mut(a))
-            .zip(next_observations);
-        for (&index, ((observation, action), next)) in into.indices.iter().zip(places) {
+        for (place, &index) in into.indices.iter().enumerate() {
             let first = index as usize * width + 1;
             let row = &self.rows[first..first + width - 2];
-            observation.copy_from_slice(&row[..d]);
-            action.copy_from_slice(&row[d..d + a]);
-            next.copy_from_slice(&row[d + a..]);
+            into.observations[place * d..][..d].copy_from_slice(&row[..d]);
+            into.actions[place * a..][..a].copy_from_slice(&row[d..d + a]);
+            into.next_observations[place * d..][..d].copy_from_slice(&row[d + a..]);
         }
     }
 
     /// Sets memory aside as [`new`](Self::new) does, and says whether what was read is such a ring.
     pub(super) fn restore(&mut self, options: &ReplayOptions) -> bool {
         let fits =
-            (self.capacity, self.observation, self.action) == (options.capacity, options.observation, options.action);
+            (self.capacity, self.observation, self.action) == (options.capacity, options.numbers(), options.action);
         let numbers = (self.observation.checked_mul(2)).and_then(|numbers| {
             numbers
                 .checked_add(self.action)?

@@ -50,6 +50,15 @@ pub(crate) fn stacked(space: &Space, frames: usize) -> Result<Space, RlError> {
             low: low.repeat(frames),
             high: high.repeat(frames),
         },
+        Space::Pixels {
+            channels,
+            height,
+            width,
+        } => Space::Pixels {
+            channels: channels * frames,
+            height: *height,
+            width: *width,
+        },
     })
 }
 

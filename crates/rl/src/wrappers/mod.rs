@@ -8,6 +8,7 @@
 //! | [`EpisodeStatistics`] | `RecordEpisodeStatistics` |
 //! | [`FrameStack`] | `FrameStackObservation` |
 //! | [`ObservationNormalization`], [`RewardNormalization`] | `NormalizeObservation`, `NormalizeReward` |
+//! | [`Pixels`] | `AddRenderObservation`, `ResizeObservation` |
 //! | [`RescaleAction`] | the same |
 //! | [`TimeLimit`] | the same |
 //!
@@ -82,6 +83,7 @@ mod episode_statistics;
 mod frame_stack;
 mod moments;
 mod normalization;
+mod pixels;
 mod rescale_action;
 mod time_limit;
 
@@ -92,5 +94,6 @@ pub use frame_stack::FrameStack;
 pub(crate) use frame_stack::stacked;
 pub use moments::RunningMoments;
 pub use normalization::{ObservationNormalization, RewardNormalization};
+pub use pixels::Pixels;
 pub use rescale_action::RescaleAction;
 pub use time_limit::TimeLimit;

@@ -50,7 +50,7 @@ impl Distribution {
     /// For actions from `space`.
     ///
     /// # Errors
-    /// A squashed distribution needs bounds.
+    /// A squashed distribution needs bounds, and no action is a picture.
     pub fn new(algorithm: &'static str, space: &Space, options: GaussianOptions) -> Result<Self, RlError> {
         Ok(match space {
             Space::Discrete(count) => Self::Categorical(Categorical::new(vec![*count])),
@@ -65,6 +65,13 @@ impl Distribution {
                     });
                 }
                 Self::Gaussian(Gaussian::new(low.clone(), high.clone(), options))
+            }
+            Space::Pixels { .. } => {
+                return Err(RlError::ActionSpace {
+                    algorithm,
+                    expected: "numbers, or one of so many actions",
+                    found: space.clone(),
+                });
             }
         })
     }
