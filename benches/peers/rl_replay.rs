@@ -36,6 +36,7 @@ fn measure(priorities: Option<PriorityOptions>) -> (f64, f64) {
         capacity: TRANSITIONS,
         envs: 1,
         observation: 4,
+        pixels: false,
         action: 1,
         autoreset: Autoreset::NextStep,
         steps: 1,

@@ -257,7 +257,7 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
 }
 
 /// Every actor-critic method, where it learns, and what makes its run short.
-const ACTOR_CRITICS: [(&str, &str, &[&str]); 9] = [
+const ACTOR_CRITICS: [(&str, &str, &[&str]); 11] = [
     ("qac", "CartPole-v1", &["steps=4000", "qac.hidden=[16]"]),
     ("off-policy-actor-critic", "CartPole-v1", &["steps=4000"]),
     ("reinforce", "CartPole-v1", &["steps=6000", "reinforce.hidden=[16]"]),
@@ -301,6 +301,28 @@ const ACTOR_CRITICS: [(&str, &str, &[&str]); 9] = [
             "ddpg.action_layer=\"second\"",
             "ddpg.learning_starts=300",
             "ddpg.noise={ ornstein-uhlenbeck = { theta = 0.15, sigma = 0.2, dt = 1.0 } }",
+        ],
+    ),
+    (
+        "ddpg",
+        "Pendulum-v1",
+        &[
+            "steps=1200",
+            "ddpg.hidden=[24, 16]",
+            "ddpg.batch_normalization=true",
+            "ddpg.learning_starts=300",
+        ],
+    ),
+    (
+        "td3",
+        "Cart-v0",
+        &[
+            "steps=600",
+            "environments=2",
+            "wrappers={ pixels = 16, action_repeat = 3, frame_stack = 3 }",
+            "td3.hidden=[16, 16]",
+            "td3.batch_size=4",
+            "td3.learning_starts=100",
         ],
     ),
     (

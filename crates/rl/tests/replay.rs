@@ -234,6 +234,7 @@ fn options() -> ReplayOptions {
         capacity: 50,
         envs: 2,
         observation: 3,
+        pixels: false,
         action: 1,
         autoreset: Autoreset::NextStep,
         steps: 3,
@@ -244,14 +245,18 @@ fn options() -> ReplayOptions {
 
 fn any_options() -> impl Strategy<Value = ReplayOptions> {
     let shape = (1..60_usize, 1..5_usize, prop::sample::select(&MODES[..]));
-    (shape, 1..10_usize, any::<bool>()).prop_map(|((capacity, envs, autoreset), steps, priorities)| ReplayOptions {
-        capacity,
-        envs,
-        autoreset,
-        steps,
-        priorities: priorities.then_some(PRIORITIES),
-        ..options()
-    })
+    let kinds = (any::<bool>(), any::<bool>());
+    (shape, 1..10_usize, kinds).prop_map(
+        |((capacity, envs, autoreset), steps, (priorities, pixels))| ReplayOptions {
+            pixels,
+            capacity,
+            envs,
+            autoreset,
+            steps,
+            priorities: priorities.then_some(PRIORITIES),
+            ..options()
+        },
+    )
 }
 
 proptest! {
@@ -400,36 +405,65 @@ fn saved_parts_that_contradict_each_other_are_refused() {
         priorities: Some(PRIORITIES),
         ..options()
     };
-    let (mut play, mut replays) = (Play::new(&options), [Replay::new(&options)]);
+    refused(
+        &options,
+        &[
+            ("/options/capacity", json!(0)),
+            ("/options/capacity", json!(51)),
+            ("/options/observation", json!(2)),
+            ("/options/action", json!(u64::MAX)),
+            ("/options/envs", json!(3)),
+            ("/options/steps", json!(4)),
+            ("/options/discount", json!(1.5)),
+            ("/options/priorities", Value::Null),
+            ("/options/priorities/alpha", json!(0.5)),
+            ("/ring/rows", json!([1.0])),
+            ("/ring/rows", json!([])),
+            ("/ring/next", json!(0)),
+            ("/windows/0/oldest", json!(3)),
+            ("/windows/0/length", json!(3)),
+            ("/windows/0/starts", json!([])),
+            ("/windows/0/rewards", json!([])),
+            ("/priorities", Value::Null),
+            ("/priorities/greatest", json!(0.5)),
+            ("/priorities/tree/count", json!(1)),
+            ("/priorities/tree/leaves", json!([])),
+            ("/priorities/tree/leaves/0/0", json!(0.0)),
+        ],
+        "contradict each other",
+    );
+    let options = ReplayOptions {
+        pixels: true,
+        priorities: None,
+        ..options
+    };
+    let contradictions = [
+        ("/options/pixels", json!(false)),
+        ("/pictures", Value::Null),
+        ("/pictures/kept", json!(5)),
+        ("/pictures/pairs", json!([])),
+    ];
+    refused(&options, &contradictions, "contradict each other");
+    let faults = [
+        ("/pictures/size", json!(2)),
+        ("/pictures/pictures/0", json!([])),
+        ("/pictures/pictures", json!([])),
+        ("/pictures/pairs/0/1", json!(u32::MAX)),
+        ("/pictures/recent/0", json!(u32::MAX)),
+    ];
+    refused(&options, &faults, "a picture of the replay buffer is none");
+}
+
+/// Plays, saves, makes one thing `wrong` at a time, and expects `why`.
+fn refused(options: &ReplayOptions, wrong: &[(&str, Value)], why: &str) {
+    let (mut play, mut replays) = (Play::new(options), [Replay::new(options)]);
     play.steps(20, &mut replays);
     let saved = serde_json::to_value(&replays[0]).unwrap();
     assert_eq!(serde_json::from_value::<Replay>(saved.clone()).unwrap(), replays[0]);
-    for (place, wrong) in [
-        ("/options/capacity", json!(0)),
-        ("/options/capacity", json!(51)),
-        ("/options/observation", json!(2)),
-        ("/options/action", json!(u64::MAX)),
-        ("/options/envs", json!(3)),
-        ("/options/steps", json!(4)),
-        ("/options/discount", json!(1.5)),
-        ("/options/priorities", Value::Null),
-        ("/options/priorities/alpha", json!(0.5)),
-        ("/ring/rows", json!([1.0])),
-        ("/ring/rows", json!([])),
-        ("/ring/next", json!(0)),
-        ("/windows/0/oldest", json!(3)),
-        ("/windows/0/length", json!(3)),
-        ("/windows/0/starts", json!([])),
-        ("/windows/0/rewards", json!([])),
-        ("/priorities", Value::Null),
-        ("/priorities/greatest", json!(0.5)),
-        ("/priorities/tree/count", json!(1)),
-        ("/priorities/tree/leaves", json!([])),
-        ("/priorities/tree/leaves/0/0", json!(0.0)),
-    ] {
+    for (place, wrong) in wrong {
         let mut saved = saved.clone();
-        *saved.pointer_mut(place).unwrap() = wrong;
+        *saved.pointer_mut(place).unwrap() = wrong.clone();
         let error = serde_json::from_value::<Replay>(saved).unwrap_err().to_string();
-        assert!(error.contains("contradict each other"), "{place}: {error}");
+        assert!(error.contains(why), "{place}: {error}");
     }
 }

@@ -12,6 +12,7 @@ fn replay(capacity: usize, priorities: bool) -> Replay {
         capacity,
         envs: 1,
         observation: 1,
+        pixels: false,
         action: 1,
         autoreset: Autoreset::NextStep,
         steps: 1,

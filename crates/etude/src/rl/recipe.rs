@@ -73,6 +73,8 @@ pub(super) struct WrappersRecipe {
     action_repeat: Whole<1, { Wrapping::MOST }>,
     /// How many observations are seen at a time.
     frame_stack: Whole<1, { Wrapping::MOST }>,
+    /// What is seen are pictures, of so many pixels in height and width.
+    pixels: Option<Whole<1, { Wrapping::MOST }>>,
     /// Brings observations to mean 0 and deviation 1; the moments travel with the policy.
     normalize_observations: bool,
     /// Divides the rewards that the agent is shown by the deviation of the discounted return.
@@ -88,6 +90,7 @@ impl Default for WrappersRecipe {
         Self {
             action_repeat: Whole::constant(1),
             frame_stack: Whole::constant(1),
+            pixels: None,
             normalize_observations: false,
             normalize_rewards: false,
             clip: Positive::constant(10.0),
@@ -102,6 +105,7 @@ impl WrappersRecipe {
         Wrapping {
             action_repeat: self.action_repeat.get(),
             frame_stack: self.frame_stack.get(),
+            pixels: (self.pixels.as_ref()).and_then(|side| u16::try_from(side.get()).ok()),
         }
     }
 

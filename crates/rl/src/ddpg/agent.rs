@@ -69,7 +69,7 @@ impl Ddpg {
                 let sight = (encoding.clone(), scale.clone());
                 Box::new(FusedLearner::new(networks, &options, sight, envs))
             }
-            Some(shown) if !options.hidden.is_empty() && !options.linear_actor => {
+            Some(shown) if !options.hidden.is_empty() && !options.linear_actor && !options.quadratic_critic => {
                 let sight = (shown, encoding.clone(), scale.clone());
                 Box::new(BurnLearner::new(
                     &options,

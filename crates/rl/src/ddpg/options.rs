@@ -16,6 +16,8 @@ pub struct DdpgOptions {
     pub activation: Activation,
     /// The actor has no hidden layers: it is linear, mu(s) = W s + b.
     pub linear_actor: bool,
+    /// The critic is no network but a quadratic function of observation and action.
+    pub quadratic_critic: bool,
     /// Where the action enters the critic.
     pub action_layer: ActionLayer,
     /// The observation and all hidden layers are normalised by the minibatch (section 3), in the critic those before the action enters.
@@ -67,6 +69,7 @@ impl Default for DdpgOptions {
             hidden: vec![400, 300],
             activation: Activation::Relu,
             linear_actor: false,
+            quadratic_critic: false,
             action_layer: ActionLayer::Second,
             batch_normalization: false,
             last_layer_bound: Some(3e-3),

@@ -47,7 +47,10 @@ impl Networks {
         };
         let actor = Actor::new((inputs, actions), actors, bound, random);
         let critics = if options.td3.is_some() { 2 } else { 1 };
-        let critics = (0..critics).map(|_| Critic::new((inputs, actions), hidden, options.action_layer, bound, random));
+        let critics = (0..critics).map(|_| match options.quadratic_critic {
+            true => Critic::quadratic((inputs, actions), random),
+            false => Critic::new((inputs, actions), hidden, options.action_layer, bound, random),
+        });
         let critics: Vec<Critic> = critics.collect();
         Self::of(actor, critics, options.critic_weight_decay)
     }
@@ -205,7 +208,12 @@ impl Learner for FusedLearner {
             critic.join(now, &self.actions, &mut self.rows);
             let values = critic.forward(&self.rows, &mut self.critic_pass);
             let loss = deterministic_policy_gradient(values, &mut self.value_gradient);
-            critic.backward_to_actions(&self.value_gradient, &mut self.critic_pass, &mut self.action_gradient);
+            critic.backward_to_actions(
+                &self.rows,
+                &self.value_gradient,
+                &mut self.critic_pass,
+                &mut self.action_gradient,
+            );
             let gradient = &mut self.actor_gradient;
             (actor.online).backward(
                 now,

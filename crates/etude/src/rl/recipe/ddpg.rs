@@ -15,8 +15,12 @@ pub(in crate::rl) struct DdpgRecipe {
     activation: Option<ActivationRecipe>,
     /// The actor has no hidden layers.
     linear_actor: Option<bool>,
+    /// The critic is a quadratic function.
+    quadratic_critic: Option<bool>,
     /// Where the action enters the critic: at its first layer or its second.
     action_layer: Option<ActionLayer>,
+    /// The observation and the hidden layers are normalised by the minibatch, in the critic those before the action enters.
+    batch_normalization: Option<bool>,
     /// The last layers begin uniformly between minus this and this; 0 stands for as all other layers.
     last_layer_bound: Option<NonNegative>,
     gamma: Option<Discount>,
@@ -93,7 +97,9 @@ impl DdpgRecipe {
             },
             activation: self.activation.map_or(usual.activation, ActivationRecipe::get),
             linear_actor: self.linear_actor.unwrap_or(usual.linear_actor),
+            quadratic_critic: self.quadratic_critic.unwrap_or(usual.quadratic_critic),
             action_layer: self.action_layer.unwrap_or(usual.action_layer),
+            batch_normalization: self.batch_normalization.unwrap_or(usual.batch_normalization),
             last_layer_bound: match self.last_layer_bound {
                 Some(bound) => Some(bound.get() as f32).filter(|&bound| bound > 0.0),
                 None => usual.last_layer_bound,
