@@ -1,8 +1,7 @@
 //! The scalar linear-quadratic regulator: what deterministic policies learn is known exactly.
 
-use etude_kernels::Activation;
 use etude_rl::actor_critic::{DeterministicActorCritic, DeterministicOptions, PolynomialCritic};
-use etude_rl::ddpg::{ActionLayer, Ddpg, DdpgOptions, Noise};
+use etude_rl::ddpg::{Ddpg, DdpgOptions, Noise};
 use etude_rl::{Agent, Autoreset, FeatureMap as _, LinearQuadratic, Schedule, Training, VectorEnv, make_envs};
 use etude_train::Seed;
 
@@ -99,29 +98,28 @@ fn deterministic_actor_critic_lands_on_the_riccati_gain() {
 }
 
 #[test]
-fn ddpg_with_a_linear_actor_lands_near_the_riccati_gain() {
+fn ddpg_with_a_linear_actor_lands_on_the_riccati_gain() {
     const STEPS: u64 = 40_000;
-    let envs = envs();
-    let falling = |from: f64, to: f64| Schedule::Linear { from, to, over: 1.0 };
-    let options = DdpgOptions {
-        hidden: vec![32, 32],
-        activation: Activation::Tanh,
-        action_layer: ActionLayer::First,
-        linear_actor: true,
-        last_layer_bound: None,
-        discount: DISCOUNT,
-        actor_learning_rate: falling(1e-3, 0.0),
-        critic_learning_rate: falling(5e-3, 1e-5),
-        critic_weight_decay: 0.0,
-        capacity: 100_000,
-        tau: 0.02,
-        noise: Noise::Gaussian { deviation: 1.0 },
-        ..DdpgOptions::default()
-    };
-    let spaces = (envs.observation_space(), envs.action_space());
-    let agent = Ddpg::new(options, spaces, (1, Autoreset::SameStep), STEPS, Seed(1)).unwrap();
-    let mut training = Training::new(envs, Box::new(agent), 1).unwrap();
-    training.run_until(STEPS).unwrap();
-    // Its critic is a network, which is not as exact as polynomials: four seeds came within 0.4 to 10 %.
-    check("ddpg", gain(training.agent()), 0.1);
+    for seed in 1..=4 {
+        let envs = envs();
+        let falling = |from: f64, to: f64| Schedule::Linear { from, to, over: 1.0 };
+        let options = DdpgOptions {
+            linear_actor: true,
+            quadratic_critic: true,
+            discount: DISCOUNT,
+            actor_learning_rate: falling(1e-3, 0.0),
+            critic_learning_rate: falling(1e-2, 0.0),
+            critic_weight_decay: 0.0,
+            capacity: 10_000,
+            tau: 0.02,
+            noise: Noise::Gaussian { deviation: 0.5 },
+            ..DdpgOptions::default()
+        };
+        let spaces = (envs.observation_space(), envs.action_space());
+        let agent = Ddpg::new(options, spaces, (1, Autoreset::SameStep), STEPS, Seed(seed)).unwrap();
+        let mut training = Training::new(envs, Box::new(agent), 1).unwrap();
+        training.run_until(STEPS).unwrap();
+        // Seen: 0.9723, 0.9743, 0.9661, 0.9627.
+        check("ddpg", gain(training.agent()), 0.02);
+    }
 }
