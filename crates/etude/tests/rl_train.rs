@@ -723,6 +723,68 @@ fn a_wrapped_policy_is_judged_and_played_as_it_has_learnt() {
 }
 
 #[test]
+fn a_policy_of_pixels_is_judged_and_played_beside_one_of_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let [pixels, numbers] = ["pixels", "numbers"].map(|name| folder.path().join(name));
+    let short = [
+        "ddpg.hidden=[16, 16]",
+        "ddpg.batch_size=4",
+        "ddpg.learning_starts=100",
+        "evaluation.final_episodes=2",
+    ];
+    let short: Vec<&str> = short.iter().flat_map(|set| ["--set", set]).collect();
+    let sees = "wrappers={ pixels = 16, action_repeat = 3, frame_stack = 3 }";
+    for (out, more) in [
+        (&pixels, &["--steps", "150", "--set", sees][..]),
+        (&numbers, &["--steps", "600", "--set", "ddpg.batch_normalization=true"]),
+    ] {
+        let output = train_by("ddpg", "Cart-v0", out, &[&short, more].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+    }
+    let card: Value = serde_json::from_slice(&fs::read(pixels.join("best/policy.json")).unwrap()).unwrap();
+    assert_eq!(card["observations"]["pixels"]["channels"], 9);
+
+    let eval = etude()
+        .args(["rl", "eval", "--episodes", "2", "--json"])
+        .arg(&pixels)
+        .output()
+        .unwrap();
+    let eval: Value = serde_json::from_slice(&eval.stdout).unwrap();
+    let compare = etude()
+        .args(["rl", "compare", "--json"])
+        .args([&pixels, &numbers])
+        .output()
+        .unwrap();
+    let compare: Value = serde_json::from_slice(&compare.stdout).unwrap();
+    // The same two episodes.
+    assert_eq!(eval["normalized_score"], compare["runs"][0]["normalized_score"]);
+    assert!(eval["normalized_score"].is_number() && compare["runs"][1]["normalized_score"].is_number());
+
+    let gif = folder.path().join("play.gif");
+    let play = etude()
+        .args(["rl", "play", "--json", "--gif"])
+        .arg(&gif)
+        .arg(&pixels)
+        .output()
+        .unwrap();
+    assert!(play.status.success(), "{}", text(&play.stderr));
+    assert!(fs::read(&gif).unwrap().starts_with(b"GIF89a"));
+
+    // What its networks cannot be made of.
+    for (wrong, reason) in [
+        ("wrappers.pixels=8", "15 times 15 pixels"),
+        ("ddpg.linear_actor=true", "hidden layers"),
+        ("wrappers.normalize_observations=true", "expected a box"),
+    ] {
+        let never = folder.path().join("never");
+        let output = train_by("ddpg", "Cart-v0", &never, &["--set", sees, "--set", wrong]);
+        assert_eq!(output.status.code(), Some(2), "{wrong}");
+        assert!(text(&output.stderr).contains(reason), "{}", text(&output.stderr));
+        assert!(!never.exists());
+    }
+}
+
+#[test]
 fn wrappers_that_do_not_fit_are_refused_before_anything_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let run = folder.path().join("run");

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use clap::Args;
+use etude_rl::reference_returns;
 use etude_rl::statistics::{
     Estimate, Scores, bootstrap, interquartile_mean, performance_profile, probability_of_improvement,
 };
@@ -57,6 +58,9 @@ struct JsonRun {
     iqm: f64,
     interval: [f64; 2],
     scores: Vec<f64>,
+    /// The mean between random actions, 0, and a planner, 1, where the environment has such references.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalized_score: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -114,20 +118,22 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
             })
             .collect(),
     });
-    let runs = compared.iter().fold(
-        Table::new(["run", "algorithm", "seeds", "mean", "interquartile mean", "95 %"]),
-        |table, run| {
-            let json = JsonRun::from(run);
-            table.row([
-                json.run,
-                json.algorithm,
-                json.seeds.to_string(),
-                format!("{:.1}", json.mean),
-                format!("{:.1}", json.iqm),
-                format!("{:.1} to {:.1}", json.interval[0], json.interval[1]),
-            ])
-        },
-    );
+    let header = ["run", "algorithm", "seeds", "mean", "interquartile mean", "95 %"];
+    // The last column is for environments with a normalised score.
+    let normalised = reference_returns(&environment).map(|_| "normalised");
+    let runs = Table::new(header.into_iter().chain(normalised));
+    let runs = compared.iter().map(JsonRun::from).fold(runs, |table, run| {
+        let row = [
+            run.run,
+            run.algorithm,
+            run.seeds.to_string(),
+            format!("{:.1}", run.mean),
+            format!("{:.1}", run.iqm),
+            format!("{:.1} to {:.1}", run.interval[0], run.interval[1]),
+        ];
+        let score = run.normalized_score.map(|score| format!("{score:.3}"));
+        table.row(row.into_iter().chain(score))
+    });
     let pairs = improvements.iter().fold(
         Table::new(["a seed of", "scores higher than one of", "with probability", "95 %"]),
         |table, (first, second, estimate)| {
@@ -167,14 +173,17 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
 impl From<&Compared> for JsonRun {
     fn from(run: &Compared) -> Self {
         let scores = run.scores.all();
+        let mean = scores.iter().sum::<f64>() / scores.len() as f64;
         Self {
             run: run.name.clone(),
             algorithm: run.results[0].algorithm.clone(),
             seeds: scores.len(),
-            mean: scores.iter().sum::<f64>() / scores.len() as f64,
+            mean,
             iqm: run.iqm.value,
             interval: [run.iqm.interval.low, run.iqm.interval.high],
             scores: scores.to_vec(),
+            normalized_score: reference_returns(&run.results[0].environment)
+                .map(|references| references.normalized(mean)),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use etude_rl::statistics::{Scores, bootstrap, interquartile_mean};
-use etude_rl::{Autoreset, Policy, PolicyCard, VectorEnv, evaluate, load_policy};
+use etude_rl::{Autoreset, Policy, PolicyCard, VectorEnv, evaluate, load_policy, reference_returns};
 use etude_train::Seed;
 use serde::Serialize;
 
@@ -47,6 +47,9 @@ struct Json {
     mean_length: f64,
     episodes: usize,
     unfinished: usize,
+    /// Between random actions, 0, and a planner, 1, where the environment has such references.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    normalized_score: Option<f64>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
@@ -72,6 +75,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
         mean_length: evaluation.mean_length(),
         episodes: evaluation.returns.len(),
         unfinished: evaluation.unfinished,
+        normalized_score: reference_returns(environment).map(|references| references.normalized(evaluation.mean())),
     };
     output.line(&format!(
         "{} on {environment}, saved after {} steps\nmean return {:.2} ± {:.2} over {} episodes, mean length {:.1}\n\
@@ -86,6 +90,11 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
         json.interval[0],
         json.interval[1],
     ));
+    if let Some(score) = json.normalized_score {
+        output.line(&format!(
+            "normalised score {score:.3}, where random actions have 0 and a planner has 1"
+        ));
+    }
     if json.unfinished > 0 {
         output.note(&format!(
             "{} episodes had not ended after {} steps and were cut off",
