@@ -4,10 +4,10 @@ use std::fs;
 use std::path::Path;
 
 use etude_rl::dqn::{Dqn, DqnOptions};
-use etude_rl::wrappers::{ActionRepeat, FrameStack, RunningMoments};
+use etude_rl::wrappers::{ActionRepeat, FrameStack, Pixels, RunningMoments};
 use etude_rl::{
-    Autoreset, Batch, FrameStacks, Normalization, Normalizer, NormalizerOptions, PolicyCard, RlError, Schedule, Space,
-    Training, Transition, Vector, VectorEnv, Wrapping, load_policy, make, make_envs,
+    Autoreset, Batch, Env as _, FrameStacks, Normalization, Normalizer, NormalizerOptions, PolicyCard, RlError,
+    Schedule, Space, Training, Transition, Vector, VectorEnv, Wrapping, load_policy, make, make_envs,
 };
 use etude_train::Seed;
 use serde::Deserialize;
@@ -213,6 +213,7 @@ fn many_at_a_time_are_stacked_as_one_is() {
         let wrapping = Wrapping {
             action_repeat: 2,
             frame_stack: 3,
+            ..Wrapping::default()
         };
         let mut together = wrapping.make_envs("CartPole-v1", 3, autoreset).unwrap();
         let expected = steps(&mut one_by_one, 80);
@@ -318,4 +319,28 @@ fn a_training_goes_on_with_its_moments_and_its_policy_takes_them_along() {
     let agent = Dqn::new(DqnOptions::default(), spaces, (2, Autoreset::SameStep), 1000, Seed(1)).unwrap();
     let mut bare = Training::new(envs, Box::new(agent), 1).unwrap();
     assert!(matches!(bare.load(&state), Err(RlError::SavedState(_))));
+}
+
+#[test]
+fn three_frames_of_pixels_are_the_three_steps_of_an_action() {
+    let wrapping = Wrapping {
+        action_repeat: 3,
+        frame_stack: 3,
+        pixels: Some(16),
+    };
+    let mut envs = wrapping.make_envs("Pendulum-v1", 1, Autoreset::SameStep).unwrap();
+    let mut alone = Pixels::new(make("Pendulum-v1").unwrap(), 16).unwrap();
+    let (mut batch, mut frame) = (Batch::for_envs(&*envs), vec![0.0; 3 * 16 * 16]);
+    envs.reset(Some(5), &mut batch).unwrap();
+    alone.reset(Some(5), &mut frame);
+    assert_eq!(batch.observations, frame.repeat(3));
+    for action in [2.0, -1.0] {
+        envs.step(&[action], &mut batch).unwrap();
+        let (mut frames, mut reward) = (Vec::new(), 0.0);
+        for _ in 0..3 {
+            reward += alone.step(&[action], &mut frame).reward;
+            frames.extend_from_slice(&frame);
+        }
+        assert_eq!((&batch.observations, batch.rewards[0]), (&frames, reward));
+    }
 }

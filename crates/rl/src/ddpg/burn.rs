@@ -159,7 +159,7 @@ impl Learner for BurnLearner {
         let inputs = self.tensor(observation, &self.plain.clone());
         let actions = Self::actions(&self.actor.online.valid(), inputs.clone());
         let critic = self.critics[0].online.valid();
-        numbers(critic.forward(inputs, Some(actions), &mut Statistics::Slow))[0]
+        numbers(critic.forward(inputs, Some(&actions), &mut Statistics::Slow))[0]
     }
 
     fn update(&mut self, minibatch: &Minibatch, noise: &[f32], rates: LearningRates) -> Updated {
@@ -172,9 +172,10 @@ impl Learner for BurnLearner {
             smooth(&mut next_actions, noise, td3.target_noise_clip);
         }
         let next_actions = rows(&next_actions, actions, &self.plain);
-        let values = self.critics.iter().map(|critic| {
-            numbers((critic.target).forward(next.clone(), Some(next_actions.clone()), &mut Statistics::Slow))
-        });
+        let values = self
+            .critics
+            .iter()
+            .map(|critic| numbers((critic.target).forward(next.clone(), Some(&next_actions), &mut Statistics::Slow)));
         let next_values = values.reduce(|mut least, values| {
             take_lesser(&mut least, &values);
             least
@@ -190,7 +191,7 @@ impl Learner for BurnLearner {
         let (mut loss, mut slopes) = (0.0, vec![0.0; self.targets.len()]);
         for critic in &mut self.critics {
             let mut statistics = Statistics::of_minibatch();
-            let values = (critic.online).forward(now.clone(), Some(taken.clone()), &mut statistics);
+            let values = (critic.online).forward(now.clone(), Some(&taken), &mut statistics);
             loss += critic_loss(&numbers(values.clone().inner()), &self.targets, &mut slopes);
             critic.step(values, &slopes, statistics, rates.critic);
         }
@@ -202,7 +203,7 @@ impl Learner for BurnLearner {
             let mut statistics = Statistics::of_minibatch();
             let actions = (self.actor.online).forward(now.clone(), None, &mut statistics).tanh();
             let critic = self.critics[0].online.clone().no_grad();
-            let values = critic.forward(now, Some(actions), &mut Statistics::of_minibatch());
+            let values = critic.forward(now, Some(&actions), &mut Statistics::of_minibatch());
             let seen = numbers(values.clone().inner());
             updated.actor_loss = Some(deterministic_policy_gradient(&seen, &mut slopes));
             self.actor.step(values, &slopes, statistics, rates.actor);
@@ -364,14 +365,18 @@ mod tests {
         let sizes = (shown, 2);
         // Of the layers without a normalisation after them.
         let convolved = if case.normalises || case.shown.len() == 1 { 0 } else { 3 };
-        let (of_actor, of_critic) = match case.normalises {
-            true => (1, 3 - case.action_layer),
-            false => (3 + convolved, 3 + convolved),
+        let (of_actor, of_critic) = if case.normalises {
+            (1, 3 - case.action_layer)
+        } else {
+            (3 + convolved, 3 + convolved)
         };
         let mut learning = |phase: f64, critic: bool, decay: f32| {
-            let mut network = |phase: f64| match critic {
-                true => filled(Network::critic(&options, sizes, &mut random, &device), phase, of_critic),
-                false => filled(Network::actor(&options, sizes, &mut random, &device), phase, of_actor),
+            let mut network = |phase: f64| {
+                if critic {
+                    filled(Network::critic(&options, sizes, &mut random, &device), phase, of_critic)
+                } else {
+                    filled(Network::actor(&options, sizes, &mut random, &device), phase, of_actor)
+                }
             };
             let mut learning = Learning::new(&network(phase), &device, decay);
             learning.target = network(phase + 3.0);
@@ -438,9 +443,8 @@ mod tests {
                 tolerance,
             );
             for (index, critic) in learner.critics.iter().enumerate() {
-                let values = |network: &Network| {
-                    numbers(network.forward(now.clone(), Some(actions.clone()), &mut Statistics::Slow))
-                };
+                let values =
+                    |network: &Network| numbers(network.forward(now.clone(), Some(&actions), &mut Statistics::Slow));
                 near(&what, &values(&critic.online.valid()), &case.critics[index], tolerance);
                 near(&what, &values(&critic.target), &case.slow_critics[index], tolerance);
             }

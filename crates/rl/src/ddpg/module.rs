@@ -213,9 +213,10 @@ impl Network {
     ) -> Self {
         let entering = |layer: usize| action.filter(|&(at, _)| at == layer).map_or(0, |(_, actions)| actions);
         // So many of the hidden layers are normalised.
-        let normalised = match options.batch_normalization {
-            true => action.map_or(options.hidden.len(), |(at, _)| at),
-            false => 0,
+        let normalised = if options.batch_normalization {
+            action.map_or(options.hidden.len(), |(at, _)| at)
+        } else {
+            0
         };
         let mut dense = |inputs: usize, outputs: usize, bound: Option<f32>, biased: bool| {
             let bound = bound.unwrap_or((inputs as f32).sqrt().recip());
@@ -251,12 +252,10 @@ impl Network {
             .chain(convolutions.iter().map(|_| FILTERS))
             .chain(options.hidden.iter().take(normalised).copied());
         Self {
-            norms: match options.batch_normalization {
-                true => features
-                    .map(|features| BatchNormalization::new(features, device))
-                    .collect(),
-                false => Vec::new(),
-            },
+            norms: features
+                .filter(|_| options.batch_normalization)
+                .map(|features| BatchNormalization::new(features, device))
+                .collect(),
             convolutions,
             hidden,
             output,
@@ -270,7 +269,7 @@ impl Network {
     pub(super) fn forward(
         &self,
         observations: Tensor<2>,
-        actions: Option<Tensor<2>>,
+        actions: Option<&Tensor<2>>,
         statistics: &mut Statistics,
     ) -> Tensor<2> {
         let mut norms = self.norms.iter();
@@ -289,7 +288,7 @@ impl Network {
         let last = self.hidden.len();
         for (layer, dense) in self.hidden.iter().chain([&self.output]).enumerate() {
             if self.action_layer == Some(layer)
-                && let Some(actions) = &actions
+                && let Some(actions) = actions
             {
                 x = Tensor::cat(vec![x, actions.clone()], 1);
             }
@@ -356,7 +355,7 @@ impl Affine {
             let features = row.chunks_exact_mut(inputs / factor.len());
             for (weights, (factor, term)) in features.zip(factor.iter().zip(term)) {
                 *bias += term * weights.iter().sum::<f32>();
-                weights.iter_mut().for_each(|weight| *weight *= factor);
+                scale(weights, *factor);
             }
         }
     }
@@ -366,9 +365,15 @@ impl Affine {
         let inputs = self.weight.len() / self.bias.len();
         let rows = self.weight.chunks_exact_mut(inputs).zip(&mut self.bias);
         for ((row, bias), (factor, term)) in rows.zip(factor.iter().zip(term)) {
-            row.iter_mut().for_each(|weight| *weight *= factor);
+            scale(row, *factor);
             *bias = *bias * factor + term;
         }
+    }
+}
+
+fn scale(weights: &mut [f32], factor: f32) {
+    for weight in weights {
+        *weight *= factor;
     }
 }
 

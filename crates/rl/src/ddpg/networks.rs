@@ -206,7 +206,9 @@ impl Critic {
                     }
                 }
             }
-            slopes.iter_mut().for_each(|number| *number *= slope);
+            for number in slopes {
+                *number *= slope;
+            }
         }
     }
 }

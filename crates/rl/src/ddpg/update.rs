@@ -47,9 +47,12 @@ impl Networks {
         };
         let actor = Actor::new((inputs, actions), actors, bound, random);
         let critics = if options.td3.is_some() { 2 } else { 1 };
-        let critics = (0..critics).map(|_| match options.quadratic_critic {
-            true => Critic::quadratic((inputs, actions), random),
-            false => Critic::new((inputs, actions), hidden, options.action_layer, bound, random),
+        let critics = (0..critics).map(|_| {
+            if options.quadratic_critic {
+                Critic::quadratic((inputs, actions), random)
+            } else {
+                Critic::new((inputs, actions), hidden, options.action_layer, bound, random)
+            }
         });
         let critics: Vec<Critic> = critics.collect();
         Self::of(actor, critics, options.critic_weight_decay)
