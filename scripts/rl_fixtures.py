@@ -1,4 +1,4 @@
-"""Records steps of Gymnasium's classic control tasks and hands of its Blackjack, for the tests of `crates/rl`.
+"""Records steps of Gymnasium's classic control tasks, hands of its Blackjack and the masks of its taxi, for the tests of `crates/rl`.
 
     python scripts/rl_fixtures.py        writes crates/rl/tests/fixtures/*.json
 
@@ -9,6 +9,8 @@ where the task cuts them off.
 
 blackjack.json is a list of hands: all cards of the player and of the dealer at the end, what was seen then, and
 the reward by rules.
+
+taxi_masks.json has for each state a digit for each action: 1 where `info["action_mask"]` says that it may be taken.
 """
 
 import json
@@ -128,6 +130,10 @@ def main():
     rows = ",\n".join(json.dumps(hand, separators=(",", ":")) for hand in hands)
     (FOLDER / "blackjack.json").write_text(f"[\n{rows}\n]\n")
     print(f"Blackjack-v1: {len(hands)} hands")
+    taxi = gymnasium.make("Taxi-v4").unwrapped
+    masks = ["".join(str(may) for may in taxi.action_mask(state)) for state in range(taxi.observation_space.n)]
+    (FOLDER / "taxi_masks.json").write_text(json.dumps(masks, indent=0) + "\n")
+    print(f"Taxi-v4: {len(masks)} masks")
 
 
 if __name__ == "__main__":

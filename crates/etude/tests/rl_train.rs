@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
+use etude_rl::{Autoreset, Batch, Dynamics as _, load_policy, registered};
 use serde_json::{Value, json};
 
 fn etude() -> Command {
@@ -260,6 +261,11 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
 const ACTOR_CRITICS: [(&str, &str, &[&str]); 11] = [
     ("qac", "CartPole-v1", &["steps=4000", "qac.hidden=[16]"]),
     ("off-policy-actor-critic", "CartPole-v1", &["steps=4000"]),
+    (
+        "off-policy-actor-critic",
+        "Taxi-v4",
+        &["steps=4000", "wrappers={ action_mask = true }"],
+    ),
     ("reinforce", "CartPole-v1", &["steps=6000", "reinforce.hidden=[16]"]),
     (
         "a2c",
@@ -289,6 +295,16 @@ const ACTOR_CRITICS: [(&str, &str, &[&str]); 11] = [
             "ppo.n_steps=64",
             "ppo.squashed=true",
             "ppo.deviation=\"of-state\"",
+        ],
+    ),
+    (
+        "ppo",
+        "Taxi-v4",
+        &[
+            "steps=6000",
+            "environments=2",
+            "ppo.n_steps=64",
+            "wrappers={ action_mask = true, normalize_rewards = true }",
         ],
     ),
     ("dpg", "Pendulum-v1", &["steps=4000", "dpg.critic_step_size=1e-5"]),
@@ -802,6 +818,135 @@ fn wrappers_that_do_not_fit_are_refused_before_anything_is_written() {
     assert!(error.contains("frame_stack"), "{error}");
     let error = refused("FrozenLake-v1", "wrappers.frames=2");
     assert!(error.contains("frame_stack"), "{error}");
+    let error = refused("FrozenLake-v1", "wrappers.action_mask=true");
+    assert!(error.contains("does not say which actions may be taken"), "{error}");
+    let error = refused("Taxi-v4", "wrappers={ action_mask = true, frame_stack = 2 }");
+    assert!(error.contains("expected none with a mask of actions"), "{error}");
+}
+
+/// The others would take what they may not.
+#[test]
+fn only_stochastic_policies_among_choices_heed_a_mask() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let masked = |algorithm: &str, environment: &str, more: &[&str]| {
+        let flags = [&["--set", "wrappers.action_mask=true"], more].concat();
+        let output = train_by(algorithm, environment, &run, &flags);
+        assert_eq!(output.status.code(), Some(2), "{algorithm}");
+        assert!(!run.exists());
+        text(&output.stderr)
+    };
+    for algorithm in [
+        "monte-carlo",
+        "td-linear",
+        "n-step-td",
+        "td-lambda",
+        "lstd",
+        "residual-gradient",
+        "tdc",
+        "sarsa",
+        "expected-sarsa",
+        "n-step-sarsa",
+        "q-learning",
+        "off-policy-q-learning",
+        "dqn",
+        "dpg",
+        "ddpg",
+        "td3",
+    ] {
+        let error = masked(algorithm, "Taxi-v4", &[]);
+        let told = "which only qac, off-policy-actor-critic, reinforce, a2c, ppo heed";
+        assert!(error.contains(told), "{algorithm}: {error}");
+    }
+    let error = masked("ppo", "Pendulum-v1", &[]);
+    assert!(
+        error.contains("an action is 1 number; expected one of so many"),
+        "{error}"
+    );
+    let error = masked("a2c", "Taxi-v4", &["--set", "a2c.features=\"one-hot\""]);
+    assert!(error.contains("no features show which actions may be taken"), "{error}");
+    let error = masked("a2c", "Taxi-v4", &["--set", "wrappers.normalize_observations=true"]);
+    assert!(error.contains("expected a box"), "{error}");
+}
+
+/// From the recipe to the policy on disk: what the mask forbids is not done.
+#[test]
+fn a_masked_policy_never_does_what_it_may_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let flags = ["--steps", "2000", "--set", "evaluation.final_episodes=5"];
+    let output = train_by("ppo", "Taxi-v4", &run, &flags);
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let eval = |run: &Path| {
+        let output = etude().args(["rl", "eval", "--json"]).arg(run).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    // -1 for a step, and 20 in place of it in the last one; nothing costs 10.
+    let judged = eval(&run);
+    let [mean, length] = ["mean", "mean_length"].map(|name| judged[name].as_f64().unwrap());
+    assert!(mean >= -length, "{judged}");
+
+    let (card, mut policy) = load_policy(&run.join("best")).unwrap();
+    assert!(card.wrapping.action_mask);
+    let mut envs = card.wrapping.make_envs("Taxi-v4", 20, Autoreset::NextStep).unwrap();
+    let (mut batch, mut actions) = (Batch::for_envs(&*envs), [f32::NAN; 20]);
+    envs.reset(Some(1), &mut batch).unwrap();
+    for _ in 0..300 {
+        policy.act(&batch.observations, &mut actions);
+        for (row, action) in batch.observations.chunks_exact(7).zip(actions) {
+            assert!(row[1 + action as usize] > 0.0, "{row:?}: {action}");
+        }
+        envs.step(&actions, &mut batch).unwrap();
+    }
+    // If it were told that everything may be done, it would do things that may not.
+    let rows: Vec<f32> = (0..500)
+        .flat_map(|state| [state as f32, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0])
+        .collect();
+    let mut actions = [f32::NAN; 500];
+    policy.act(&rows, &mut actions);
+    let model = registered("Taxi-v4").unwrap().model().unwrap().unwrap();
+    let mut mask = [0.0; 6];
+    let forbidden = actions.iter().zip(0..).filter(|&(&action, state)| {
+        assert!(model.action_mask(&state, &mut mask));
+        mask[action as usize] <= 0.0
+    });
+    assert!(forbidden.count() > 0);
+
+    // A card by which the mask would be taken for something else.
+    let path = run.join("best/policy.json");
+    let whole: Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    let refused = |key: &str, value: Value, told: &str| {
+        let mut card = whole.clone();
+        *card.pointer_mut(key).unwrap() = value;
+        fs::write(&path, card.to_string()).unwrap();
+        let error = load_policy(&run.join("best")).err().unwrap().to_string();
+        assert!(error.contains(told), "{error}");
+    };
+    let masked = "/network/outputs/distribution/categorical/masked";
+    refused(
+        masked,
+        json!(false),
+        "it heeds a mask of 0 actions; observations are one of 500, and which of 6",
+    );
+    refused(
+        "/observations",
+        json!({ "discrete": 500 }),
+        "it heeds a mask of 6 actions; observations are one of 500",
+    );
+    refused("/observations/masked/actions", json!(5), "it heeds a mask of 6 actions");
+    refused(
+        "/observations/masked/actions",
+        json!(u64::MAX),
+        "it heeds a mask of 6 actions",
+    );
+    refused("/network", Value::Null, "it heeds a mask of 0 actions");
+    let mut card = whole.clone();
+    let moments = json!({ "mean": vec![0.0; 7], "variance": vec![1.0; 7], "count": 1.0 });
+    card["normalization"] = json!({ "moments": moments, "clip": 10.0 });
+    fs::write(&path, card.to_string()).unwrap();
+    let error = load_policy(&run.join("best")).err().unwrap().to_string();
+    assert!(error.contains("normalised, and with them the mask"), "{error}");
 }
 
 /// A step size far too great.

@@ -93,6 +93,7 @@ impl AnyFeatures {
     /// What is wrong with it, where it is to see observations from `space`.
     pub(crate) fn fault(&self, space: &Space) -> Option<&'static str> {
         const TOO_FEW: &str = "its features know fewer states than can be observed";
+        const MASKED: &str = "its features show no mask of actions, and observations have one";
         const OTHERS: &str = "its features are of other observations";
         let vectors = |entries: usize| Space::symmetric(vec![f32::INFINITY; entries]);
         match (self, space) {
@@ -135,6 +136,7 @@ impl AnyFeatures {
                 (!fits).then_some(OTHERS)
             }
             (Self::Polynomial(_) | Self::Fourier(_) | Self::RadialBasis(_), Space::Box { .. }) => None,
+            (_, Space::Masked { .. }) => Some(MASKED),
             _ => Some(OTHERS),
         }
     }
@@ -218,6 +220,10 @@ mod tests {
         };
         let numbered = |counts, map| AnyFeatures::Numbered(Box::new(Numbered { counts, map }));
         let choices = Space::MultiDiscrete(vec![3, 2]);
+        let masked = Space::Masked {
+            observation: Box::new(states.clone()),
+            actions: 2,
+        };
         let plane = vec![vec![0.0; 2]; 3];
         for (features, space) in [
             (one_hot(3), &states),
@@ -247,6 +253,7 @@ mod tests {
             ),
             (numbered(vec![2, 3], one_hot(6)), &choices),
             (numbered(vec![3, 2], one_hot(5)), &choices),
+            (one_hot(5), &masked),
         ] {
             assert!(features.fault(space).is_some(), "{features:?}");
         }

@@ -105,6 +105,11 @@ fn space(space: &Space) -> Verdict {
                 (None, None) => Verdict::Holds,
             }
         }
+        Space::Masked { observation, actions } => match &**observation {
+            Space::Masked { .. } => Verdict::Fails("it has a mask of actions twice".into()),
+            _ if *actions == 0 => Verdict::Fails("its mask is of no actions".into()),
+            observation => self::space(observation),
+        },
         Space::Discrete(_) | Space::MultiDiscrete(_) | Space::Pixels { .. } => Verdict::Holds,
     }
 }
@@ -120,6 +125,7 @@ fn action_space(actions: &Space) -> Verdict {
             }
             Verdict::Holds
         }
+        (_, Space::Masked { .. }) => Verdict::Fails("it has a mask of actions, which only observations have".into()),
         (verdict, _) => verdict,
     }
 }
@@ -277,5 +283,16 @@ mod tests {
             high: vec![0.0],
         };
         assert_eq!(fails(Fault::None, crossed), ["the action space makes sense"]);
+        let masked = Space::Masked {
+            observation: Box::new(Space::Discrete(2)),
+            actions: 2,
+        };
+        assert_eq!(fails(Fault::None, masked.clone()), ["the action space makes sense"]);
+        assert_eq!(space(&masked), Verdict::Holds);
+        for (observation, actions) in [(masked, 2), (Space::Discrete(2), 0), (Space::Discrete(0), 2)] {
+            let observation = Box::new(observation);
+            let wrong = Space::Masked { observation, actions };
+            assert!(matches!(space(&wrong), Verdict::Fails(_)), "{wrong:?}");
+        }
     }
 }

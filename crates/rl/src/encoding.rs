@@ -6,8 +6,9 @@ use crate::any_features::AnyFeatures;
 use crate::features::FeatureMap;
 use crate::space::Space;
 
-/// Vectors pass as they are; a number of a pixel is scaled from 0 to 1; a number that stands for one of n things becomes n numbers, of which one is 1. Or features of the
-/// observation are shown, of which a network without hidden layers is a linear function.
+/// Vectors pass as they are; a number of a pixel is scaled from 0 to 1; a number that stands for one of n things becomes n numbers, of
+/// which one is 1. Or features of the observation are shown, of which a network without hidden layers is a linear function. A mask of
+/// actions passes as it is, after what is shown of the rest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Encoding {
     /// How many numbers an observation has.
@@ -17,6 +18,8 @@ pub struct Encoding {
     /// Whether these are pixels.
     #[serde(default)]
     pixels: bool,
+    /// How many of its last numbers say which actions may be taken.
+    mask: usize,
     features: Option<AnyFeatures>,
 }
 
@@ -27,17 +30,27 @@ impl Encoding {
             Space::Discrete(count) => Some(vec![*count]),
             Space::MultiDiscrete(counts) => Some(counts.clone()),
             Space::Box { .. } | Space::Pixels { .. } => None,
+            Space::Masked { observation, .. } => Self::new(observation).counts,
         };
         Self {
             length: space.length(),
             counts,
             pixels: matches!(space, Space::Pixels { .. }),
+            mask: space.mask_length(),
             features: None,
         }
     }
 
     /// For observations from `space`, of which these features are shown.
+    ///
+    /// # Panics
+    /// The observations have a mask of actions, which no feature shows.
     pub fn of_features(space: &Space, features: AnyFeatures) -> Self {
+        assert_eq!(
+            space.mask_length(),
+            0,
+            "masked actions of observations that are shown as features"
+        );
         Self {
             features: Some(features),
             ..Self::new(space)
@@ -49,12 +62,17 @@ impl Encoding {
         self.features.as_ref()
     }
 
+    /// How many of the last numbers that a network is shown say which actions may be taken.
+    pub fn mask_length(&self) -> usize {
+        self.mask
+    }
+
     /// How many numbers a network is shown.
     pub fn width(&self) -> usize {
         if let Some(features) = &self.features {
             return features.dimension();
         }
-        self.counts.as_ref().map_or(self.length, |counts| counts.iter().sum())
+        (self.counts.as_ref()).map_or(self.length, |counts| counts.iter().sum::<usize>() + self.mask)
     }
 
     /// Shape `[n, width]`, of observations of shape `[n, d]`. `memory` is used where they do not pass as they are.
@@ -84,10 +102,15 @@ impl Encoding {
             return observations;
         };
         begin();
-        let mut place = 0;
-        for (&choice, count) in observations.iter().zip(counts.iter().cycle()) {
-            memory[place + choice as usize] = 1.0;
-            place += count;
+        let rows = observations.chunks_exact(self.length);
+        for (observation, shown) in rows.zip(memory.chunks_exact_mut(self.width())) {
+            let (choices, mask) = observation.split_at(self.length - self.mask);
+            let mut place = 0;
+            for (&choice, count) in choices.iter().zip(counts) {
+                shown[place + choice as usize] = 1.0;
+                place += count;
+            }
+            shown[place..].copy_from_slice(mask);
         }
         memory
     }
@@ -123,5 +146,33 @@ mod tests {
             several.encode(&rows, &mut memory),
             [0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
         );
+    }
+
+    #[test]
+    fn a_mask_passes_after_what_is_shown() {
+        let mut memory = Vec::new();
+        let mut masked = |observation, rows: &[f32], shown: &[f32]| {
+            let space = Space::Masked {
+                observation: Box::new(observation),
+                actions: 2,
+            };
+            let encoding = Encoding::new(&space);
+            assert_eq!((encoding.width(), encoding.mask_length()), (shown.len() / 2, 2));
+            assert_eq!(encoding.encode(rows, &mut memory), shown);
+        };
+        let shown = [0.0, 0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 0.0];
+        masked(Space::Discrete(3), &[2.0, 0.0, 1.0, 0.0, 1.0, 0.0], &shown);
+        let rows = [0.5, 0.0, 1.0, -0.5, 1.0, 1.0];
+        masked(Space::symmetric(vec![1.0]), &rows, &rows);
+    }
+
+    #[test]
+    #[should_panic(expected = "masked actions")]
+    fn features_show_no_mask() {
+        let space = Space::Masked {
+            observation: Box::new(Space::Discrete(3)),
+            actions: 2,
+        };
+        Encoding::of_features(&space, AnyFeatures::OneHot(crate::features::OneHot { states: 3 }));
     }
 }

@@ -50,6 +50,13 @@ pub trait Env: Send {
     /// Takes an action and writes the observation that follows.
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step;
 
+    /// Writes which actions may be taken now, 1 for each that may and 0 for the others, in the order of the choices where there are
+    /// several. While an episode goes on there is one at least. False, with nothing written, where the environment does not say.
+    fn action_mask(&self, mask: &mut [f32]) -> bool {
+        let _ = mask;
+        false
+    }
+
     /// What the environment looks like now; nothing where it cannot be drawn.
     fn render(&self) -> Option<Scene> {
         None
@@ -87,6 +94,10 @@ impl<E: Env + ?Sized> Env for Box<E> {
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         (**self).step(action, observation)
+    }
+
+    fn action_mask(&self, mask: &mut [f32]) -> bool {
+        (**self).action_mask(mask)
     }
 
     fn render(&self) -> Option<Scene> {

@@ -275,7 +275,8 @@ pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlErr
         .and_then(|features| features.fault(&card.observations));
     let fault = (card.wrapping.fault())
         .or_else(|| normalization.as_ref()?.fault(card.observations.length()))
-        .or_else(|| features.map(str::to_owned));
+        .or_else(|| features.map(str::to_owned))
+        .or_else(|| mask_fault(&card));
     if let Some(fault) = fault {
         return Err(RlError::policy(&folder.join(CARD), &fault));
     }
@@ -284,6 +285,25 @@ pub fn load_policy(folder: &Path) -> Result<(PolicyCard, Box<dyn Policy>), RlErr
         Some(normalization) => (card, Box::new(NormalizedPolicy::new(normalization, policy))),
         None => (card, policy),
     })
+}
+
+/// What is wrong with the actions that may be taken, of which only a distribution knows.
+fn mask_fault(card: &PolicyCard) -> Option<String> {
+    let heeded = match &card.network {
+        Some(NetworkCard {
+            outputs: Outputs::Distribution(distribution),
+            ..
+        }) => distribution.mask_length(),
+        _ => 0,
+    };
+    if heeded != card.observations.mask_length() {
+        return Some(format!(
+            "it heeds a mask of {heeded} actions; observations are {}",
+            card.observations
+        ));
+    }
+    (heeded > 0 && card.normalization.is_some())
+        .then(|| "its observations are normalised, and with them the mask".into())
 }
 
 /// The policy whose numbers are in `folder`.

@@ -31,6 +31,12 @@ pub trait Dynamics: Send + 'static {
     /// Writes what is seen of a state.
     fn observe(&self, state: &Self::State, observation: &mut [f32]);
 
+    /// Writes which actions may be taken in a state, as [`Env::action_mask`] does.
+    fn action_mask(&self, state: &Self::State, mask: &mut [f32]) -> bool {
+        let _ = (state, mask);
+        false
+    }
+
     /// What a state looks like; nothing where it cannot be drawn.
     fn draw(&self, state: &Self::State) -> Option<Scene> {
         let _ = state;
@@ -102,6 +108,10 @@ impl<D: Dynamics> Env for Simulator<D> {
             terminated,
             truncated: false,
         }
+    }
+
+    fn action_mask(&self, mask: &mut [f32]) -> bool {
+        self.law.action_mask(&self.state, mask)
     }
 
     fn render(&self) -> Option<Scene> {

@@ -31,6 +31,13 @@ pub enum Space {
         /// Pixels in a row.
         width: usize,
     },
+    /// A vector, and after it one number for each action: 1 where it may be taken and 0 where not.
+    Masked {
+        /// What the vector may be.
+        observation: Box<Self>,
+        /// How many actions there are, of all choices together.
+        actions: usize,
+    },
 }
 
 /// Bounds as JSON can write them, which has no infinity: as `"-inf"` and `"inf"`.
@@ -74,6 +81,15 @@ impl Space {
                 height,
                 width,
             } => channels * height * width,
+            Self::Masked { observation, actions } => observation.length().saturating_add(*actions),
+        }
+    }
+
+    /// How many of the last numbers of its vectors say which actions may be taken; 0 where none does.
+    pub fn mask_length(&self) -> usize {
+        match self {
+            Self::Discrete(_) | Self::MultiDiscrete(_) | Self::Box { .. } | Self::Pixels { .. } => 0,
+            Self::Masked { actions, .. } => *actions,
         }
     }
 
@@ -91,6 +107,12 @@ impl Space {
                     && (vector.iter().zip(bounds)).all(|(value, (low, high))| low <= value && value <= high)
             }
             Self::Pixels { .. } => vector.len() == self.length() && vector.iter().all(|&value| one_of(value, LEVELS)),
+            Self::Masked { observation, .. } => {
+                vector.len() == self.length() && {
+                    let (vector, mask) = vector.split_at(observation.length());
+                    observation.contains(vector) && mask.iter().all(|&may| one_of(may, 2))
+                }
+            }
         }
     }
 
@@ -116,6 +138,11 @@ impl Space {
                 }
             }
             Self::Pixels { .. } => vector.fill_with(|| random.random_range(0..LEVELS) as f32),
+            Self::Masked { observation, .. } => {
+                let (vector, mask) = vector.split_at_mut(observation.length());
+                observation.sample(random, vector);
+                mask.fill_with(|| f32::from(random.random::<bool>()));
+            }
         }
     }
 }
@@ -136,6 +163,9 @@ impl fmt::Display for Space {
                 height,
                 width,
             } => write!(f, "{width} x {height} pixels of {channels} numbers"),
+            Self::Masked { observation, actions } => {
+                write!(f, "{observation}, and which of {actions} actions may be taken")
+            }
         }
     }
 }
@@ -161,7 +191,7 @@ mod tests {
 
     fn any_space() -> impl Strategy<Value = Space> {
         let bound = |sign: f32| prop_oneof![Just(sign * f32::INFINITY), (0.0..100.0_f32).prop_map(move |b| sign * b)];
-        prop_oneof![
+        let unmasked = prop_oneof![
             (1..1000_usize).prop_map(Space::Discrete),
             prop::collection::vec(1..50_usize, 1..5).prop_map(Space::MultiDiscrete),
             prop::collection::vec((bound(-1.0), bound(1.0)), 1..5).prop_map(|bounds| {
@@ -173,7 +203,15 @@ mod tests {
                 height,
                 width
             }),
-        ]
+        ];
+        (unmasked, 0..5_usize).prop_map(|(space, actions)| if actions > 0 { masked(space, actions) } else { space })
+    }
+
+    fn masked(observation: Space, actions: usize) -> Space {
+        Space::Masked {
+            observation: Box::new(observation),
+            actions,
+        }
     }
 
     proptest! {
@@ -185,6 +223,8 @@ mod tests {
                 space.sample(&mut random, &mut vector);
                 prop_assert!(space.contains(&vector), "{vector:?}");
             }
+            let written = serde_json::to_string(&space).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Space>(&written).unwrap(), space);
         }
     }
 
@@ -194,6 +234,10 @@ mod tests {
         assert_eq!(Space::MultiDiscrete(vec![32, 11, 2]).to_string(), "one of 32 x 11 x 2");
         assert_eq!(Space::symmetric(vec![2.0]).to_string(), "1 number");
         assert_eq!(Space::symmetric(vec![1.0; 6]).to_string(), "6 numbers");
+        assert_eq!(
+            masked(Space::Discrete(500), 6).to_string(),
+            "one of 500, and which of 6 actions may be taken"
+        );
     }
 
     #[test]
@@ -206,6 +250,11 @@ mod tests {
         let space = Space::symmetric(vec![1.0, f32::INFINITY]);
         assert!(space.contains(&[-1.0, 1e30]));
         for vector in [&[1.5, 0.0][..], &[f32::NAN, 0.0], &[0.0]] {
+            assert!(!space.contains(vector), "{vector:?}");
+        }
+        let space = masked(discrete, 2);
+        assert!(space.contains(&[2.0, 0.0, 1.0]));
+        for vector in [&[3.0, 0.0, 1.0][..], &[2.0, 0.5, 1.0], &[2.0, 2.0, 1.0], &[2.0, 0.0]] {
             assert!(!space.contains(vector), "{vector:?}");
         }
     }

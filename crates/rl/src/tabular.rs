@@ -33,6 +33,8 @@ pub struct TabularModel {
     outcomes: Vec<Outcome>,
     /// The states in which an episode may begin, all equally likely.
     first: Vec<u32>,
+    /// Which actions may be taken, where that is said; shape `[states, actions]`.
+    mask: Option<Vec<f32>>,
     columns: Option<usize>,
     picture: Option<Picture>,
 }
@@ -60,6 +62,7 @@ impl TabularModel {
             starts: vec![0],
             outcomes: Vec::new(),
             first,
+            mask: None,
             columns: None,
             picture: None,
         };
@@ -76,6 +79,24 @@ impl TabularModel {
     pub fn with_picture(mut self, picture: impl Fn(u32) -> Scene + Send + Sync + 'static) -> Self {
         self.picture = Some(Picture(Arc::new(picture)));
         self
+    }
+
+    /// The model in which only actions that may change something may be taken: those that lead nowhere but to the same state are
+    /// masked. Where none changes anything, all may.
+    pub fn with_action_mask(self) -> Self {
+        let changes = |state, action| {
+            let mut outcomes = self.outcomes(state, action).iter();
+            outcomes.any(|outcome| outcome.terminated || outcome.next as usize != state)
+        };
+        let mut mask = Vec::with_capacity(self.states() * self.actions);
+        for state in 0..self.states() {
+            let none = !(0..self.actions).any(|action| changes(state, action));
+            mask.extend((0..self.actions).map(|action| f32::from(none || changes(state, action))));
+        }
+        Self {
+            mask: Some(mask),
+            ..self
+        }
     }
 
     /// Number of states.
@@ -188,6 +209,12 @@ impl Dynamics for TabularModel {
 
     fn observe(&self, state: &u32, observation: &mut [f32]) {
         observation[0] = *state as f32;
+    }
+
+    fn action_mask(&self, state: &u32, mask: &mut [f32]) -> bool {
+        let Some(masks) = &self.mask else { return false };
+        mask.copy_from_slice(&masks[*state as usize * self.actions..][..self.actions]);
+        true
     }
 
     fn draw(&self, state: &u32) -> Option<Scene> {

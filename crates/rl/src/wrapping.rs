@@ -1,14 +1,17 @@
 //! Environments by name, changed in what an observation is and how long an action lasts.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Map;
 
+use crate::env::Env;
 use crate::error::RlError;
+use crate::gymnasium::{GymnasiumEnvs, Interpreter};
 use crate::registry::{make_drawn, make_envs, registered};
 use crate::render::Scene;
 use crate::saved_state;
 use crate::space::Space;
 use crate::vector::{Autoreset, Batch, Transition, Vector, VectorEnv};
-use crate::wrappers::{ActionRepeat, FrameStack, Pixels, stacked};
+use crate::wrappers::{ActionMask, ActionRepeat, FrameStack, Pixels, stacked};
 
 /// What stands between a policy and its environment, while it learns and ever after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,9 @@ pub struct Wrapping {
     /// frames and three repetitions an observation shows all steps of an action (Lillicrap et al. 2016, section 7).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pixels: Option<u16>,
+    /// Whether an observation also says which actions may be taken.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub action_mask: bool,
 }
 
 impl Default for Wrapping {
@@ -30,6 +36,7 @@ impl Default for Wrapping {
             action_repeat: 1,
             frame_stack: 1,
             pixels: None,
+            action_mask: false,
         }
     }
 }
@@ -59,13 +66,14 @@ impl Wrapping {
     /// [`make_envs`](crate::make_envs), wrapped.
     ///
     /// # Errors
-    /// Those of `make_envs`; a number is 0; there is no picture; or actions are to be repeated or pictures seen in an environment of
-    /// Gymnasium's, which runs elsewhere.
+    /// Those of `make_envs`; a number is 0; there is no picture; actions are to be repeated or pictures seen in an environment of
+    /// Gymnasium's, which runs elsewhere; or actions are to be masked and the environment does not say which may be taken, or frames
+    /// are stacked or pictures seen as well.
     pub fn make_envs(self, id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn VectorEnv>, RlError> {
         if let Some(side) = self.pixels {
             return self.of_pixels(id, side, count, autoreset);
         }
-        match self.repeating(id, count, autoreset)? {
+        match self.changed(id, count, autoreset, false)? {
             Some(envs) => self.stacking(envs),
             None => self.stacking(make_envs(id, count, autoreset)?),
         }
@@ -79,24 +87,48 @@ impl Wrapping {
         if let Some(side) = self.pixels {
             return self.of_pixels(id, side, 1, Autoreset::Disabled);
         }
-        match self.repeating(id, 1, Autoreset::Disabled)? {
+        match self.changed(id, 1, Autoreset::Disabled, true)? {
             Some(envs) => self.stacking(envs),
             None => self.stacking(make_drawn(id)?),
         }
     }
 
-    /// Environments whose actions are repeated, where they are to be.
-    fn repeating(self, id: &str, count: usize, autoreset: Autoreset) -> Result<Option<Box<dyn VectorEnv>>, RlError> {
-        if self.action_repeat == 1 {
+    /// Environments whose actions are repeated or masked, where they are to be. Ours can always be drawn, Gymnasium's where `drawn`.
+    fn changed(
+        self,
+        id: &str,
+        count: usize,
+        autoreset: Autoreset,
+        drawn: bool,
+    ) -> Result<Option<Box<dyn VectorEnv>>, RlError> {
+        if self.action_repeat == 1 && !self.action_mask {
             return Ok(None);
         }
-        if id.starts_with("gym:") {
+        let Some(elsewhere) = id.strip_prefix("gym:") else {
+            let known = registered(id)?;
+            let envs = (0..count).map(|_| self.changed_one(known.make()?));
+            return Ok(Some(Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset))));
+        };
+        if self.action_repeat != 1 {
             let detail = format!("{id} runs in another program; register it there with its actions repeated");
             return Err(RlError::wrapper("ActionRepeat", detail));
         }
-        let known = registered(id)?;
-        let envs = (0..count).map(|_| ActionRepeat::new(known.make()?, self.action_repeat));
-        Ok(Some(Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset))))
+        let (python, arguments) = (Interpreter::find(), Map::new());
+        Ok(Some(Box::new(if drawn {
+            GymnasiumEnvs::start_drawn_masked(&python, elsewhere, &arguments)?
+        } else {
+            GymnasiumEnvs::start_masked(&python, elsewhere, count, autoreset, &arguments)?
+        })))
+    }
+
+    /// One of ours, whose actions are repeated or masked.
+    fn changed_one(self, env: Box<dyn Env>) -> Result<Box<dyn Env>, RlError> {
+        let env = ActionRepeat::new(env, self.action_repeat)?;
+        Ok(if self.action_mask {
+            Box::new(ActionMask::new(env)?)
+        } else {
+            Box::new(env)
+        })
     }
 
     /// Environments of which pictures are seen.
@@ -108,7 +140,7 @@ impl Wrapping {
         let known = registered(id)?;
         let envs = (0..count).map(|_| {
             let frames = FrameStack::new(Pixels::new(known.make()?, side)?, self.frame_stack)?;
-            ActionRepeat::new(frames, self.action_repeat)
+            self.changed_one(Box::new(frames))
         });
         Ok(Box::new(Vector::new(envs.collect::<Result<_, _>>()?, autoreset)))
     }
@@ -139,7 +171,7 @@ impl FrameStacks {
     /// `envs` with observations of shape `[frames, d]`, where their own are `d` numbers.
     ///
     /// # Errors
-    /// [`RlError::Wrapper`] where `frames` is 0.
+    /// [`RlError::Wrapper`] where `frames` is 0, or observations have a mask of actions.
     pub fn new(envs: Box<dyn VectorEnv>, frames: usize) -> Result<Self, RlError> {
         let observation_space = stacked(envs.observation_space(), frames)?;
         let width = envs.observation_space().length();

@@ -157,6 +157,23 @@ fn taxis() {
     same_chances("taxi-rainy.json", &taxi(true));
 }
 
+/// In the rain too, where the way ahead decides.
+#[test]
+fn taxis_mask_what_gymnasiums_do() {
+    let masks: Vec<String> = read(&fixtures().join("taxi_masks.json"));
+    assert_eq!(masks.len(), 500);
+    for rainy in [false, true] {
+        let model = taxi(rainy);
+        let mut mask = [f32::NAN; 6];
+        for (state, expected) in masks.iter().enumerate() {
+            assert!(model.action_mask(&(state as u32), &mut mask));
+            let found: String = mask.iter().map(ToString::to_string).collect();
+            assert_eq!(&found, expected, "state {state}, rainy: {rainy}");
+        }
+    }
+    assert!(!cliff_walking(false).action_mask(&0, &mut [0.0; 4]));
+}
+
 #[test]
 fn registered_limits_hold() {
     for known in environments() {

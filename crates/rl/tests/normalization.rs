@@ -176,6 +176,37 @@ fn what_cannot_be_normalised_or_wrapped_is_refused() {
         ..Wrapping::default()
     };
     assert!(refused(none, "CartPole-v1").contains("0 frames"));
+    let masked = Wrapping {
+        action_mask: true,
+        ..Wrapping::default()
+    };
+    assert_eq!(
+        refused(masked, "CartPole-v1"),
+        "ActionMask: the environment does not say which actions may be taken"
+    );
+    assert_eq!(
+        refused(masked, "Pendulum-v1"),
+        "ActionMask: an action is 1 number; expected one of so many"
+    );
+    let stacked = Wrapping {
+        frame_stack: 2,
+        ..masked
+    };
+    assert_eq!(
+        refused(stacked, "Taxi-v4"),
+        "FrameStack: observations are one of 500, and which of 6 actions may be taken; expected none with a mask of actions"
+    );
+    let space = masked.make_envs("Taxi-v4", 1, Autoreset::SameStep).unwrap();
+    let normalizing = NormalizerOptions {
+        observations: true,
+        reward_range: None,
+        ..options
+    };
+    let error = Normalizer::new(normalizing, space.observation_space(), 1).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "Normalizer: observations are one of 500, and which of 6 actions may be taken; expected a box"
+    );
 }
 
 /// Steps of `envs`, with one action after the other.

@@ -5,10 +5,10 @@ use std::fs;
 use std::path::Path;
 
 use etude_rl::wrappers::{
-    ActionRepeat, ClipAction, ClipObservation, ClipReward, EpisodeStatistics, FrameStack, ObservationNormalization,
-    RescaleAction, RewardNormalization, RunningMoments, TimeLimit,
+    ActionMask, ActionRepeat, ClipAction, ClipObservation, ClipReward, EpisodeStatistics, FrameStack,
+    ObservationNormalization, RescaleAction, RewardNormalization, RunningMoments, TimeLimit,
 };
-use etude_rl::{Autoreset, Env, Space, Step, Vector, Verdict, check_env, make};
+use etude_rl::{Autoreset, Batch, Dynamics as _, Env, Space, Step, Vector, VectorEnv as _, Verdict, check_env, make};
 use etude_train::Seed;
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -204,7 +204,7 @@ fn normalization_learns_what_gymnasiums_does_and_stays_frozen() {
     // As JSON, as they are saved with a run.
     let saved = |moments: &RunningMoments| serde_json::from_str(&serde_json::to_string(moments).unwrap()).unwrap();
 
-    let mut env = ObservationNormalization::new(scripted());
+    let mut env = ObservationNormalization::new(scripted()).unwrap();
     agree(&mut env, "ObservationNormalization", 1e-6, &fixtures);
     // Gymnasium begins with a variance of 32 bits.
     moments_agree(env.moments(), &fixtures.moments["observations"], 1e-9);
@@ -254,6 +254,10 @@ fn wrapped_pendulums() -> Vec<(&'static str, Box<dyn Env>)> {
         moments
     };
     vec![
+        (
+            "ActionMask",
+            Box::new(ActionMask::new(ActionRepeat::new(make("Taxi-v4").unwrap(), 2).unwrap()).unwrap()),
+        ),
         ("ActionRepeat", Box::new(ActionRepeat::new(pendulum(), 3).unwrap())),
         ("ClipAction", Box::new(ClipAction::new(pendulum()).unwrap())),
         (
@@ -284,7 +288,7 @@ fn wrapped_pendulums() -> Vec<(&'static str, Box<dyn Env>)> {
         ),
         (
             "ObservationNormalization",
-            Box::new(ObservationNormalization::new(pendulum())),
+            Box::new(ObservationNormalization::new(pendulum()).unwrap()),
         ),
         (
             "RescaleAction",
@@ -360,8 +364,17 @@ fn a_state_that_is_cut_off_or_of_another_size_is_refused() {
     assert!(FrameStack::new(pendulum(), 3).unwrap().save(&mut state));
     assert!(FrameStack::new(pendulum(), 4).unwrap().load(&mut &state[..]).is_err());
     state.clear();
-    assert!(ObservationNormalization::new(make("CartPole-v1").unwrap()).save(&mut state));
-    assert!(ObservationNormalization::new(pendulum()).load(&mut &state[..]).is_err());
+    assert!(
+        ObservationNormalization::new(make("CartPole-v1").unwrap())
+            .unwrap()
+            .save(&mut state)
+    );
+    assert!(
+        ObservationNormalization::new(pendulum())
+            .unwrap()
+            .load(&mut &state[..])
+            .is_err()
+    );
 }
 
 #[test]
@@ -371,7 +384,7 @@ fn around_what_cannot_be_saved_nothing_is() {
     let wrapped: Vec<Box<dyn Env>> = vec![
         Box::new(EpisodeStatistics::new(scripted())),
         Box::new(FrameStack::new(scripted(), 4).unwrap()),
-        Box::new(ObservationNormalization::new(scripted())),
+        Box::new(ObservationNormalization::new(scripted()).unwrap()),
         Box::new(RewardNormalization::new(scripted(), 0.9).unwrap()),
         Box::new(TimeLimit::new(scripted(), 5)),
     ];
@@ -395,6 +408,57 @@ fn wrapped_environments_are_sound() {
                 assert!(!matches!(check.verdict, Verdict::Fails(_)), "{name}: {check:?}");
             }
         }
+    }
+}
+
+/// A taxi whose states, of 200 steps and less, are followed by their masks, whenever the next episode begins.
+#[test]
+fn masks_follow_observations_in_every_mode_of_resetting() {
+    for autoreset in [Autoreset::NextStep, Autoreset::SameStep, Autoreset::Disabled] {
+        let taxi = || make("Taxi-v4").unwrap();
+        let mut plain = Vector::new(vec![taxi(), taxi()], autoreset);
+        let masking = || EpisodeStatistics::new(ActionMask::new(taxi()).unwrap());
+        let mut masked = Vector::new(vec![masking(), masking()], autoreset);
+        let space = masked.observation_space().clone();
+        assert_eq!((space.length(), space.mask_length()), (7, 6));
+        let (mut batch, mut shown) = (Batch::for_envs(&plain), Batch::for_envs(&masked));
+        let model = etude_rl::toy_text::taxi(false);
+        let agree = |states: &[f32], rows: &[f32], which: &dyn Fn(usize) -> bool| {
+            for (index, (state, row)) in states.iter().zip(rows.chunks_exact(7)).enumerate() {
+                if which(index) {
+                    let mut expected = [*state, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
+                    assert!(model.action_mask(&(*state as u32), &mut expected[1..]));
+                    assert_eq!(row, expected, "{autoreset:?}");
+                    assert!(space.contains(row));
+                }
+            }
+        };
+        plain.reset(Some(3), &mut batch).unwrap();
+        masked.reset(Some(3), &mut shown).unwrap();
+        let mut random = Seed(5).stream("actions");
+        let (mut actions, mut ends) = ([0.0; 2], 0);
+        for _ in 0..1000 {
+            agree(&batch.observations, &shown.observations, &|_| true);
+            actions.fill_with(|| random.random_range(0..6) as f32);
+            plain.step(&actions, &mut batch).unwrap();
+            masked.step(&actions, &mut shown).unwrap();
+            assert_eq!(
+                (&batch.rewards, &batch.transitions),
+                (&shown.rewards, &shown.transitions)
+            );
+            let over: Vec<bool> = batch.transitions.iter().map(|transition| transition.ends()).collect();
+            ends += usize::from(over[0]);
+            if autoreset == Autoreset::SameStep {
+                agree(&batch.final_observations, &shown.final_observations, &|index| {
+                    over[index]
+                });
+            }
+            if autoreset == Autoreset::Disabled {
+                plain.reset_where(&over, &mut batch).unwrap();
+                masked.reset_where(&over, &mut shown).unwrap();
+            }
+        }
+        assert!(ends >= 4, "{ends}");
     }
 }
 
@@ -426,6 +490,23 @@ fn what_makes_no_wrapper_is_refused() {
     let make = |name: &str| make(name).unwrap();
     let error = |result: Result<(), etude_rl::RlError>| result.unwrap_err().to_string();
     let cases = [
+        (
+            error(ActionMask::new(Pixels::new(make("Taxi-v4"), 8).unwrap()).map(drop)),
+            "ActionMask: observations are 8 x 8 pixels of 3 numbers; expected no picture",
+        ),
+        (
+            error(ActionMask::new(make("FrozenLake-v1")).map(drop)),
+            "ActionMask: the environment does not say which actions may be taken",
+        ),
+        (
+            error(ActionMask::new(ActionMask::new(make("Taxi-v4")).unwrap()).map(drop)),
+            "ActionMask: observations are one of 500, and which of 6 actions may be taken; expected none with a mask of actions",
+        ),
+        (
+            error(ObservationNormalization::new(ActionMask::new(make("Taxi-v4")).unwrap()).map(drop)),
+            "ObservationNormalization: observations are one of 500, and which of 6 actions may be taken; expected none with a \
+             mask of actions",
+        ),
         (
             error(ActionRepeat::new(make("CartPole-v1"), 0).map(drop)),
             "ActionRepeat: 0 times; expected once at least",

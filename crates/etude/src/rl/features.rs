@@ -17,6 +17,9 @@ pub(super) fn features(
     model: Option<&TabularModel>,
 ) -> Result<AnyFeatures, String> {
     match (recipe, space) {
+        (_, Space::Masked { .. }) => Err(format!(
+            "no features show which actions may be taken; here an observation is {space}"
+        )),
         (FeaturesRecipe::OneHot, &Space::Discrete(states)) => Ok(AnyFeatures::OneHot(OneHot { states })),
         (FeaturesRecipe::StateAggregation { size }, &Space::Discrete(states)) => {
             let size = size.get();

@@ -75,6 +75,8 @@ pub(super) struct WrappersRecipe {
     frame_stack: Whole<1, { Wrapping::MOST }>,
     /// What is seen are pictures, of so many pixels in height and width.
     pixels: Option<Whole<1, { Wrapping::MOST }>>,
+    /// Shows the agent which actions may be taken, and has it choose among those.
+    action_mask: bool,
     /// Brings observations to mean 0 and deviation 1; the moments travel with the policy.
     normalize_observations: bool,
     /// Divides the rewards that the agent is shown by the deviation of the discounted return.
@@ -91,6 +93,7 @@ impl Default for WrappersRecipe {
             action_repeat: Whole::constant(1),
             frame_stack: Whole::constant(1),
             pixels: None,
+            action_mask: false,
             normalize_observations: false,
             normalize_rewards: false,
             clip: Positive::constant(10.0),
@@ -106,6 +109,7 @@ impl WrappersRecipe {
             action_repeat: self.action_repeat.get(),
             frame_stack: self.frame_stack.get(),
             pixels: (self.pixels.as_ref()).and_then(|side| u16::try_from(side.get()).ok()),
+            action_mask: self.action_mask,
         }
     }
 

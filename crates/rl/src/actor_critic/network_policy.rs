@@ -2,7 +2,7 @@
 
 use etude_kernels::{Mlp, Pass};
 
-use super::distribution::{Distribution, Row};
+use super::distribution::Distribution;
 use crate::agent::Policy;
 use crate::encoding::Encoding;
 
@@ -40,9 +40,11 @@ impl Policy for NetworkPolicy {
             (self.pass, self.rows) = (Pass::new(&self.policy, rows), rows);
         }
         let outputs = self.policy.forward(inputs, &mut self.pass);
-        let outputs = outputs.chunks_exact(self.policy.outputs());
-        for (action, outputs) in actions.chunks_exact_mut(length).zip(outputs) {
-            self.distribution.mode(Row::of(outputs), action);
+        let seen = inputs.chunks_exact(self.policy.inputs());
+        let rows = seen.zip(outputs.chunks_exact(self.policy.outputs()));
+        for (action, (inputs, outputs)) in actions.chunks_exact_mut(length).zip(rows) {
+            let row = self.distribution.row(inputs, outputs, &[]);
+            self.distribution.mode(row, action);
         }
         self.distribution.to_environment(actions);
     }

@@ -53,6 +53,9 @@ pub struct OnPolicy {
 impl OnPolicy {
     /// An agent for `envs` environments whose observations `encoding` shows to the networks and whose actions come from
     /// `distribution`, in a run of `total` steps.
+    ///
+    /// # Panics
+    /// `encoding` shows a mask of actions that `distribution` does not heed: see [`Distribution::masked_by`].
     pub fn new(
         options: OnPolicyOptions,
         (encoding, distribution): (Encoding, Distribution),
@@ -60,6 +63,7 @@ impl OnPolicy {
         total: u64,
         seed: Seed,
     ) -> Self {
+        assert_eq!(distribution.mask_length(), encoding.mask_length(), "masked actions");
         let mut random = seed.stream("network");
         let networks = ActorCritic::new(
             distribution,

@@ -38,7 +38,7 @@ pub enum OneStepMethod {
     /// w <- w + alpha_w pi(a|s) / beta(a|s) delta grad v(s; w)
     /// ```
     ///
-    /// where beta is pi with a share of random actions.
+    /// where beta is pi with a share of random actions, of those that may be taken.
     OffPolicy,
 }
 
@@ -47,7 +47,6 @@ pub struct OneStepActorCritic {
     method: OneStepMethod,
     options: OnlineOptions,
     autoreset: Autoreset,
-    actions: usize,
     encoding: Encoding,
     policy: OnlinePolicy,
     /// v, or q of each action.
@@ -66,7 +65,7 @@ impl OneStepActorCritic {
     /// An agent whose networks see observations as `encoding` shows them, in an environment that is reset as `autoreset` says.
     ///
     /// # Errors
-    /// The actions are not one of so many.
+    /// The actions are not one of so many, or are not those of the mask that `encoding` shows.
     pub fn new(
         (name, method): (&'static str, OneStepMethod),
         options: OnlineOptions,
@@ -81,7 +80,8 @@ impl OneStepActorCritic {
                 found: actions.clone(),
             });
         };
-        let distribution = Distribution::new(name, actions, super::GaussianOptions::default())?;
+        let distribution =
+            Distribution::new(name, actions, super::GaussianOptions::default())?.masked_by(name, &encoding)?;
         let mut random = seed.stream("network");
         let mut network = |outputs: usize| {
             OnlineNetwork::new(
@@ -108,7 +108,6 @@ impl OneStepActorCritic {
             steps: 0,
             task: None,
             options,
-            actions: count,
             encoding,
         })
     }
@@ -154,7 +153,8 @@ impl OneStepActorCritic {
         let value = f64::from(self.critic.outputs(inputs)[0]);
         let probability = self.policy.probability(inputs, &[action]);
         let epsilon = self.options.behaviour_epsilon;
-        let behaviour = (1.0 - epsilon) * probability + epsilon / self.actions as f64;
+        let allowed = self.policy.distribution.allowed(inputs).count();
+        let behaviour = (1.0 - epsilon) * probability + epsilon / allowed as f64;
         let error = reward + self.options.discount * next - value;
         let weighted = probability / behaviour * error;
         self.amounts[0] = (self.options.critic_step_size * weighted) as f32;
@@ -171,11 +171,14 @@ impl Agent for OneStepActorCritic {
             actions[0] = action;
             return;
         }
+        let inputs = self.encoding.encode(observations, &mut self.memory[0]);
         if self.method == OneStepMethod::OffPolicy && self.random.random::<f64>() < self.options.behaviour_epsilon {
-            actions[0] = self.random.random_range(0..self.actions) as f32;
+            let mut allowed = self.policy.distribution.allowed(inputs);
+            // Where nothing may be done the episode is over, and the action is not taken.
+            let drawn = self.random.random_range(0..allowed.clone().count().max(1));
+            actions[0] = allowed.nth(drawn).unwrap_or(0) as f32;
             return;
         }
-        let inputs = self.encoding.encode(observations, &mut self.memory[0]);
         self.policy.draw(inputs, &mut self.random, actions);
     }
 

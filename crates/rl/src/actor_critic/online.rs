@@ -4,7 +4,7 @@ use etude_kernels::{Activation, Mlp, Pass};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use super::distribution::{Distribution, Row};
+use super::distribution::Distribution;
 
 /// pi(.|s; theta).
 #[derive(Debug)]
@@ -81,19 +81,19 @@ impl OnlinePolicy {
 
     /// Draws an action.
     pub(super) fn draw(&mut self, inputs: &[f32], random: &mut ChaCha8Rng, action: &mut [f32]) {
-        let row = Row::of(self.network.outputs(inputs));
+        let row = self.distribution.row(inputs, self.network.outputs(inputs), &[]);
         self.distribution.sample(row, random, action);
     }
 
     /// pi(a|s).
     pub(super) fn probability(&mut self, inputs: &[f32], action: &[f32]) -> f64 {
-        let row = Row::of(self.network.outputs(inputs));
+        let row = self.distribution.row(inputs, self.network.outputs(inputs), &[]);
         f64::from(self.distribution.log_probability_and_entropy(row, action)[0]).exp()
     }
 
     /// theta <- theta + `amount` grad ln pi(a|s).
     pub(super) fn climb(&mut self, inputs: &[f32], action: &[f32], amount: f64) {
-        let row = Row::of(self.network.outputs(inputs));
+        let row = self.distribution.row(inputs, self.network.outputs(inputs), &[]);
         let by = [amount as f32, 0.0];
         self.distribution
             .gradient(row, action, by, &mut self.output_gradient, &mut []);
@@ -103,8 +103,11 @@ impl OnlinePolicy {
     /// pi(.|s) of each of `inputs`, where it is one choice of so many actions.
     pub(super) fn probabilities(&mut self, inputs: &[f32]) -> Vec<Vec<f64>> {
         let rows = inputs.chunks_exact(self.network.mlp.inputs());
-        rows.map(|inputs| self.distribution.probabilities(self.network.outputs(inputs)))
-            .collect()
+        rows.map(|inputs| {
+            let outputs = self.network.outputs(inputs);
+            (self.distribution).probabilities(self.distribution.row(inputs, outputs, &[]))
+        })
+        .collect()
     }
 }
 

@@ -3,7 +3,6 @@
 use etude_kernels::{Mlp, Pass, square_norm};
 use rand_chacha::ChaCha8Rng;
 
-use super::distribution::Row;
 use super::loss::{clipped_surrogate, clipped_value_loss, policy_gradient, value_loss};
 use super::networks::ActorCritic;
 use super::optimizer::{Optimizer, OptimizerKind};
@@ -114,13 +113,10 @@ impl Learner {
             ..
         } = &self.networks;
         let outputs = policy.forward(inputs, &mut self.policy_pass);
+        let rows = inputs.chunks_exact(policy.inputs());
         let actions = actions.chunks_exact_mut(distribution.action_length());
-        for (outputs, action) in outputs.chunks_exact(policy.outputs()).zip(actions) {
-            let row = Row {
-                outputs,
-                log_deviations,
-                mask: &[],
-            };
+        for ((inputs, outputs), action) in rows.zip(outputs.chunks_exact(policy.outputs())).zip(actions) {
+            let row = distribution.row(inputs, outputs, log_deviations);
             distribution.sample(row, random, action);
         }
     }
@@ -131,8 +127,11 @@ impl Learner {
             distribution, policy, ..
         } = &self.networks;
         let rows = inputs.chunks_exact(policy.inputs());
-        rows.map(|inputs| distribution.probabilities(policy.forward(inputs, &mut self.policy_pass)))
-            .collect()
+        rows.map(|inputs| {
+            let outputs = policy.forward(inputs, &mut self.policy_pass);
+            distribution.probabilities(distribution.row(inputs, outputs, &[]))
+        })
+        .collect()
     }
 
     /// v(s) of each of `inputs`, shape `[n, d]`, into `values`.
@@ -164,12 +163,10 @@ impl Learner {
             .zip(actions.chunks(CHUNK * length));
         for (inputs, actions) in chunks {
             let outputs = policy.forward(inputs, policy_pass).chunks_exact(policy.outputs());
-            log_probabilities.extend(outputs.zip(actions.chunks_exact(length)).map(|(outputs, action)| {
-                let row = Row {
-                    outputs,
-                    log_deviations,
-                    mask: &[],
-                };
+            let seen = inputs.chunks_exact(policy.inputs()).zip(outputs);
+            let rows = seen.zip(actions.chunks_exact(length));
+            log_probabilities.extend(rows.map(|((inputs, outputs), action)| {
+                let row = distribution.row(inputs, outputs, log_deviations);
                 distribution.log_probability_and_entropy(row, action)[0]
             }));
         }
@@ -211,11 +208,8 @@ impl Learner {
         {
             let index = row as usize;
             let action = &rows.actions[index * length..][..length];
-            let row = Row {
-                outputs,
-                log_deviations,
-                mask: &[],
-            };
+            let inputs = &rows.inputs[index * width..][..width];
+            let row = distribution.row(inputs, outputs, log_deviations);
             let [log_probability, entropy] = distribution.log_probability_and_entropy(row, action);
             let target = rows.advantages[index] + rows.old_values[index];
             let [policy_loss, slope] = match rule.clip {

@@ -50,7 +50,21 @@ impl GymnasiumEnvs {
         autoreset: Autoreset,
         arguments: &Map<String, Value>,
     ) -> Result<Self, RlError> {
-        Self::begin(interpreter, &Settings::new(id, count, autoreset, false, arguments))
+        Self::begin(interpreter, id, (count, autoreset), [false, false], arguments)
+    }
+
+    /// As [`start`](Self::start), with the masks that `info["action_mask"]` has after each observation: see [`Space::Masked`].
+    ///
+    /// # Errors
+    /// As [`start`](Self::start); actions are not one of so many, or there are no masks.
+    pub fn start_masked(
+        interpreter: &Interpreter,
+        id: &str,
+        count: usize,
+        autoreset: Autoreset,
+        arguments: &Map<String, Value>,
+    ) -> Result<Self, RlError> {
+        Self::begin(interpreter, id, (count, autoreset), [false, true], arguments)
     }
 
     /// One environment that can be drawn, and has to be told when to begin the next episode.
@@ -58,15 +72,41 @@ impl GymnasiumEnvs {
     /// # Errors
     /// As [`start`](Self::start), or it makes no pictures.
     pub fn start_drawn(interpreter: &Interpreter, id: &str, arguments: &Map<String, Value>) -> Result<Self, RlError> {
-        Self::begin(interpreter, &Settings::new(id, 1, Autoreset::Disabled, true, arguments))
+        Self::begin(interpreter, id, (1, Autoreset::Disabled), [true, false], arguments)
     }
 
-    fn begin(interpreter: &Interpreter, settings: &Settings<'_>) -> Result<Self, RlError> {
-        let (worker, answer) = Worker::start(interpreter, settings)?;
+    /// As [`start_drawn`](Self::start_drawn), with the masks of [`start_masked`](Self::start_masked).
+    ///
+    /// # Errors
+    /// Those of both.
+    pub fn start_drawn_masked(
+        interpreter: &Interpreter,
+        id: &str,
+        arguments: &Map<String, Value>,
+    ) -> Result<Self, RlError> {
+        Self::begin(interpreter, id, (1, Autoreset::Disabled), [true, true], arguments)
+    }
+
+    fn begin(
+        interpreter: &Interpreter,
+        id: &str,
+        (count, autoreset): (usize, Autoreset),
+        [drawn, masked]: [bool; 2],
+        arguments: &Map<String, Value>,
+    ) -> Result<Self, RlError> {
+        let settings = Settings {
+            id,
+            count,
+            autoreset,
+            drawn,
+            masked,
+            arguments,
+        };
+        let (worker, answer) = Worker::start(interpreter, &settings)?;
         let greeting = match answer {
             Answer::Greeting(greeting) => greeting,
             Answer::Failure(failure) => {
-                let (id, message) = (settings.id.to_owned(), failure.message);
+                let (id, message) = (id.to_owned(), failure.message);
                 let program = interpreter.program().to_owned();
                 return Err(match failure.kind {
                     FailureKind::NoGymnasium => RlError::NoGymnasium { program, message },
@@ -77,44 +117,59 @@ impl GymnasiumEnvs {
                     FailureKind::NotMade => RlError::NotMade { id, message },
                     FailureKind::Space => RlError::UnsupportedSpace { id, message },
                     FailureKind::NoPicture => RlError::NotDrawn { id, message },
+                    FailureKind::NoMask => RlError::wrapper("ActionMask", format!("`{id}`: {message}")),
                 });
             }
         };
-        let observation_space = Space::from(greeting.observation_space);
+        let action_space = Space::from(greeting.action_space);
+        let observation_space = match (Space::from(greeting.observation_space), &action_space) {
+            (seen, &Space::Discrete(actions)) if masked => Space::Masked {
+                observation: Box::new(seen),
+                actions,
+            },
+            (seen, _) => seen,
+        };
         let layout = Layout {
-            count: settings.count,
+            count,
             width: observation_space.length(),
-            autoreset: settings.autoreset,
+            autoreset,
             frame: greeting.frame,
         };
         Ok(Self {
             worker,
             version: greeting.version,
             observation_space,
-            action_space: greeting.action_space.into(),
+            action_space,
             max_episode_steps: greeting.max_episode_steps,
             layout,
-            waiting: vec![false; settings.count],
+            waiting: vec![false; count],
             request: Vec::new(),
             reply: vec![0; layout.length()],
         })
     }
 
     /// A choice that there is not would be taken for the number of a state. Entries of boxes stand for themselves, wherever they lie.
-    fn check(&self, observations: &[f32]) -> Result<(), RlError> {
-        let space = &self.observation_space;
-        if matches!(space, Space::Box { .. }) {
-            return Ok(());
+    /// Of a mask, something may be done but where an episode is `over`.
+    fn check(&self, observations: &[f32], over: impl Fn(usize) -> bool) -> Result<(), RlError> {
+        let (space, masked) = match &self.observation_space {
+            Space::Box { .. } => return Ok(()),
+            Space::Masked { observation, .. } => (&**observation, true),
+            space => (space, false),
+        };
+        let anything = matches!(space, Space::Box { .. });
+        for (index, row) in observations.chunks_exact(self.layout.width).enumerate() {
+            let (row, mask) = row.split_at(space.length());
+            let (found, expected) = if !anything && !space.contains(row) {
+                (format!("the observation {row:?}"), space.to_string())
+            } else if masked && !over(index) && mask.iter().all(|&may| may <= 0.0) {
+                let found = format!("the observation {row:?} and no action that may be taken");
+                (found, "one at least while the episode goes on".into())
+            } else {
+                continue;
+            };
+            return Err(self.worker.unexpected(found, expected));
         }
-        match observations
-            .chunks_exact(space.length())
-            .find(|row| !space.contains(row))
-        {
-            Some(row) => Err(self
-                .worker
-                .unexpected(format!("the observation {row:?}"), space.to_string())),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The version of Gymnasium.
@@ -156,7 +211,7 @@ impl VectorEnv for GymnasiumEnvs {
         self.worker.exchange(&self.request, &mut self.reply)?;
         self.layout.split(&self.reply).observations(&mut batch.observations);
         self.waiting.fill(false);
-        self.check(&batch.observations)
+        self.check(&batch.observations, |_| false)
     }
 
     fn reset_where(&mut self, which: &[bool], batch: &mut Batch) -> Result<(), RlError> {
@@ -171,7 +226,7 @@ impl VectorEnv for GymnasiumEnvs {
         for (waiting, &reset) in self.waiting.iter_mut().zip(which) {
             *waiting &= !reset;
         }
-        self.check(&batch.observations)
+        self.check(&batch.observations, |index| !which[index])
     }
 
     fn step(&mut self, actions: &[f32], batch: &mut Batch) -> Result<(), RlError> {
@@ -186,9 +241,12 @@ impl VectorEnv for GymnasiumEnvs {
             *transition = if *waiting { Transition::Ghost } else { step.transition() };
             *waiting = self.layout.autoreset == Autoreset::NextStep && transition.ends();
         }
-        self.check(&batch.observations)?;
-        if self.layout.autoreset == Autoreset::SameStep {
-            self.check(&batch.final_observations)?;
+        let same_step = self.layout.autoreset == Autoreset::SameStep;
+        self.check(&batch.observations, |index| {
+            !same_step && batch.transitions[index].ends()
+        })?;
+        if same_step {
+            self.check(&batch.final_observations, |_| true)?;
         }
         Ok(())
     }

@@ -16,27 +16,11 @@ pub(super) struct Settings<'a> {
     #[serde(serialize_with = "mode")]
     pub(super) autoreset: Autoreset,
     /// Whether replies are to hold a picture.
-    drawn: bool,
+    pub(super) drawn: bool,
+    /// Whether observations are to have a mask of actions.
+    pub(super) masked: bool,
     /// The environment's own keyword arguments.
-    arguments: &'a Map<String, Value>,
-}
-
-impl<'a> Settings<'a> {
-    pub(super) fn new(
-        id: &'a str,
-        count: usize,
-        autoreset: Autoreset,
-        drawn: bool,
-        arguments: &'a Map<String, Value>,
-    ) -> Self {
-        Self {
-            id,
-            count,
-            autoreset,
-            drawn,
-            arguments,
-        }
-    }
+    pub(super) arguments: &'a Map<String, Value>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -88,6 +72,8 @@ pub(super) enum FailureKind {
     Space,
     /// With the reason.
     NoPicture,
+    /// With what is in its place.
+    NoMask,
 }
 
 /// A space.
@@ -147,7 +133,7 @@ pub(super) fn step(actions: &[f32], request: &mut Vec<u8>) {
 pub(super) struct Layout {
     /// How many environments there are.
     pub(super) count: usize,
-    /// How many numbers make up an observation.
+    /// How many numbers make up an observation, its mask included.
     pub(super) width: usize,
     pub(super) autoreset: Autoreset,
     /// Height and width of a picture, where there is one.

@@ -1,7 +1,7 @@
 """Steps environments of Gymnasium for the program that has started it, over its standard input and output.
 
 The first line that it reads is a JSON object: `id`, `count`, `autoreset` (the value of an `AutoresetMode`), `drawn` (whether
-pictures are wanted) and `arguments` (for the environment). It answers with a line of JSON: a `greeting`, or a `failure` with a kind and a
+pictures are wanted), `masked` (whether `info["action_mask"]` is wanted) and `arguments` (for the environment). It answers with a line of JSON: a `greeting`, or a `failure` with a kind and a
 message. From then on, requests and replies are little-endian numbers, and their sizes do not change:
 
     request R   1 byte, whether there is a seed; 8 bytes, the seed: begin an episode in each
@@ -10,6 +10,7 @@ message. From then on, requests and replies are little-endian numbers, and their
     reply       uint64, the number of bytes that follow; float64 [count], the rewards; float32 [count, observation];
                 with SameStep float32 [count, observation], the last observations of the episodes that are over;
                 1 byte for each environment, whether it has terminated; 1 byte for each, whether it was truncated;
+                where masks are wanted, after each observation float32 [actions], 1 where an action may be taken and 0 where not;
                 where pictures are wanted, uint8 [height, width, 3], what the first environment looks like
 
 Where an environment raises, its traceback goes to standard error and the process ends. It also ends when its standard
@@ -143,21 +144,38 @@ def picture(envs):
     return pixels
 
 
+def count_masked(action_space, infos):
+    """How many actions a mask is about."""
+    if not isinstance(action_space, gymnasium.spaces.Discrete):
+        raise Failure("no-mask", f"the action space is {action_space}; expected Discrete, where actions are masked")
+    if "action_mask" not in infos:
+        raise Failure("no-mask", "the info of its reset has no `action_mask`, which says which actions may be taken")
+    shape = numpy.shape(infos["action_mask"][0])
+    if shape != (action_space.n,):
+        raise Failure("no-mask", f"its `action_mask` has shape {shape}; expected ({action_space.n},)")
+    return shape[0]
+
+
 class Vector:
     """The environments, and one block of memory for each kind of request and for the reply."""
 
-    def __init__(self, envs, autoreset, drawn):
+    def __init__(self, envs, autoreset, drawn, masked):
         count, shape = envs.num_envs, envs.single_observation_space.shape
-        parts = [("length", "<u8"), ("rewards", "<f8", count), ("observations", "<f4", (count, *shape))]
+        row = [("seen", "<f4", shape)]
+        if drawn or masked:
+            # Nothing can be drawn, and nothing is known of masks, before the first episode has begun.
+            infos = envs.reset()[1]
+        if masked:
+            row.append(("mask", "<f4", (count_masked(envs.single_action_space, infos),)))
+        parts = [("length", "<u8"), ("rewards", "<f8", count), ("observations", row, (count,))]
         if autoreset == "SameStep":
-            parts.append(("finals", "<f4", (count, *shape)))
+            parts.append(("finals", row, (count,)))
         parts += [("terminated", "?", count), ("truncated", "?", count)]
         self.frame = None
         if drawn:
-            # Nothing can be drawn before the first episode has begun.
-            envs.reset()
             self.frame = picture(envs).shape
             parts.append(("frame", "u1", self.frame))
+        self.masked = masked
         self.reply = numpy.zeros((), parts)
         self.reply["length"] = self.reply.nbytes - 8
         self.parts = {name: self.reply[name] for name in self.reply.dtype.names}
@@ -165,13 +183,22 @@ class Vector:
         self.action_space = envs.single_action_space
         self.seed = numpy.zeros((), [("given", "?"), ("value", "<u8")])
         self.mask = numpy.zeros(count, "?")
+        self.all = numpy.ones(count, "?")
         self.actions = numpy.zeros((count, *self.action_space.shape), "<f4")
         # Where whole numbers begin, which is 0 on the other side.
         self.first_action = getattr(self.action_space, "start", 0)
         self.first_observation = getattr(envs.single_observation_space, "start", 0)
 
     def show(self, part, observations):
-        numpy.subtract(observations, self.first_observation, out=part, casting="unsafe")
+        numpy.subtract(observations, self.first_observation, out=part["seen"], casting="unsafe")
+
+    def show_masks(self, part, infos, which):
+        """Writes the masks of those environments for which `which` says so."""
+        if not self.masked:
+            return
+        if not infos.get("_action_mask", ~which)[which].all():
+            raise ValueError("the info of a reset or a step has no `action_mask`")
+        part["mask"][which] = numpy.stack(infos["action_mask"][which]) != 0
 
     def draw(self):
         if self.frame:
@@ -182,10 +209,14 @@ class Vector:
         if self.seed["given"]:
             first = int(self.seed["value"])
             seeds = [(first + index) % 2**64 for index in range(self.envs.num_envs)]
-        self.show(self.parts["observations"], self.envs.reset(seed=seeds)[0])
+        observations, infos = self.envs.reset(seed=seeds)
+        self.show(self.parts["observations"], observations)
+        self.show_masks(self.parts["observations"], infos, self.all)
 
     def reset_where(self):
-        self.show(self.parts["observations"], self.envs.reset(options={"reset_mask": self.mask})[0])
+        observations, infos = self.envs.reset(options={"reset_mask": self.mask})
+        self.show(self.parts["observations"], observations)
+        self.show_masks(self.parts["observations"], infos, self.mask)
 
     def step(self):
         parts, actions = self.parts, self.actions
@@ -195,11 +226,15 @@ class Vector:
         actions = actions.astype(self.action_space.dtype)
         observations, parts["rewards"][:], terminated, truncated, infos = self.envs.step(actions)
         self.show(parts["observations"], observations)
+        self.show_masks(parts["observations"], infos, self.all)
         parts["terminated"][:] = terminated
         parts["truncated"][:] = truncated
         if "finals" in parts:
-            for index in numpy.flatnonzero(terminated | truncated):
+            ended = terminated | truncated
+            for index in numpy.flatnonzero(ended):
                 self.show(parts["finals"][index : index + 1], infos["final_obs"][index])
+            if ended.any():
+                self.show_masks(parts["finals"], infos["final_info"], ended)
 
 
 def greet(settings, replies):
@@ -215,7 +250,7 @@ def greet(settings, replies):
                 "max_episode_steps": envs.spec.max_episode_steps,
             }
         }
-        vector = Vector(envs, settings["autoreset"], settings["drawn"])
+        vector = Vector(envs, settings["autoreset"], settings["drawn"], settings["masked"])
         answer["greeting"]["frame"] = vector.frame and vector.frame[:2]
     except Failure as failure:
         answer, vector = {"failure": {"kind": failure.kind, "message": str(failure)}}, None

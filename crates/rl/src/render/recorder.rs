@@ -56,6 +56,10 @@ impl<E: Env> Env for Recorder<E> {
         step
     }
 
+    fn action_mask(&self, mask: &mut [f32]) -> bool {
+        self.env.action_mask(mask)
+    }
+
     fn render(&self) -> Option<Scene> {
         self.env.render()
     }

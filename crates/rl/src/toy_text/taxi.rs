@@ -82,7 +82,8 @@ impl Ride {
 
 /// The taxi (Dietterich 2000): -1 for every step, 20 for taking the passenger where they want to go, -10 for picking up or
 /// putting down in vain. Actions 0 to 3 go down, up, right and left, 4 picks up and 5 puts down. Where it is `rainy`, a move
-/// that is possible goes to either side with probability 0.1 each, or nowhere where there is a wall.
+/// that is possible goes to either side with probability 0.1 each, or nowhere where there is a wall. Driving against a wall, and
+/// picking up or putting down in vain, are masked.
 pub fn taxi(rainy: bool) -> TabularModel {
     let waits = |index: &u32| {
         let ride = Ride::from_index(*index as usize);
@@ -122,7 +123,7 @@ pub fn taxi(rainy: bool) -> TabularModel {
         let (left, right) = [(2, 3), (3, 2), (1, 0), (0, 1)][action];
         vec![drive(action, SUCCEEDS_IN_RAIN), drive(left, aside), drive(right, aside)]
     });
-    model.with_picture(picture)
+    model.with_action_mask().with_picture(picture)
 }
 
 /// The colours of the stops.

@@ -25,7 +25,7 @@ impl<E: Env> ActionRepeat<E> {
 }
 
 impl<E: Env> Env for ActionRepeat<E> {
-    as_inside!(observation_space, action_space, reset, render, save, load);
+    as_inside!(observation_space, action_space, reset, action_mask, render, save, load);
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         let mut step = self.env.step(action, observation);

@@ -44,7 +44,7 @@ impl<E: Env> ClipAction<E> {
 }
 
 impl<E: Env> Env for ClipAction<E> {
-    as_inside!(observation_space, reset, render, save, load);
+    as_inside!(observation_space, reset, action_mask, render, save, load);
 
     fn action_space(&self) -> &Space {
         &self.action_space
@@ -102,7 +102,7 @@ impl<E: Env> ClipObservation<E> {
 }
 
 impl<E: Env> Env for ClipObservation<E> {
-    as_inside!(action_space, render, save, load);
+    as_inside!(action_space, action_mask, render, save, load);
 
     fn observation_space(&self) -> &Space {
         &self.observation_space
@@ -141,7 +141,7 @@ impl<E: Env> ClipReward<E> {
 }
 
 impl<E: Env> Env for ClipReward<E> {
-    as_inside!(observation_space, action_space, reset, render, save, load);
+    as_inside!(observation_space, action_space, reset, action_mask, render, save, load);
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         let step = self.env.step(action, observation);

@@ -47,7 +47,7 @@ impl<E: Env> EpisodeStatistics<E> {
 }
 
 impl<E: Env> Env for EpisodeStatistics<E> {
-    as_inside!(observation_space, action_space, render);
+    as_inside!(observation_space, action_space, action_mask, render);
 
     fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
         self.running = Episode { reward: 0.0, length: 0 };

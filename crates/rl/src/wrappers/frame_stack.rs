@@ -20,7 +20,7 @@ impl<E: Env> FrameStack<E> {
     /// `env` with observations of shape `[frames, d]`, where its own are `d` numbers.
     ///
     /// # Errors
-    /// [`RlError::Wrapper`] where `frames` is 0.
+    /// [`RlError::Wrapper`] where `frames` is 0, or observations have a mask of actions.
     pub fn new(env: E, frames: usize) -> Result<Self, RlError> {
         let observation_space = stacked(env.observation_space(), frames)?;
         let width = env.observation_space().length();
@@ -38,7 +38,7 @@ impl<E: Env> FrameStack<E> {
 /// The space of `frames` observations from `space`, side by side.
 ///
 /// # Errors
-/// [`RlError::Wrapper`] where `frames` is 0.
+/// [`RlError::Wrapper`] where `frames` is 0, or there is a mask of actions, of which only the last would count.
 pub(crate) fn stacked(space: &Space, frames: usize) -> Result<Space, RlError> {
     if frames == 0 {
         return Err(RlError::wrapper("FrameStack", "0 frames; expected one at least"));
@@ -59,11 +59,15 @@ pub(crate) fn stacked(space: &Space, frames: usize) -> Result<Space, RlError> {
             height: *height,
             width: *width,
         },
+        Space::Masked { .. } => {
+            let detail = format!("observations are {space}; expected none with a mask of actions");
+            return Err(RlError::wrapper("FrameStack", detail));
+        }
     })
 }
 
 impl<E: Env> Env for FrameStack<E> {
-    as_inside!(action_space, render);
+    as_inside!(action_space, action_mask, render);
 
     fn observation_space(&self) -> &Space {
         &self.observation_space

@@ -2,6 +2,7 @@
 //!
 //! | wrapper | Gymnasium 1.4's |
 //! |---|---|
+//! | [`ActionMask`] | none: there the mask is `info["action_mask"]` |
 //! | [`ActionRepeat`] | `RepeatAction` |
 //! | [`ClipAction`], [`ClipReward`] | the same |
 //! | [`ClipObservation`] | none; `clip_obs` of Stable-Baselines3's `VecNormalize` |
@@ -20,7 +21,7 @@
 //! use etude_rl::{Env, make};
 //!
 //! let env = EpisodeStatistics::new(make("Pendulum-v1")?);
-//! let env = RewardNormalization::new(ObservationNormalization::new(env), 0.99)?;
+//! let env = RewardNormalization::new(ObservationNormalization::new(env)?, 0.99)?;
 //! let mut env = ClipReward::new(env, -10.0, 10.0)?;
 //!
 //! let mut observation = [0.0; 3];
@@ -57,6 +58,11 @@ macro_rules! as_inside {
             self.env.reset(seed, observation);
         }
     };
+    (action_mask) => {
+        fn action_mask(&self, mask: &mut [f32]) -> bool {
+            self.env.action_mask(mask)
+        }
+    };
     (render) => {
         fn render(&self) -> Option<crate::render::Scene> {
             self.env.render()
@@ -77,6 +83,7 @@ macro_rules! as_inside {
     };
 }
 
+mod action_mask;
 mod action_repeat;
 mod clip;
 mod episode_statistics;
@@ -87,6 +94,7 @@ mod pixels;
 mod rescale_action;
 mod time_limit;
 
+pub use action_mask::ActionMask;
 pub use action_repeat::ActionRepeat;
 pub use clip::{ClipAction, ClipObservation, ClipReward};
 pub use episode_statistics::{Episode, EpisodeStatistics};

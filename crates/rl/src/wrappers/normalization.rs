@@ -19,7 +19,10 @@ pub struct ObservationNormalization<E> {
 
 impl<E: Env> ObservationNormalization<E> {
     /// `env`, whose moments are learnt from every observation.
-    pub fn new(env: E) -> Self {
+    ///
+    /// # Errors
+    /// [`RlError::Wrapper`] where observations have a mask of actions.
+    pub fn new(env: E) -> Result<Self, RlError> {
         let moments = RunningMoments::new(env.observation_space().length());
         Self::with(env, moments, true)
     }
@@ -27,22 +30,26 @@ impl<E: Env> ObservationNormalization<E> {
     /// `env` with moments that stay as they are: for evaluation.
     ///
     /// # Errors
-    /// [`RlError::Wrapper`] where they are not of its observations.
+    /// [`RlError::Wrapper`] where they are not of its observations, or these have a mask of actions.
     pub fn frozen(env: E, moments: RunningMoments) -> Result<Self, RlError> {
         match moments.fault(env.observation_space().length()) {
             Some(fault) => Err(RlError::wrapper("ObservationNormalization", fault)),
-            None => Ok(Self::with(env, moments, false)),
+            None => Self::with(env, moments, false),
         }
     }
 
-    fn with(env: E, moments: RunningMoments, learns: bool) -> Self {
-        let observation_space = Space::symmetric(vec![f32::INFINITY; moments.mean.len()]);
-        Self {
+    fn with(env: E, moments: RunningMoments, learns: bool) -> Result<Self, RlError> {
+        let seen = env.observation_space();
+        if seen.mask_length() > 0 {
+            let detail = format!("observations are {seen}; expected none with a mask of actions");
+            return Err(RlError::wrapper("ObservationNormalization", detail));
+        }
+        Ok(Self {
+            observation_space: Space::symmetric(vec![f32::INFINITY; moments.mean.len()]),
             env,
-            observation_space,
             moments,
             learns,
-        }
+        })
     }
 
     /// The moments of the observations so far.
@@ -61,7 +68,7 @@ impl<E: Env> ObservationNormalization<E> {
 }
 
 impl<E: Env> Env for ObservationNormalization<E> {
-    as_inside!(action_space, render);
+    as_inside!(action_space, action_mask, render);
 
     fn observation_space(&self) -> &Space {
         &self.observation_space
@@ -146,7 +153,7 @@ impl<E: Env> RewardNormalization<E> {
 }
 
 impl<E: Env> Env for RewardNormalization<E> {
-    as_inside!(observation_space, action_space, reset, render);
+    as_inside!(observation_space, action_space, reset, action_mask, render);
 
     fn step(&mut self, action: &[f32], observation: &mut [f32]) -> Step {
         let step = self.env.step(action, observation);

@@ -55,7 +55,7 @@ impl<E: Env> Pixels<E> {
 }
 
 impl<E: Env> Env for Pixels<E> {
-    as_inside!(action_space, render, save, load);
+    as_inside!(action_space, action_mask, render, save, load);
 
     fn observation_space(&self) -> &Space {
         &self.observation_space

@@ -57,7 +57,7 @@ impl<E: Env> RescaleAction<E> {
 }
 
 impl<E: Env> Env for RescaleAction<E> {
-    as_inside!(observation_space, reset, render, save, load);
+    as_inside!(observation_space, reset, action_mask, render, save, load);
 
     fn action_space(&self) -> &Space {
         &self.action_space

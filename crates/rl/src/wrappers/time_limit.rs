@@ -22,7 +22,7 @@ impl<E: Env> TimeLimit<E> {
 }
 
 impl<E: Env> Env for TimeLimit<E> {
-    as_inside!(observation_space, action_space);
+    as_inside!(observation_space, action_space, action_mask);
 
     fn reset(&mut self, seed: Option<u64>, observation: &mut [f32]) {
         self.steps = 0;

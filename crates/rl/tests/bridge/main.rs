@@ -4,6 +4,7 @@
 #![cfg(unix)]
 
 mod failures;
+mod masks;
 #[cfg(target_os = "linux")]
 mod processes;
 mod resets;

@@ -158,6 +158,14 @@ impl Algorithm {
         discount.get()
     }
 
+    /// Whether it chooses among the actions that a mask allows.
+    fn heeds_masks(self) -> bool {
+        matches!(
+            self,
+            Self::Qac | Self::OffPolicyActorCritic | Self::Reinforce | Self::A2c | Self::Ppo
+        )
+    }
+
     /// Whether it learns in one environment at a time.
     fn learns_in_one(self) -> bool {
         !matches!(self, Self::Dqn | Self::A2c | Self::Ppo | Self::Ddpg | Self::Td3)
@@ -219,6 +227,14 @@ impl Algorithm {
         let seen = normalizer.map(|normalizer| normalizer.observation_space(envs.observation_space()));
         let observations = seen.as_ref().unwrap_or(envs.observation_space());
         let actions = envs.action_space();
+        if observations.mask_length() > 0 && !self.heeds_masks() {
+            let known = Self::ALL.into_iter().filter(|known| known.heeds_masks());
+            let names: Vec<&str> = known.map(Self::name).collect();
+            return Ok(Err(format!(
+                "it would take actions that the mask forbids, which only {} heed",
+                names.join(", ")
+            )));
+        }
         let model = match registered(&recipe.environment) {
             // The model is of the environment as it is.
             Ok(known) if recipe.wrappers.wrapping().is_none() && normalizer.is_none() => known.model()?,
@@ -274,7 +290,8 @@ impl Algorithm {
                 (Err(reason), _) | (_, Err(reason)) => return Ok(Err(reason)),
             };
             let task = task(options.discount).filter(|_| matches!(actions, Space::Discrete(_)));
-            let distribution = Distribution::new(self.name(), actions, options.gaussian)?;
+            let distribution =
+                Distribution::new(self.name(), actions, options.gaussian)?.masked_by(self.name(), &encoding)?;
             let agent = OnPolicy::new(options, (encoding, distribution), sizes, steps, seed);
             return Ok(Ok(Box::new(agent.measured_against(task))));
         }
@@ -371,7 +388,7 @@ macro_rules! built_in {
 }
 
 /// The recipes that are part of the program, by algorithm and environment.
-const BUILT_IN: [(Algorithm, &str, &str); 41] = [
+const BUILT_IN: [(Algorithm, &str, &str); 42] = [
     built_in!(A2c, "a2c", "Acrobot-v1"),
     built_in!(A2c, "a2c", "CartPole-v1"),
     built_in!(A2c, "a2c", "GridWorld-v0"),
@@ -394,6 +411,7 @@ const BUILT_IN: [(Algorithm, &str, &str); 41] = [
     built_in!(OffPolicyQLearning, "off-policy-q-learning", "GridWorld-v0"),
     built_in!(Ppo, "ppo", "Acrobot-v1"),
     built_in!(Ppo, "ppo", "CartPole-v1"),
+    built_in!(Ppo, "ppo", "Taxi-v4"),
     built_in!(QLearning, "q-learning", "Blackjack-v1"),
     built_in!(QLearning, "q-learning", "CartPole-v1"),
     built_in!(QLearning, "q-learning", "CliffWalking-v1"),
@@ -428,7 +446,7 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    use etude_rl::{Autoreset, make_envs};
+    use etude_rl::Autoreset;
 
     use super::*;
     use crate::recipe;
@@ -439,7 +457,8 @@ mod tests {
             let (path, text) = built_in(algorithm, environment).unwrap();
             let recipe = recipe::load_text::<Recipe>(path.as_ref(), text, &[]).unwrap().value;
             assert_eq!(recipe.environment, environment);
-            let envs = make_envs(environment, 1, Autoreset::SameStep).unwrap();
+            let wrapping = recipe.wrappers.wrapping();
+            let envs = wrapping.make_envs(environment, 1, Autoreset::SameStep).unwrap();
             let normalizer = algorithm.normalizer(&recipe, &*envs).unwrap();
             let agent = algorithm.agent(&recipe, &*envs, normalizer.as_ref(), 1000, Seed(0));
             assert_eq!(agent.unwrap().err(), None, "{path}");

@@ -11,6 +11,9 @@ use super::Row;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Categorical {
     counts: Vec<usize>,
+    /// Whether the last numbers that the network sees say which actions may be taken.
+    #[serde(default)]
+    masked: bool,
 }
 
 /// One of the choices of a row.
@@ -78,7 +81,17 @@ impl<'a> Choice<'a> {
 impl Categorical {
     /// Among so many actions in each choice.
     pub fn new(counts: Vec<usize>) -> Self {
-        Self { counts }
+        Self { counts, masked: false }
+    }
+
+    /// The same one, whose network sees as its last numbers which actions may be taken: 1 for each that may, and 0 for the others.
+    pub fn masked(self) -> Self {
+        Self { masked: true, ..self }
+    }
+
+    /// How many of the last numbers that the network sees say which actions may be taken.
+    pub(super) fn mask_length(&self) -> usize {
+        if self.masked { self.outputs() } else { 0 }
     }
 
     /// How many actions there are in each choice.
@@ -159,8 +172,47 @@ impl Categorical {
 #[cfg(test)]
 mod tests {
     use etude_train::Seed;
+    use proptest::prelude::*;
 
     use super::*;
+
+    /// Outputs of one choice, and a mask that allows the first of its actions at least, in some order.
+    fn masked() -> impl Strategy<Value = (Vec<f32>, Vec<f32>)> {
+        let rows = prop::collection::vec((-50.0..50.0_f32, any::<bool>()), 1..8);
+        let shuffled = rows.prop_map(|mut rows| {
+            rows[0].1 = true;
+            rows
+        });
+        shuffled.prop_shuffle().prop_map(|rows| {
+            let allowed = rows.iter().map(|&(_, may)| f32::from(may));
+            (rows.iter().map(|&(output, _)| output).collect(), allowed.collect())
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_masked_is_never_drawn_and_moves_nothing((outputs, mask) in masked(), seed in any::<u64>()) {
+            let categorical = Categorical::new(vec![outputs.len()]).masked();
+            let row = Row { outputs: &outputs, log_deviations: &[], mask: &mask };
+            let (mut random, mut action) = (Seed(seed).stream("actions"), [0.0]);
+            for _ in 0..100 {
+                categorical.sample(row, &mut random, &mut action);
+                prop_assert!(mask[action[0] as usize] > 0.0, "{action:?}");
+            }
+            categorical.mode(row, &mut action);
+            prop_assert!(mask[action[0] as usize] > 0.0, "{action:?}");
+
+            let probability = |index: usize| categorical.log_probability_and_entropy(row, &[index as f32])[0].exp();
+            let sum: f32 = (0..outputs.len()).map(probability).sum();
+            prop_assert!((sum - 1.0).abs() < 1e-5, "{sum}");
+            let mut gradient = vec![f32::NAN; outputs.len()];
+            categorical.gradient(row, &action, [1.5, 0.5], &mut gradient);
+            prop_assert!(gradient.iter().all(|slope| slope.is_finite()), "{gradient:?}");
+            for (index, _) in mask.iter().enumerate().filter(|&(_, &may)| may == 0.0) {
+                prop_assert_eq!((probability(index), gradient[index]), (0.0, 0.0));
+            }
+        }
+    }
 
     #[test]
     fn actions_are_drawn_as_often_as_their_probabilities_say() {

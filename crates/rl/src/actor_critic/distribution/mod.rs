@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::categorical::Categorical;
 pub use self::gaussian::{Deviation, Gaussian, GaussianOptions};
+use crate::encoding::Encoding;
 use crate::error::RlError;
 use crate::space::Space;
 
@@ -66,7 +67,7 @@ impl Distribution {
                 }
                 Self::Gaussian(Gaussian::new(low.clone(), high.clone(), options))
             }
-            Space::Pixels { .. } => {
+            Space::Pixels { .. } | Space::Masked { .. } => {
                 return Err(RlError::ActionSpace {
                     algorithm,
                     expected: "numbers, or one of so many actions",
@@ -74,6 +75,49 @@ impl Distribution {
                 });
             }
         })
+    }
+
+    /// The same one, among the actions that observations say may be taken, where `encoding` shows such a mask.
+    ///
+    /// # Errors
+    /// The mask is of other actions, or actions are numbers, which no mask is about.
+    pub fn masked_by(self, algorithm: &'static str, encoding: &Encoding) -> Result<Self, RlError> {
+        match self {
+            unmasked if encoding.mask_length() == 0 => Ok(unmasked),
+            Self::Categorical(categorical) if encoding.mask_length() == categorical.outputs() => {
+                Ok(Self::Categorical(categorical.masked()))
+            }
+            Self::Categorical(categorical) => Err(RlError::ActionSpace {
+                algorithm,
+                expected: "among as many actions as the mask of its observations has",
+                found: Space::MultiDiscrete(categorical.counts().to_vec()),
+            }),
+            Self::Gaussian(gaussian) => {
+                let [low, high] = gaussian.bounds().map(<[f32]>::to_vec);
+                Err(RlError::ActionSpace {
+                    algorithm,
+                    expected: "one of so many actions, where a mask says which may be taken",
+                    found: Space::Box { low, high },
+                })
+            }
+        }
+    }
+
+    /// How many of the last numbers that the network sees say which actions may be taken; 0 where none does.
+    pub fn mask_length(&self) -> usize {
+        match self {
+            Self::Categorical(categorical) => categorical.mask_length(),
+            Self::Gaussian(_) => 0,
+        }
+    }
+
+    /// What there is to know of one row: what the network sees, what it gives, and the deviations that are parameters of their own.
+    pub fn row<'a>(&self, inputs: &'a [f32], outputs: &'a [f32], log_deviations: &'a [f32]) -> Row<'a> {
+        Row {
+            outputs,
+            log_deviations,
+            mask: &inputs[inputs.len() - self.mask_length()..],
+        }
     }
 
     /// Whether its actions are those of `space`.
@@ -84,6 +128,12 @@ impl Distribution {
             (Self::Gaussian(gaussian), Space::Box { low, high }) => gaussian.bounds() == [low, high],
             _ => false,
         }
+    }
+
+    /// The actions that may be taken where the network sees `inputs`, of one choice of so many.
+    pub(super) fn allowed(&self, inputs: &[f32]) -> impl Iterator<Item = usize> + Clone {
+        let mask = self.row(inputs, &[], &[]).mask;
+        (0..self.outputs()).filter(move |&action| mask.get(action).is_none_or(|&may| may > 0.0))
     }
 
     /// How many outputs of the network it takes.
@@ -135,9 +185,8 @@ impl Distribution {
     }
 
     /// pi(.|s) of one choice of so many actions, in 64 bits, where they add up to 1.
-    pub(super) fn probabilities(&self, outputs: &[f32]) -> Vec<f64> {
-        let row = Row::of(outputs);
-        let weights: Vec<f64> = (0..outputs.len())
+    pub(super) fn probabilities(&self, row: Row<'_>) -> Vec<f64> {
+        let weights: Vec<f64> = (0..row.outputs.len())
             .map(|action| f64::from(self.log_probability_and_entropy(row, &[action as f32])[0]).exp())
             .collect();
         let sum: f64 = weights.iter().sum();
@@ -195,6 +244,57 @@ mod tests {
         entropy_weights: Vec<f32>,
         gradient: Vec<Vec<f32>>,
         log_std_gradient: Option<Vec<f32>>,
+    }
+
+    fn masked(observation: Space, actions: usize) -> Encoding {
+        Encoding::new(&Space::Masked {
+            observation: Box::new(observation),
+            actions,
+        })
+    }
+
+    #[test]
+    fn the_last_numbers_that_the_network_sees_are_the_mask() {
+        let options = GaussianOptions::default();
+        let distribution = Distribution::new("ppo", &Space::Discrete(3), options).unwrap();
+        assert_eq!(distribution.row(&[0.5, 0.0], &[1.0; 3], &[]).mask, [0.0; 0]);
+        let encoding = masked(Space::Discrete(2), 3);
+        let distribution = distribution.masked_by("ppo", &encoding).unwrap();
+        let (inputs, mut memory) = ([1.0, 0.0, 1.0, 1.0], Vec::new());
+        let inputs = encoding.encode(&inputs, &mut memory);
+        let row = distribution.row(inputs, &[5.0, 1.0, 1.0], &[]);
+        assert_eq!(row.mask, [0.0, 1.0, 1.0]);
+        assert_eq!(distribution.probabilities(row), [0.0, 0.5, 0.5]);
+        assert_eq!(distribution.allowed(inputs).collect::<Vec<_>>(), [1, 2]);
+
+        // Cards that were written before there were masks.
+        let old: Distribution = serde_json::from_str(r#"{ "categorical": { "counts": [3] } }"#).unwrap();
+        assert_eq!(old.mask_length(), 0);
+        let written = serde_json::to_string(&distribution).unwrap();
+        assert_eq!(serde_json::from_str::<Distribution>(&written).unwrap(), distribution);
+    }
+
+    #[test]
+    fn masks_of_other_actions_are_refused() {
+        let options = GaussianOptions::default();
+        let refused = |space: &Space| {
+            let distribution = Distribution::new("ppo", space, options).unwrap();
+            let error = distribution.masked_by("ppo", &masked(Space::Discrete(2), 3));
+            error.unwrap_err().to_string()
+        };
+        assert_eq!(
+            refused(&Space::Discrete(2)),
+            "ppo chooses among as many actions as the mask of its observations has; in this environment an action is one of 2"
+        );
+        assert_eq!(
+            refused(&Space::symmetric(vec![1.0])),
+            "ppo chooses one of so many actions, where a mask says which may be taken; in this environment an action is 1 number"
+        );
+        let space = Space::Masked {
+            observation: Box::new(Space::Discrete(2)),
+            actions: 2,
+        };
+        assert!(Distribution::new("ppo", &space, options).is_err());
     }
 
     fn near(what: &str, ours: f32, theirs: f32) {
