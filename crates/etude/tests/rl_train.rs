@@ -258,7 +258,7 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
 }
 
 /// Every actor-critic method, where it learns, and what makes its run short.
-const ACTOR_CRITICS: [(&str, &str, &[&str]); 11] = [
+const ACTOR_CRITICS: [(&str, &str, &[&str]); 13] = [
     ("qac", "CartPole-v1", &["steps=4000", "qac.hidden=[16]"]),
     ("off-policy-actor-critic", "CartPole-v1", &["steps=4000"]),
     (

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use etude_rl::wrappers::{
     ActionMask, ActionRepeat, ClipAction, ClipObservation, ClipReward, EpisodeStatistics, FrameStack,
-    ObservationNormalization, RescaleAction, RewardNormalization, RunningMoments, TimeLimit,
+    ObservationNormalization, Pixels, RescaleAction, RewardNormalization, RunningMoments, TimeLimit,
 };
 use etude_rl::{Autoreset, Batch, Dynamics as _, Env, Space, Step, Vector, VectorEnv as _, Verdict, check_env, make};
 use etude_train::Seed;

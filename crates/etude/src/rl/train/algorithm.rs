@@ -171,6 +171,19 @@ impl Algorithm {
         !matches!(self, Self::Dqn | Self::A2c | Self::Ppo | Self::Ddpg | Self::Td3)
     }
 
+    /// Why it cannot learn from `observations` in `count` environments.
+    fn refusal(self, observations: &Space, count: usize) -> Option<String> {
+        if observations.mask_length() > 0 && !self.heeds_masks() {
+            let known = Self::ALL.into_iter().filter(|known| known.heeds_masks());
+            let names: Vec<&str> = known.map(Self::name).collect();
+            return Some(format!(
+                "it would take actions that the mask forbids, which only {} heed",
+                names.join(", ")
+            ));
+        }
+        (count > 1 && self.learns_in_one()).then(|| format!("{} learns in one environment at a time", self.name()))
+    }
+
     /// The recipe of a method that learns from one step at a time, and which one, where it is one.
     fn one_step(self, recipe: &Recipe) -> Option<(&OneStepRecipe, OneStepMethod)> {
         Some(match self {
@@ -227,13 +240,8 @@ impl Algorithm {
         let seen = normalizer.map(|normalizer| normalizer.observation_space(envs.observation_space()));
         let observations = seen.as_ref().unwrap_or(envs.observation_space());
         let actions = envs.action_space();
-        if observations.mask_length() > 0 && !self.heeds_masks() {
-            let known = Self::ALL.into_iter().filter(|known| known.heeds_masks());
-            let names: Vec<&str> = known.map(Self::name).collect();
-            return Ok(Err(format!(
-                "it would take actions that the mask forbids, which only {} heed",
-                names.join(", ")
-            )));
+        if let Some(reason) = self.refusal(observations, envs.count()) {
+            return Ok(Err(reason));
         }
         let model = match registered(&recipe.environment) {
             // The model is of the environment as it is.
@@ -250,9 +258,6 @@ impl Algorithm {
             return Ok(Ok(Box::new(agent.measured_against(task))));
         }
         let sizes = (envs.count(), envs.autoreset());
-        if envs.count() > 1 && self.learns_in_one() {
-            return Ok(Err(format!("{} learns in one environment at a time", self.name())));
-        }
         let map = |of: &FeaturesRecipe| features(of, observations, model.as_ref());
         let shown = |of: &Option<FeaturesRecipe>| match of {
             Some(of) => map(of).map(|features| Encoding::of_features(observations, features)),
