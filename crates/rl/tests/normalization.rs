@@ -358,6 +358,7 @@ fn three_frames_of_pixels_are_the_three_steps_of_an_action() {
         action_repeat: 3,
         frame_stack: 3,
         pixels: Some(16),
+        ..Wrapping::default()
     };
     let mut envs = wrapping.make_envs("Pendulum-v1", 1, Autoreset::SameStep).unwrap();
     let mut alone = Pixels::new(make("Pendulum-v1").unwrap(), 16).unwrap();
