@@ -1,0 +1,124 @@
+//! The IoU family: how well a predicted box p fits its target g, as metric, and as loss 1 - metric with its gradient by p.
+//!
+//! | metric | formula | range | file and source |
+//! |---|---|---|---|
+//! | [`Iou`] | I / U | 0 to 1 | `iou.rs` |
+//! | [`Giou`] | IoU - (C - U) / C | -1 to 1 | `giou.rs`, Rezatofighi et al. 2019 |
+//! | [`Diou`] | IoU - d^2 / c^2 | -1 to 1 | `diou.rs`, Zheng et al. 2020 |
+//! | [`Ciou`] | DIoU - alpha v | -1.5 to 1 | `ciou.rs`, Zheng et al. 2020 |
+//! | [`Eiou`] | DIoU - dw^2 / cw^2 - dh^2 / ch^2 | -3 to 1 | `eiou.rs`, Zhang et al. 2021 |
+//! | [`FocalEiou`] | 1 - IoU^gamma (1 - EIoU) | -3 to 1 | `focal_eiou.rs`, Zhang et al. 2021 |
+//! | [`AlphaIou`] | IoU^alpha - penalty^alpha | -1.5 to 1 | `alpha_iou.rs`, He et al. 2021 |
+//! | [`Siou`] | IoU - (distance + shape) / 2 | -2 to 1 | `siou.rs`, Gevorgyan 2022 |
+//! | [`Wiou`] | 1 - r exp(d^2 / c^2) (1 - IoU) | see there | `wiou.rs`, Tong et al. 2023 |
+//! | [`Mpdiou`] | IoU - d1^2 / D^2 - d2^2 / D^2 | -2 to 1 | `mpdiou.rs`, Ma and Xu 2023 |
+//! | [`InnerIou`], [`Inner`] | IoU of the boxes times a ratio | 0 to 1 | `inner_iou.rs`, Zhang et al. 2023 |
+//! | [`ShapeIou`] | IoU - distance - shape / 2, by the target's shape | -3 to 1 | `shape_iou.rs`, Zhang and Zhang 2023 |
+//! | [`BoundedIou`] | 1 - the bounds' losses | -3 to 1 | `bounded_iou.rs`, Tychsen-Smith and Petersson 2018 |
+//!
+//! Rotated boxes have their own: [`rotated`](crate::rotated).
+//!
+//! # Boxes that are hardly boxes
+//!
+//! - **Touching, contained**: the formula. Where a gradient has a kink it is the mean of the slopes to both sides.
+//! - **Empty** (width or height zero): the formula, where 0 / 0 is 0 and has no slope. Two empty boxes have IoU 0.
+//! - **Inverted** (a second corner before the first): width, or height, counts as zero, so that IoU is 0. Centre and
+//!   enclosing box are those of the corners, and draw the box where they would draw a proper one.
+//! - **Not finite** (or beyond [`Float::LIMIT`]): the least value of the metric, and gradient zero.
+//! - A component of a gradient that is too large for its type is zero. Nothing here is ever NaN or infinite.
+//!
+//! # Where libraries differ
+//!
+//! The formulas are those of the papers. What else there is has a name: [`Guard`] says what is done to denominators,
+//! [`Alpha`] how CIoU's weight is made, [`Angle`] with which sign SIoU's exponent is, [`Weight`] whether a weight has a
+//! gradient, and [`Format::XyxyInclusive`](crate::Format::XyxyInclusive) is the "+1" of older code. Mmdetection's `EIoULoss`
+//! is none of these: it is the Extended IoU of Peng and Yu (2021), and its `SIoULoss` has the other sign by default.
+
+mod alpha_iou;
+mod block;
+mod bounded_iou;
+mod ciou;
+mod compute;
+mod diou;
+mod eiou;
+mod focal_eiou;
+mod giou;
+mod guard;
+mod inner_iou;
+#[expect(clippy::module_inception, reason = "the first of the family has the family's name")]
+mod iou;
+mod mpdiou;
+mod pair;
+mod shape_iou;
+mod siou;
+mod wiou;
+
+pub use alpha_iou::{AlphaIou, AlphaPenalty};
+pub use bounded_iou::BoundedIou;
+pub use ciou::{Alpha, Ciou};
+pub use compute::{elementwise, loss_and_gradient, pairwise};
+pub use diou::Diou;
+pub use eiou::Eiou;
+pub use focal_eiou::{FocalEiou, Weight};
+pub use giou::Giou;
+pub use guard::{Guard, Quotient};
+pub use inner_iou::{Inner, InnerIou};
+pub use iou::Iou;
+pub use mpdiou::Mpdiou;
+pub use pair::{Corners, Pair, Slopes};
+pub use shape_iou::ShapeIou;
+pub use siou::{Angle, Siou};
+pub use wiou::{RunningMean, Wiou, WiouFocus};
+
+use crate::{Boxes, Float, Format};
+
+/// A member of the family: the formula of one pair, with its slopes.
+///
+/// [`elementwise`], [`pairwise`] and [`loss_and_gradient`] apply it to many.
+pub trait Metric<T: Float>: Copy + Send + Sync {
+    /// Whether [`Corners::angle`] is used, which costs an arctangent a box.
+    const ANGLES: bool = false;
+
+    /// The value of a pair that is not finite: proper boxes have no less.
+    fn least(&self) -> T;
+
+    /// The value, and its slopes by what the pair is made of.
+    fn slopes(&self, pair: &Pair<T>) -> (T, Slopes<T>);
+
+    /// The metric of two boxes x1, y1, x2, y2.
+    ///
+    /// ```
+    /// use etude_boxes::iou::{Diou, Metric};
+    ///
+    /// assert_eq!(Diou::default().of([0.0, 0.0, 2.0, 2.0], [4.0, 0.0, 6.0, 2.0]), -0.4);
+    /// ```
+    fn of(&self, p: [T; 4], g: [T; 4]) -> T {
+        let mut value = [self.least()];
+        // The lengths are right.
+        let _ = elementwise(
+            self,
+            Boxes::rows(&[p], Format::Xyxy),
+            Boxes::rows(&[g], Format::Xyxy),
+            &mut value,
+        );
+        value[0]
+    }
+
+    /// The loss 1 - metric of two boxes x1, y1, x2, y2, and its gradient by the first one.
+    ///
+    /// ```
+    /// use etude_boxes::iou::{Iou, Metric};
+    ///
+    /// let (loss, gradient) = Iou::default().loss_of([0.0, 0.0, 2.0, 2.0], [0.0, 0.0, 4.0, 2.0]);
+    /// assert_eq!(loss, 0.5);
+    /// assert_eq!(gradient[2], -0.25); // it falls as the right edge moves to the right
+    /// ```
+    fn loss_of(&self, p: [T; 4], g: [T; 4]) -> (T, [T; 4]) {
+        let (mut loss, mut gradient) = ([T::one() - self.least()], [[T::zero(); 4]]);
+        let (p, g) = ([p], [g]);
+        let (p, g) = (Boxes::rows(&p, Format::Xyxy), Boxes::rows(&g, Format::Xyxy));
+        // The lengths are right.
+        let _ = loss_and_gradient(self, p, g, &mut loss, &mut gradient);
+        (loss[0], gradient[0])
+    }
+}
