@@ -1,0 +1,261 @@
+"""Computes what the tests of `crates/boxes` compare with, by PyTorch, torchvision, SciPy and Shapely.
+
+    python scripts/boxes_fixtures.py        writes crates/boxes/tests/fixtures/*.json
+
+losses.json: each loss of the IoU family, from its formula, and its gradient by autograd, in 64 bits. The ten thousand pairs are
+those of `pairs` below, which the test draws again by the same rule; of each 500 there are the sums of the losses and of the four parts of
+the gradients. At kinks PyTorch's maximum and minimum give the mean of both sides.
+
+torchvision.json: pairs, and what torchvision's own losses make of them.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import torch
+import torchvision
+
+FOLDER = Path(__file__).parent.parent / "crates/boxes/tests/fixtures"
+PAIRS, CHUNK = 10_000, 500
+TINY = 2.2250738585072014e-308
+
+
+def uniforms(seed):
+    """Numbers in [0, 1) with 32 bits."""
+    while True:
+        seed = (seed * 6364136223846793005 + 1442695040888963407) % 2**64
+        yield (seed >> 32) / 2**32
+
+
+def pairs(count):
+    """Proper boxes, boxes on a coarse grid (which touch, coincide, are empty or inverted), boxes near one another, boxes far apart."""
+    draw = uniforms(0)
+    p, g = [], []
+    for index in range(count):
+        u = [next(draw) for _ in range(8)]
+        if index % 4 == 0:
+            boxes = [x * 100 for x in u]
+            boxes = [boxes[0], boxes[1], boxes[0] + boxes[2], boxes[1] + boxes[3], boxes[4], boxes[5], boxes[4] + boxes[6], boxes[5] + boxes[7]]
+        elif index % 4 == 1:
+            boxes = [float(int(x * 6)) for x in u]
+        elif index % 4 == 2:
+            target = [u[0] * 10, u[1] * 10, u[0] * 10 + u[2] + 0.5, u[1] * 10 + u[3] + 0.5]
+            boxes = [target[k] + (u[4 + k] - 0.5) * 0.125 for k in range(4)] + target
+        else:
+            boxes = [u[0], u[1], u[0] + u[2], u[1] + u[3], u[4] + 1000, u[5] - 50, u[4] + 1000 + u[6] * 100, u[5] - 50 + u[7]]
+        p.append(boxes[:4])
+        g.append(boxes[4:])
+    return p, g
+
+
+def divide(numerator, denominator, added=0.0, floor=0.0):
+    divisor = denominator + added
+    divisor = torch.maximum(divisor, torch.full_like(divisor, floor)) if floor else divisor
+    counts = divisor >= TINY
+    return torch.where(counts, numerator, 0) / torch.where(counts, divisor, 1)
+
+
+def power(x, exponent):
+    return torch.where(x > 0, torch.where(x > 0, x, 1) ** exponent, 0)
+
+
+def part(x):
+    return torch.maximum(x, torch.zeros_like(x))
+
+
+class Pair:
+    """The parts of all formulas, for boxes [pairs, 4]."""
+
+    def __init__(self, p, g):
+        self.p, self.g = p, g
+        (x1, y1, x2, y2), (u1, v1, u2, v2) = p.unbind(1), g.unbind(1)
+        self.w, self.h, self.wg, self.hg = part(x2 - x1), part(y2 - y1), part(u2 - u1), part(v2 - v1)
+        self.inter = part(torch.minimum(x2, u2) - torch.maximum(x1, u1)) * part(torch.minimum(y2, v2) - torch.maximum(y1, v1))
+        self.union = self.w * self.h + self.wg * self.hg - self.inter
+        first, last = torch.minimum, torch.maximum
+        self.cw = last(last(x1, x2), last(u1, u2)) - first(first(x1, x2), first(u1, u2))
+        self.ch = last(last(y1, y2), last(v1, v2)) - first(first(y1, y2), first(v1, v2))
+        self.hull = self.cw * self.ch
+        self.dx, self.dy = (x1 + x2 - u1 - u2) / 2, (y1 + y2 - v1 - v2) / 2
+        self.far, self.diagonal = self.dx**2 + self.dy**2, self.cw**2 + self.ch**2
+
+    def v(self):
+        flat = (self.w == 0) & (self.h == 0)
+        angle = torch.where(flat, 0, torch.atan2(torch.where(flat, 0, self.w), torch.where(flat, 1, self.h)))
+        return 4 / math.pi**2 * (torch.atan2(self.wg, self.hg) - angle) ** 2
+
+
+def iou(pair, **guard):
+    return 1 - divide(pair.inter, pair.union, **guard)
+
+
+def giou(pair, **guard):
+    return iou(pair, **guard) + divide(pair.hull - pair.union, pair.hull, **guard)
+
+
+def diou(pair, **guard):
+    return iou(pair, **guard) + divide(pair.far, pair.diagonal, **guard)
+
+
+def ciou(pair, rule="constant", **guard):
+    v, lost = pair.v(), iou(pair, **guard)
+    alpha = divide(v, lost + v, **guard)
+    if rule == "above_half":
+        alpha = torch.where(1 - lost > 0.5, alpha, 0)
+    return diou(pair, **guard) + v * (alpha if rule == "differentiated" else alpha.detach())
+
+
+def eiou(pair, **guard):
+    return diou(pair, **guard) + divide((pair.w - pair.wg) ** 2, pair.cw**2, **guard) + divide((pair.h - pair.hg) ** 2, pair.ch**2, **guard)
+
+
+def focal_eiou(pair, detached=True):
+    weight = power(1 - iou(pair), 0.5)
+    return (weight.detach() if detached else weight) * eiou(pair)
+
+
+def alpha_iou(pair, penalty=None):
+    kept = 1 - iou(pair)
+    loss = 1 - power(kept, 3)
+    if penalty == "giou":
+        loss = loss + power(divide(pair.hull - pair.union, pair.hull), 3)
+    if penalty in ("diou", "ciou"):
+        loss = loss + power(divide(pair.far, pair.diagonal), 3)
+    if penalty == "ciou":
+        v = pair.v()
+        loss = loss + power(divide(v, 1 - kept + v).detach() * v, 3)
+    return loss
+
+
+def shape(pair, factors=(1, 1), theta=4):
+    width = divide((pair.w - pair.wg).abs(), torch.maximum(pair.w, pair.wg))
+    height = divide((pair.h - pair.hg).abs(), torch.maximum(pair.h, pair.hg))
+    return power(1 - torch.exp(-factors[0] * width), theta) + power(1 - torch.exp(-factors[1] * height), theta)
+
+
+def siou(pair, sign=-1):
+    apart = pair.far > 0
+    distance = torch.where(apart, pair.far, 1).sqrt()
+    sine = torch.where(apart, pair.dy.abs() / distance, 0)
+    angle = torch.where(apart, 2 * sine * pair.dx.abs() / distance, 0)
+    x, y = divide(pair.dx, pair.cw) ** 2, divide(pair.dy, pair.ch) ** 2
+    cost = 2 - torch.exp(sign * (2 - angle) * x) - torch.exp(sign * (2 - angle) * y)
+    return iou(pair) + (cost + shape(pair)) / 2
+
+
+def wiou(pair, version=1, mean=0.4):
+    lost = iou(pair)
+    r, b = 1, lost.detach() / mean
+    if version == 2:
+        r = b**0.5
+    if version == 3:
+        r = b / (3 * 1.9 ** (b - 3))
+    return r * torch.exp(divide(pair.far, pair.diagonal.detach())) * lost
+
+
+def mpdiou(pair, width=640, height=480):
+    return iou(pair) + ((pair.p - pair.g) ** 2).sum(1) / (width**2 + height**2)
+
+
+def inner_iou(pair, ratio=0.75):
+    near, far = 0.5 + 0.5 * ratio, 0.5 - 0.5 * ratio
+    weights = torch.tensor([[near, 0, far, 0], [0, near, 0, far], [far, 0, near, 0], [0, far, 0, near]], dtype=torch.float64)
+    resized = lambda boxes: torch.stack([(row * boxes).sum(1) for row in weights], 1)
+    return iou(Pair(resized(pair.p), resized(pair.g)))
+
+
+def inner_siou(pair):
+    return siou(pair) - iou(pair) + inner_iou(pair)
+
+
+def shape_iou(pair, scale=0.5):
+    wide, high = pair.wg**scale, pair.hg**scale
+    ww, hh = 2 * divide(wide, wide + high), 2 * divide(high, wide + high)
+    return iou(pair) + divide(hh * pair.dx**2 + ww * pair.dy**2, pair.diagonal) + shape(pair, (hh, ww)) / 2
+
+
+def bounded_iou(pair, beta=0.2, **guard):
+    def smooth(loss):
+        return torch.where(loss < beta, loss**2 / (2 * beta), loss - beta / 2)
+
+    def centre(distance, size):
+        return smooth(1 - part(divide(size - 2 * distance.abs(), size + 2 * distance.abs(), **guard)))
+
+    def size(size, target):
+        return smooth(1 - torch.minimum(divide(size, target, **guard), divide(target, size, **guard)))
+
+    return centre(pair.dx, pair.wg) + centre(pair.dy, pair.hg) + size(pair.w, pair.wg) + size(pair.h, pair.hg)
+
+
+TORCHVISION, MMDET = {"added": 1e-7}, {"floor": 1e-6}
+LOSSES = {
+    "iou": iou,
+    "giou": giou,
+    "diou": diou,
+    "ciou": ciou,
+    "eiou": eiou,
+    "focal_eiou": focal_eiou,
+    "focal_eiou_differentiated": lambda pair: focal_eiou(pair, False),
+    "alpha_iou": alpha_iou,
+    "alpha_giou": lambda pair: alpha_iou(pair, "giou"),
+    "alpha_diou": lambda pair: alpha_iou(pair, "diou"),
+    "alpha_ciou": lambda pair: alpha_iou(pair, "ciou"),
+    "siou": siou,
+    "siou_positive": lambda pair: siou(pair, 1),
+    "wiou_v1": wiou,
+    "wiou_v2": lambda pair: wiou(pair, 2),
+    "wiou_v3": lambda pair: wiou(pair, 3),
+    "mpdiou": mpdiou,
+    "inner_iou": inner_iou,
+    "inner_siou": inner_siou,
+    "shape_iou": shape_iou,
+    "bounded_iou": bounded_iou,
+    "ciou_differentiated": lambda pair: ciou(pair, "differentiated"),
+    "ciou_above_half": lambda pair: ciou(pair, "above_half"),
+    "giou_torchvision": lambda pair: giou(pair, **TORCHVISION),
+    "ciou_torchvision": lambda pair: ciou(pair, **TORCHVISION),
+    "giou_mmdet": lambda pair: giou(pair, **MMDET),
+    "ciou_mmdet": lambda pair: ciou(pair, "above_half", **MMDET),
+    "eiou_mmdet_floor": lambda pair: eiou(pair, **MMDET),
+    "bounded_iou_mmdet": lambda pair: bounded_iou(pair, added=1e-3),
+}
+
+
+def losses_and_gradients(loss, p, g):
+    p = p.clone().requires_grad_()
+    losses = loss(p, g)
+    (gradients,) = torch.autograd.grad(losses.sum(), p)
+    return torch.cat([losses[:, None], gradients], 1).detach()
+
+
+def write(name, content):
+    text = json.dumps(content, separators=(",", ":"))
+    (FOLDER / name).write_text(text.replace("],[", "],\n[") + "\n")
+
+
+def losses():
+    p, g = (torch.tensor(boxes, dtype=torch.float64) for boxes in pairs(PAIRS))
+    content = {}
+    for name, loss in LOSSES.items():
+        found = losses_and_gradients(lambda p, g: loss(Pair(p, g)), p, g)
+        assert found.isfinite().all(), name
+        content[name] = found.reshape(-1, CHUNK, 5).sum(1).tolist()
+    write("losses.json", content)
+
+
+def torchvision_losses():
+    p, g = pairs(80)
+    proper = [k for k in range(80) if k % 4 != 1]
+    p, g = (torch.tensor([boxes[k] for k in proper], dtype=torch.float64) for boxes in (p, g))
+    content = {"p": p.tolist(), "g": g.tolist()}
+    ops = torchvision.ops
+    for name, loss in [("giou", ops.generalized_box_iou_loss), ("diou", ops.distance_box_iou_loss), ("ciou", ops.complete_box_iou_loss)]:
+        content[name] = losses_and_gradients(loss, p, g).tolist()
+    write("torchvision.json", content)
+
+
+if __name__ == "__main__":
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    losses()
+    torchvision_losses()
