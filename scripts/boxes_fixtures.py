@@ -7,12 +7,19 @@ those of `pairs` below, which the test draws again by the same rule; of each 500
 the gradients. At kinks PyTorch's maximum and minimum give the mean of both sides.
 
 torchvision.json: pairs, and what torchvision's own losses make of them.
+
+linear_assignment.json: costs [rows, columns] and what SciPy's linear_sum_assignment makes of them; null stands for infinity.
+
+assign.json: anchors on two levels, predictions, scores and targets, and who belongs to whom by each rule, worked out on whole matrices.
+-1 is background, -2 ignored.
 """
 
 import json
 import math
 from pathlib import Path
 
+import numpy as np
+import scipy.optimize
 import torch
 import torchvision
 
@@ -255,7 +262,141 @@ def torchvision_losses():
     write("torchvision.json", content)
 
 
+def linear_assignment():
+    draw = np.random.default_rng(0)
+    cases = []
+    for rows, columns in [(1, 1), (5, 5), (12, 12), (4, 9), (9, 4), (25, 17), (17, 25), (30, 30)]:
+        for kind in ("real", "whole", "sparse", "sparser"):
+            cost = draw.normal(size=(rows, columns)).round(4)
+            if kind == "whole":
+                cost = draw.integers(0, 5, size=(rows, columns)).astype(float)
+            if kind in ("sparse", "sparser"):
+                cost[draw.random((rows, columns)) < (0.6 if kind == "sparse" else 0.9)] = np.inf
+            try:
+                found = [indices.tolist() for indices in scipy.optimize.linear_sum_assignment(cost)]
+                total = float(cost[tuple(found)].sum())
+            except ValueError:
+                found, total = None, None
+            flat = [None if np.isinf(number) else number for number in cost.reshape(-1).tolist()]
+            # Of whole numbers there are several assignments of the same cost.
+            case = {"shape": [rows, columns], "cost": flat, "total": total, "feasible": found is not None}
+            cases.append(case | {"columns": found[1] if found and kind == "real" else None, "rows": found[0] if found and kind == "real" else None})
+    write("linear_assignment.json", cases)
+
+
+def centres(boxes):
+    return (boxes[:, :2] + boxes[:, 2:]) / 2
+
+
+def overlaps(a, b):
+    return torchvision.ops.box_iou(a, b)
+
+
+def inside(points, boxes):
+    """The least distance of each point to the edges of each box, [points, boxes]."""
+    return torch.cat([points[:, None] - boxes[None, :, :2], boxes[None, :, 2:] - points[:, None]], 2).min(2).values
+
+
+def max_iou(anchors, targets):
+    iou = overlaps(anchors, targets)
+    best, labels = iou.max(1)
+    labels = torch.where(best >= 0.5, labels, torch.where(best < 0.4, -1, -2))
+    for target in range(len(targets)):
+        most = iou[:, target].max()
+        if most > 0:
+            labels[iou[:, target] == most] = target
+    return labels
+
+
+def largest_of(wanted, iou):
+    """The target of the largest IoU among those that want each anchor."""
+    best, labels = torch.where(wanted, iou, -1.0).max(1)
+    return torch.where(best >= 0, labels, -1)
+
+
+def atss(anchors, levels, targets, nearest=9):
+    iou = overlaps(anchors, targets)
+    distance = torch.cdist(centres(anchors), centres(targets))
+    candidate, first = torch.zeros_like(iou, dtype=torch.bool), 0
+    for count in levels:
+        found = distance[first : first + count].topk(nearest, 0, largest=False).indices + first
+        candidate.scatter_(0, found, True)
+        first += count
+    wanted = torch.zeros_like(candidate)
+    for target in range(len(targets)):
+        ious = iou[candidate[:, target], target]
+        wanted[:, target] = candidate[:, target] & (iou[:, target] >= ious.mean() + ious.std())
+    return largest_of(wanted & (inside(centres(anchors), targets) > 0.01), iou)
+
+
+def sim_ota(priors, predicted, scores, targets, classes):
+    points, reach = priors[:, :2], 2.5 * priors[:, 2]
+    in_box = inside(points, targets) > 0
+    in_centre = (points[:, None] - centres(targets)[None]).abs().max(2).values < reach[:, None]
+    valid = (in_box | in_centre).any(1)
+    iou = overlaps(predicted, targets)
+    one_hot = torch.nn.functional.one_hot(classes, scores.shape[1]).double()
+    bce = torch.nn.functional.binary_cross_entropy
+    cls = bce(scores[:, None].expand(-1, len(targets), -1), one_hot[None].expand(len(scores), -1, -1), reduction="none").sum(2)
+    cost = cls - 3 * (iou + 1e-8).log() + 1e5 * ~(in_box & in_centre)
+    cost, kept = cost[valid], iou[valid]
+    matched = torch.zeros_like(cost, dtype=torch.bool)
+    for target in range(len(targets)):
+        count = max(1, int(kept[:, target].topk(10).values.sum()))
+        matched[cost[:, target].topk(count, largest=False).indices, target] = True
+    contested = matched.sum(1) > 1
+    matched[contested] = torch.nn.functional.one_hot(cost[contested].argmin(1), len(targets)).bool()
+    labels = torch.full((len(priors),), -1)
+    labels[valid] = torch.where(matched.any(1), matched.int().argmax(1), -1)
+    return labels
+
+
+def task_aligned(anchors, predicted, scores, targets, classes):
+    iou = overlaps(predicted, targets)
+    alignment = scores[:, classes] * iou**6
+    wanted = torch.zeros_like(iou, dtype=torch.bool)
+    wanted.scatter_(0, alignment.topk(13, 0).indices, True)
+    labels = largest_of(wanted & (alignment > 0) & (inside(centres(anchors), targets) > 0.01), iou)
+    new = torch.zeros(len(labels), dtype=torch.float64)
+    for target in range(len(targets)):
+        mine = labels == target
+        if mine.any():
+            new[mine] = alignment[mine, target] / alignment[mine, target].max() * iou[mine, target].max()
+    return labels, new
+
+
+def assign():
+    torch.manual_seed(0)
+    grid = lambda count, stride: torch.cartesian_prod(torch.arange(count), torch.arange(count)).flip(1).double() * stride + stride / 2
+    points = torch.cat([grid(8, 8), grid(4, 16)])
+    strides = torch.cat([torch.full((64,), 8.0), torch.full((16,), 16.0)]).double()
+    anchors = torch.cat([points - strides[:, None], points + strides[:, None]], 1)
+    corner, size = torch.rand(12, 2).double() * 40, torch.rand(12, 2).double() * 30 + 4
+    targets = torch.cat([corner, corner + size], 1).round(decimals=2)
+    predicted = (anchors + torch.randn(80, 4).double() * 4).round(decimals=2)
+    scores, classes = torch.rand(80, 3).double().round(decimals=3).clamp(0.001, 0.999), torch.arange(12) % 3
+    priors = torch.cat([points, strides[:, None]], 1)
+    labels, new = task_aligned(anchors, predicted, scores, targets, classes)
+    content = {
+        "anchors": anchors.tolist(),
+        "levels": [64, 16],
+        "priors": priors.tolist(),
+        "predicted": predicted.tolist(),
+        "scores": scores.reshape(-1).tolist(),
+        "targets": targets.tolist(),
+        "classes": classes.tolist(),
+        "max_iou": max_iou(anchors, targets).tolist(),
+        "atss": atss(anchors, [64, 16], targets).tolist(),
+        "sim_ota": sim_ota(priors, predicted, scores, targets, classes).tolist(),
+        "task_aligned": labels.tolist(),
+        "aligned_scores": new.tolist(),
+    }
+    write("assign.json", content)
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     losses()
     torchvision_losses()
+    linear_assignment()
+    assign()

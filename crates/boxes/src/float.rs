@@ -1,5 +1,6 @@
 //! The two kinds of numbers that boxes are made of.
 
+use std::cmp::Ordering;
 use std::fmt::{Debug, Display};
 
 mod sealed {
@@ -46,6 +47,11 @@ pub trait Float: num_traits::Float + Debug + Display + Default + Send + Sync + s
         let up = if self > other { half } else { Self::zero() };
         let level = if self >= other { half } else { Self::zero() };
         up + level
+    }
+
+    /// The order of numbers, with what is no number after, or before, all others.
+    fn compare(self, other: Self) -> Ordering {
+        self.to_64().total_cmp(&other.to_64())
     }
 
     /// Itself, or zero for what is infinite or no number.

@@ -3,6 +3,7 @@
 //! - [`Boxes`]: views of boxes in somebody's memory, in any usual [`Format`]; conversion, clipping, area, validity.
 //! - [`iou`]: the IoU family, from [`Iou`](iou::Iou) and [`Ciou`](iou::Ciou) to [`ShapeIou`](iou::ShapeIou), as metrics and as losses
 //!   with gradients in closed form.
+//! - [`assign`]: which prediction belongs to which target: the Hungarian matcher, max-IoU, ATSS, SimOTA, task-aligned.
 //!
 //! ```
 //! use etude_boxes::iou::{Ciou, loss_and_gradient};
@@ -40,6 +41,7 @@
     reason = "the loops must take on the vector instructions of `with_simd`"
 )]
 
+pub mod assign;
 mod boxes;
 mod error;
 mod float;

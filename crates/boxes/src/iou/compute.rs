@@ -40,13 +40,13 @@ pub fn elementwise<T: Float>(
     check_length("the second boxes", b.len(), a.len())?;
     check_length("room for values", values.len(), a.len())?;
     let part = |(index, values): (usize, &mut [T])| {
-        Arch::new().dispatch(Values {
+        Arch::new().dispatch(Elementwise {
             metric,
             a,
             b,
             index,
             values,
-        })
+        });
     };
     in_parts(values.chunks_mut(PART), part);
     Ok(())
@@ -125,7 +125,7 @@ pub fn loss_and_gradient<T: Float>(
     check_length("room for gradients", gradients.len(), predicted.len())?;
     let parts = losses.chunks_mut(PART).zip(gradients.chunks_mut(PART));
     let part = |(index, (losses, gradients))| {
-        Arch::new().dispatch(Losses {
+        Arch::new().dispatch(Differentiated {
             metric,
             predicted,
             targets,
@@ -149,7 +149,7 @@ fn in_parts<P: Send>(parts: impl ExactSizeIterator<Item = P> + Send, part: impl 
 }
 
 /// The metrics of one part of the pairs.
-struct Values<'a, T, M> {
+struct Elementwise<'a, T, M> {
     metric: &'a M,
     a: Boxes<'a, T>,
     b: Boxes<'a, T>,
@@ -157,7 +157,7 @@ struct Values<'a, T, M> {
     values: &'a mut [T],
 }
 
-impl<T: Float, M: Metric<T>> WithSimd for Values<'_, T, M> {
+impl<T: Float, M: Metric<T>> WithSimd for Elementwise<'_, T, M> {
     type Output = ();
 
     #[inline(always)]
@@ -168,8 +168,8 @@ impl<T: Float, M: Metric<T>> WithSimd for Values<'_, T, M> {
             a.load(M::ANGLES, self.a, first, values.len());
             b.load(M::ANGLES, self.b, first, values.len());
             let mut lanes = [T::zero(); LANES];
-            for lane in 0..LANES {
-                lanes[lane] = value(self.metric, &Pair::new(a.corners(lane), b.corners(lane)));
+            for (lane, found) in lanes.iter_mut().enumerate() {
+                *found = value(self.metric, &Pair::new(a.corners(lane), b.corners(lane)));
             }
             for lane in 0..values.len() {
                 let holds = a.holds[lane] && b.holds[lane];
@@ -224,8 +224,8 @@ impl<T: Float, M: Metric<T>> WithSimd for Rows<'_, T, M> {
 /// The metrics of one box with those of a block.
 #[inline(always)]
 fn row_of<T: Float>(metric: &impl Metric<T>, p: super::Corners<T>, block: &Block<T>, values: &mut [T; LANES]) {
-    for lane in 0..LANES {
-        values[lane] = value(metric, &Pair::new(p, block.corners(lane)));
+    for (lane, found) in values.iter_mut().enumerate() {
+        *found = value(metric, &Pair::new(p, block.corners(lane)));
     }
 }
 
@@ -241,7 +241,7 @@ fn value<T: Float>(metric: &impl Metric<T>, pair: &Pair<T>) -> T {
 }
 
 /// The losses and gradients of one part of the pairs.
-struct Losses<'a, T, M> {
+struct Differentiated<'a, T, M> {
     metric: &'a M,
     predicted: Boxes<'a, T>,
     targets: Boxes<'a, T>,
@@ -250,7 +250,7 @@ struct Losses<'a, T, M> {
     gradients: &'a mut [[T; 4]],
 }
 
-impl<T: Float, M: Metric<T>> WithSimd for Losses<'_, T, M> {
+impl<T: Float, M: Metric<T>> WithSimd for Differentiated<'_, T, M> {
     type Output = ();
 
     #[inline(always)]

@@ -1,0 +1,230 @@
+//! Linear sum assignment.
+
+#![expect(clippy::float_cmp, reason = "a minimum is one of the numbers it was taken from")]
+
+use crate::error::check_length;
+use crate::{BoxError, Float};
+
+/// Pairs of a row and a column, by rising row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assignment {
+    /// The rows that have a column: all of them, or as many as there are columns.
+    pub rows: Vec<u32>,
+    /// Their columns.
+    pub columns: Vec<u32>,
+    /// The sum of their costs.
+    pub cost: f64,
+}
+
+/// The one-to-one assignment of rows to columns with the least total cost: the Hungarian matcher. `cost` is [rows, columns], row by
+/// row; every row gets a column, or every column a row where there are fewer of these. An infinite cost means that the two may
+/// not be paired.
+///
+/// Shortest augmenting paths: D. F. Crouse, "On implementing 2D rectangular assignment algorithms", IEEE Transactions on
+/// Aerospace and Electronic Systems 52(4), 2016, after Jonker and Volgenant 1987. Worst case O(n^2 m) for the shorter side n.
+/// Everything is added in 64 bits. Of several assignments with the same cost, the same one is found always.
+///
+/// ```
+/// use etude_boxes::assign::linear_assignment;
+///
+/// let never = f64::INFINITY;
+/// let found = linear_assignment(&[4.0, 1.0, 3.0, 2.0, 0.0, 5.0, 3.0, never, 2.0], [3, 3])?;
+/// assert_eq!((found.columns, found.cost), (vec![1, 0, 2], 5.0));
+/// # Ok::<(), etude_boxes::BoxError>(())
+/// ```
+///
+/// # Errors
+/// `cost` is not [rows, columns]; a cost is NaN, negative infinity, or beyond 1e300; there is no complete assignment of finite cost.
+pub fn linear_assignment<T: Float>(cost: &[T], [rows, columns]: [usize; 2]) -> Result<Assignment, BoxError> {
+    check_length("the costs", cost.len(), rows * columns)?;
+    if let Some(index) = cost.iter().position(|&cost| !allowed(cost.to_64())) {
+        return Err(BoxError::Cost {
+            row: index / columns,
+            column: index % columns,
+            found: cost[index].to_64(),
+        });
+    }
+    let mut solver = Solver::new(cost, [rows, columns]);
+    solver.reduce_rows();
+    for row in 0..solver.rows {
+        if solver.column_of[row] == NONE {
+            solver.augment(row)?;
+        }
+    }
+    let mut pairs: Vec<(usize, usize)> = solver.column_of.iter().copied().enumerate().collect();
+    if rows > columns {
+        for (row, column) in &mut pairs {
+            (*row, *column) = (*column, *row);
+        }
+        pairs.sort_unstable();
+    }
+    Ok(Assignment {
+        cost: pairs
+            .iter()
+            .map(|(row, column)| cost[row * columns + column].to_64())
+            .sum(),
+        rows: pairs.iter().map(|&(row, _)| row as u32).collect(),
+        columns: pairs.iter().map(|&(_, column)| column as u32).collect(),
+    })
+}
+
+/// Whether it can be reckoned with: sums of a few such costs do not overflow.
+fn allowed(cost: f64) -> bool {
+    cost.abs() <= 1e300 || cost == f64::INFINITY
+}
+
+const NONE: usize = usize::MAX;
+
+/// Numbers of a vector register that are compared at a time. Rows are padded to a multiple of it.
+const WIDTH: usize = 8;
+
+/// The dual problem, and the assignment so far. Costs minus the duals of row and column are never negative, and zero where a row is
+/// assigned.
+struct Solver {
+    /// No more than columns.
+    rows: usize,
+    columns: usize,
+    /// Columns and their padding.
+    stride: usize,
+    cost: Vec<f64>,
+    row_dual: Vec<f64>,
+    column_dual: Vec<f64>,
+    column_of: Vec<usize>,
+    row_of: Vec<usize>,
+    /// What [`augment`](Self::augment) needs: the length of the shortest path to each column that is not reached yet, infinite where
+    /// it is; the row before it; the dual of the column, negative infinity where it is reached; and what was reached, with the
+    /// length of the path.
+    open: Vec<f64>,
+    from: Vec<usize>,
+    dual: Vec<f64>,
+    reached: Vec<(usize, f64)>,
+}
+
+impl Solver {
+    fn new<T: Float>(cost: &[T], [rows, columns]: [usize; 2]) -> Self {
+        let (short, long) = (rows.min(columns), rows.max(columns));
+        let stride = long.next_multiple_of(WIDTH);
+        let mut padded = vec![f64::INFINITY; short * stride];
+        if rows <= columns {
+            for (to, from) in padded.chunks_mut(stride.max(1)).zip(cost.chunks(columns.max(1))) {
+                to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_64());
+            }
+        } else {
+            for (row, from) in cost.chunks(columns.max(1)).enumerate() {
+                from.iter()
+                    .enumerate()
+                    .for_each(|(column, from)| padded[column * stride + row] = from.to_64());
+            }
+        }
+        Self {
+            rows: short,
+            columns: long,
+            stride,
+            cost: padded,
+            row_dual: vec![0.0; short],
+            column_dual: vec![0.0; stride],
+            column_of: vec![NONE; short],
+            row_of: vec![NONE; stride],
+            open: vec![0.0; stride],
+            from: vec![NONE; stride],
+            dual: vec![0.0; stride],
+            reached: Vec::with_capacity(short + 1),
+        }
+    }
+
+    /// Takes the least cost of each row as its dual, and gives it that column if it is free.
+    fn reduce_rows(&mut self) {
+        for row in 0..self.rows {
+            let costs = &self.cost[row * self.stride..][..self.stride];
+            let least = least(costs);
+            if let Some(column) = costs[..self.columns].iter().position(|&cost| cost == least)
+                && least < f64::INFINITY
+            {
+                self.row_dual[row] = least;
+                if self.row_of[column] == NONE {
+                    (self.row_of[column], self.column_of[row]) = (row, column);
+                }
+            }
+        }
+    }
+
+    /// Assigns one more row, along the shortest path that ends in a free column.
+    fn augment(&mut self, first: usize) -> Result<(), BoxError> {
+        self.open.fill(f64::INFINITY);
+        self.dual.copy_from_slice(&self.column_dual);
+        self.reached.clear();
+        let (mut row, mut length) = (first, 0.0);
+        let end = loop {
+            length = self.extend(row, length - self.row_dual[row]);
+            let Some(column) = self.nearest(length) else {
+                return Err(BoxError::Infeasible { row: first });
+            };
+            self.open[column] = f64::INFINITY;
+            self.dual[column] = f64::NEG_INFINITY;
+            if self.row_of[column] == NONE {
+                break column;
+            }
+            self.reached.push((column, length));
+            row = self.row_of[column];
+        };
+        self.row_dual[first] += length;
+        for &(column, reached) in &self.reached {
+            self.row_dual[self.row_of[column]] += length - reached;
+            self.column_dual[column] -= length - reached;
+        }
+        let mut column = end;
+        loop {
+            let row = self.from[column];
+            self.row_of[column] = row;
+            std::mem::swap(&mut self.column_of[row], &mut column);
+            if row == first {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on from a row to all columns, and returns the length of the shortest of all open paths.
+    fn extend(&mut self, row: usize, length: f64) -> f64 {
+        let mut least = [f64::INFINITY; WIDTH];
+        let costs = self.cost[row * self.stride..][..self.stride].as_chunks::<WIDTH>().0;
+        let (open, from) = (
+            self.open.as_chunks_mut::<WIDTH>().0,
+            self.from.as_chunks_mut::<WIDTH>().0,
+        );
+        let dual = self.dual.as_chunks::<WIDTH>().0;
+        for (((costs, dual), open), from) in costs.iter().zip(dual).zip(open).zip(from) {
+            for lane in 0..WIDTH {
+                let path = length + (costs[lane] - dual[lane]);
+                let shorter = path < open[lane];
+                open[lane] = if shorter { path } else { open[lane] };
+                from[lane] = if shorter { row } else { from[lane] };
+                least[lane] = least[lane].smaller(open[lane]);
+            }
+        }
+        least.into_iter().fold(f64::INFINITY, f64::min)
+    }
+
+    /// The column at the end of an open path of this length: a free one if there is one, else the first.
+    fn nearest(&self, length: f64) -> Option<usize> {
+        if length == f64::INFINITY {
+            return None;
+        }
+        let mut ends = (0..self.columns).filter(|&column| self.open[column] == length);
+        let first = ends.next()?;
+        let free = std::iter::once(first)
+            .chain(ends)
+            .find(|&column| self.row_of[column] == NONE);
+        Some(free.unwrap_or(first))
+    }
+}
+
+/// The least of some numbers, of which there is a multiple of [`WIDTH`].
+fn least(numbers: &[f64]) -> f64 {
+    let mut least = [f64::INFINITY; WIDTH];
+    for numbers in numbers.as_chunks::<WIDTH>().0 {
+        for lane in 0..WIDTH {
+            least[lane] = least[lane].smaller(numbers[lane]);
+        }
+    }
+    least.into_iter().fold(f64::INFINITY, f64::min)
+}
