@@ -12,6 +12,8 @@ linear_assignment.json: costs [rows, columns] and what SciPy's linear_sum_assign
 
 assign.json: anchors on two levels, predictions, scores and targets, and who belongs to whom by each rule, worked out on whole matrices.
 -1 is background, -2 ignored.
+
+nms.json: boxes, scores and classes, and which of them torchvision keeps.
 """
 
 import json
@@ -394,9 +396,26 @@ def assign():
     write("assign.json", content)
 
 
+def nms():
+    torch.manual_seed(1)
+    corner, size = torch.rand(300, 2).double() * 60, torch.rand(300, 2).double() ** 2 * 40
+    boxes, scores, classes = torch.cat([corner, corner + size], 1).round(decimals=2), (torch.randperm(300).double() + 1) / 300, torch.randint(0, 4, (300,))
+    ops, thresholds = torchvision.ops, [0.0, 0.1, 0.3, 0.5, 0.7, 0.9]
+    content = {
+        "boxes": boxes.tolist(),
+        "scores": scores.tolist(),
+        "classes": classes.tolist(),
+        "thresholds": thresholds,
+        "nms": [ops.nms(boxes, scores, threshold).tolist() for threshold in thresholds],
+        "batched_nms": [ops.batched_nms(boxes, scores, classes, threshold).tolist() for threshold in thresholds],
+    }
+    write("nms.json", content)
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     losses()
     torchvision_losses()
     linear_assignment()
     assign()
+    nms()

@@ -4,6 +4,7 @@
 //! - [`iou`]: the IoU family, from [`Iou`](iou::Iou) and [`Ciou`](iou::Ciou) to [`ShapeIou`](iou::ShapeIou), as metrics and as losses
 //!   with gradients in closed form.
 //! - [`assign`]: which prediction belongs to which target: the Hungarian matcher, max-IoU, ATSS, SimOTA, task-aligned.
+//! - [`nms`]: which detections stay: greedy, batched, soft, DIoU, matrix and fast suppression, and weighted boxes fusion.
 //!
 //! ```
 //! use etude_boxes::iou::{Ciou, loss_and_gradient};
@@ -46,6 +47,7 @@ mod boxes;
 mod error;
 mod float;
 pub mod iou;
+pub mod nms;
 
 pub use boxes::{Boxes, Format, Validity, area, clip, convert, scale, validity};
 pub use error::BoxError;

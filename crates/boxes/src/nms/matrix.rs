@@ -1,0 +1,81 @@
+//! Matrix suppression.
+
+use super::neighbours::Neighbours;
+use super::ranked::{Scored, check_min_score, ranked};
+use crate::{BoxError, Boxes, Float};
+
+/// How a score falls with the IoU with a better box.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MatrixDecay {
+    /// f = 1 - IoU.
+    Linear,
+    /// f = exp(-sigma IoU^2).
+    Gaussian {
+        /// 2 in the paper.
+        sigma: f64,
+    },
+}
+
+impl MatrixDecay {
+    #[inline(always)]
+    fn factor<T: Float>(self, iou: T) -> T {
+        match self {
+            Self::Linear => T::one() - iou,
+            Self::Gaussian { sigma } => (-T::of(sigma) * iou * iou).exp(),
+        }
+    }
+}
+
+/// The score of each box is multiplied by the least, over all better boxes i of its class, of f(IoU with i) / f(the largest IoU of i with
+/// what is better than i). Wang et al., "SOLOv2: Dynamic and Fast Instance Segmentation", NeurIPS 2020, section 3.3. Returns the boxes with a score
+/// of `min_score` or more, by falling score.
+///
+/// ```
+/// use etude_boxes::nms::{MatrixDecay, matrix_nms};
+/// use etude_boxes::{Boxes, Format};
+///
+/// let boxes = [[0.0, 0.0, 4.0, 4.0], [0.0, 0.0, 4.0, 2.0], [9.0, 9.0, 10.0, 10.0]];
+/// let boxes = Boxes::rows(&boxes, Format::Xyxy);
+/// let stay = matrix_nms(boxes, &[0.9, 0.8, 0.7], None, MatrixDecay::Linear, 0.05)?;
+/// assert_eq!(stay.iter().map(|one| (one.index, one.score)).collect::<Vec<_>>(), [(0, 0.9), (2, 0.7), (1, 0.4)]);
+/// # Ok::<(), etude_boxes::BoxError>(())
+/// ```
+///
+/// # Errors
+/// There are not as many scores, and classes, as boxes; the least score is negative.
+pub fn matrix_nms<T: Float>(
+    boxes: Boxes<'_, T>,
+    scores: &[T],
+    classes: Option<&[u32]>,
+    decay: MatrixDecay,
+    min_score: f64,
+) -> Result<Vec<Scored<T>>, BoxError> {
+    check_min_score(min_score)?;
+    let ranked = ranked(boxes, scores, classes)?;
+    let mut better = Neighbours::new(ranked.len());
+    // Of each box, what it has lost itself.
+    let mut lost: Vec<T> = Vec::with_capacity(ranked.len());
+    let mut stay = Vec::new();
+    for detection in ranked {
+        let (mut factor, mut most) = (T::one(), T::zero());
+        // Boxes that do not meet have a quotient of 1 or more.
+        better.any(&detection, 0.0, 0, |index, other| {
+            let iou = other.iou(&detection);
+            let lost = decay.factor(lost[index as usize]);
+            // One that is lost altogether lies on a better one, which counts in its place.
+            if lost > T::zero() {
+                factor = factor.smaller(decay.factor(iou) / lost);
+            }
+            most = most.larger(iou);
+            false
+        });
+        let (index, score) = (detection.index, detection.score * factor);
+        if score >= T::of(min_score) {
+            stay.push(Scored { index, score });
+        }
+        better.insert(detection);
+        lost.push(most);
+    }
+    stay.sort_by(|a, b| b.score.compare(a.score));
+    Ok(stay)
+}

@@ -1,0 +1,166 @@
+//! Which of the boxes so far one may meet, without asking all of them.
+
+use super::ranked::Detection;
+use crate::Float;
+
+/// Boxes by place and size.
+///
+/// A box of which the longer side is above 2^(k-1) and up to 2^k lies on level k, in the cell of its centre in a grid of step
+/// 2^k. All cells are chains in one table of hashes, newest box first. Two boxes with an IoU above t have sides that differ by no more than
+/// the factor t, and centres that are near: so only a few levels, and on each a few cells, are looked at.
+pub(super) struct Neighbours<T> {
+    boxes: Vec<Detection<T>>,
+    /// The box before it in the same chain.
+    next: Vec<u32>,
+    /// The newest box of each chain.
+    heads: Vec<u32>,
+    levels: Vec<Level>,
+}
+
+/// The boxes of about one size.
+struct Level {
+    exponent: i32,
+    boxes: Vec<u32>,
+}
+
+const NONE: u32 = u32::MAX;
+
+/// Rounding in [`Float`] moves the IoU and the sides of boxes by less than this part.
+const SLACK: f64 = 1e-5;
+
+impl<T: Float> Neighbours<T> {
+    /// Room for so many boxes.
+    pub(super) fn new(count: usize) -> Self {
+        Self {
+            boxes: Vec::new(),
+            next: Vec::new(),
+            heads: vec![NONE; (2 * count).next_power_of_two()],
+            levels: Vec::new(),
+        }
+    }
+
+    /// How many boxes there are.
+    pub(super) fn len(&self) -> usize {
+        self.boxes.len()
+    }
+
+    /// One of the boxes, by the order in which they came.
+    pub(super) fn get(&self, index: u32) -> &Detection<T> {
+        &self.boxes[index as usize]
+    }
+
+    /// One more box.
+    pub(super) fn insert(&mut self, new: Detection<T>) {
+        let index = self.boxes.len() as u32;
+        let place = Place::of(new.corners);
+        let mut next = NONE;
+        // A box without size meets nothing.
+        if place.longer > 0.0 {
+            let exponent = place.longer.log2().ceil() as i32;
+            let at = self.levels.partition_point(|level| level.exponent < exponent);
+            if self.levels.get(at).is_none_or(|level| level.exponent != exponent) {
+                let boxes = Vec::new();
+                self.levels.insert(at, Level { exponent, boxes });
+            }
+            self.levels[at].boxes.push(index);
+            let step = f64::exp2(f64::from(exponent));
+            let chain = self.chain(exponent, place.centre.map(|x| (x / step).floor() as i64), new.class);
+            next = std::mem::replace(&mut self.heads[chain], index);
+        }
+        self.next.push(next);
+        self.boxes.push(new);
+    }
+
+    /// Shows the boxes from `since` on that have the class of this one and may have an IoU above `least` with it, until one is taken.
+    /// Some may be shown twice.
+    #[inline(always)]
+    pub(super) fn any(
+        &self,
+        of: &Detection<T>,
+        least: f64,
+        since: u32,
+        mut taken: impl FnMut(u32, &Detection<T>) -> bool,
+    ) -> bool {
+        let place = Place::of(of.corners);
+        if place.longer <= 0.0 || place.shorter <= 0.0 {
+            return false;
+        }
+        // The levels of sides that fit.
+        let fewest = (place.longer * least * (1.0 - SLACK)).log2().ceil();
+        let most = (place.longer / least * (1.0 + SLACK)).log2().ceil();
+        let mut shown = |index: u32| {
+            let found = &self.boxes[index as usize];
+            found.class == of.class && taken(index, found)
+        };
+        for level in &self.levels {
+            let exponent = f64::from(level.exponent);
+            if exponent < fewest || exponent > most {
+                continue;
+            }
+            let step = f64::exp2(exponent);
+            let [columns, rows] = [0, 1].map(|axis| place.cells(axis, step, least));
+            let count = |cells: [i64; 2]| cells[1] as f64 - cells[0] as f64 + 1.0;
+            if count(columns) * count(rows) > level.boxes.len() as f64 {
+                let recent = level.boxes.iter().rev().take_while(|&&index| index >= since);
+                if recent.copied().any(&mut shown) {
+                    return true;
+                }
+                continue;
+            }
+            for row in rows[0]..=rows[1] {
+                for column in columns[0]..=columns[1] {
+                    let mut index = self.heads[self.chain(level.exponent, [column, row], of.class)];
+                    while index != NONE && index >= since {
+                        if shown(index) {
+                            return true;
+                        }
+                        index = self.next[index as usize];
+                    }
+                }
+            }
+        }
+        false
+    }
+
+    /// The chain of a cell.
+    #[inline(always)]
+    fn chain(&self, exponent: i32, [column, row]: [i64; 2], class: u32) -> usize {
+        let level = (u64::from(class) << 32) ^ u64::from(exponent as u32);
+        let mixed = (column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+            ^ (row as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
+            ^ level.wrapping_mul(0x1656_67b1_9e37_79f9);
+        let spread = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd);
+        (spread >> 32) as usize & (self.heads.len() - 1)
+    }
+}
+
+/// Where a box is, in 64 bits.
+struct Place {
+    centre: [f64; 2],
+    sides: [f64; 2],
+    longer: f64,
+    shorter: f64,
+}
+
+impl Place {
+    #[inline(always)]
+    fn of<T: Float>(corners: [T; 4]) -> Self {
+        let [x1, y1, x2, y2] = corners.map(T::to_64);
+        let (w, h) = (x2 - x1, y2 - y1);
+        Self {
+            centre: [x1.midpoint(x2), y1.midpoint(y2)],
+            sides: [w, h],
+            longer: w.max(h),
+            shorter: w.min(h),
+        }
+    }
+
+    /// The first and the last cell, along one axis, of centres of boxes up to `step` large with which the IoU may be above
+    /// `least`. Intervals of lengths a and b that share more than t max(a, b) have centres less than (a + b) / 2 - t max(a, b) apart.
+    #[inline(always)]
+    fn cells(&self, axis: usize, step: f64, least: f64) -> [i64; 2] {
+        let (centre, side) = (self.centre[axis], self.sides[axis]);
+        let reach = (side.midpoint(step) - least * side) + SLACK * (side + step) + 4.0 * f64::EPSILON * centre.abs();
+        [centre - reach, centre + reach].map(|x| (x / step).floor() as i64)
+    }
+}
