@@ -14,6 +14,9 @@ assign.json: anchors on two levels, predictions, scores and targets, and who bel
 -1 is background, -2 ignored.
 
 nms.json: boxes, scores and classes, and which of them torchvision keeps.
+
+rotated.json: pairs of rotated boxes (cx, cy, w, h, radians clockwise); the IoU by Shapely; and of 1 - IoU, from clipping with tensors, and of 1 - ProbIoU
+the value and the gradient by autograd.
 """
 
 import json
@@ -22,6 +25,7 @@ from pathlib import Path
 
 import numpy as np
 import scipy.optimize
+import shapely
 import torch
 import torchvision
 
@@ -412,6 +416,72 @@ def nms():
     write("nms.json", content)
 
 
+def corners(box):
+    x, y, w, h, angle = box
+    c, s = torch.cos(angle), torch.sin(angle)
+    offsets = [(-w / 2, -h / 2), (w / 2, -h / 2), (w / 2, h / 2), (-w / 2, h / 2)]
+    return [torch.stack([x + u * c - v * s, y + u * s + v * c]) for u, v in offsets]
+
+
+def cross(a, b):
+    return a[0] * b[1] - a[1] * b[0]
+
+
+def clipped_area(subject, clip):
+    """The area of one convex polygon inside of another, both clockwise on the screen."""
+    for k in range(4):
+        start, edge = clip[k], clip[(k + 1) % 4] - clip[k]
+        kept = []
+        for before, corner in zip(subject[-1:] + subject[:-1], subject):
+            out_before, out = cross(edge, before - start), cross(edge, corner - start)
+            if (out_before < 0) != (out < 0):
+                kept.append(before + (corner - before) * out_before / (out_before - out))
+            if out >= 0:
+                kept.append(corner)
+        subject = kept
+        if not subject:
+            return torch.zeros((), dtype=torch.float64)
+    return sum(cross(a, b) for a, b in zip(subject, subject[1:] + subject[:1])) / 2
+
+
+def rotated_iou(p, g):
+    inter = clipped_area(corners(p), corners(g))
+    return inter / (p[2] * p[3] + g[2] * g[3] - inter)
+
+
+def covariance(box):
+    c, s = torch.cos(box[4]), torch.sin(box[4])
+    turn = torch.stack([torch.stack([c, -s]), torch.stack([s, c])])
+    return turn @ torch.diag(box[2:4] ** 2 / 12) @ turn.T
+
+
+def prob_iou(p, g):
+    sp, sg, d = covariance(p), covariance(g), p[:2] - g[:2]
+    s = (sp + sg) / 2
+    distance = d @ torch.linalg.solve(s, d) / 8 + (s.det() / (sp.det() * sg.det()).sqrt()).log() / 2
+    return 1 - (1 - (-distance).exp()).sqrt()
+
+
+def rotated():
+    torch.manual_seed(2)
+    content = []
+    for index in range(60):
+        p, g = (torch.cat([torch.rand(2) * 6, torch.rand(2) * 6 + 0.5, torch.rand(1) * 8 - 4]).double().round(decimals=3) for _ in range(2))
+        if index % 3 == 0:
+            p = (g + torch.randn(5).double() * 0.1).round(decimals=3)
+        case = {"p": p.tolist(), "g": g.tolist()}
+        shapes = [shapely.Polygon([tuple(corner.tolist()) for corner in corners(box)]) for box in (p, g)]
+        case["shapely"] = shapes[0].intersection(shapes[1]).area / shapes[0].union(shapes[1]).area
+        p.requires_grad_()
+        for name, metric in [("iou", rotated_iou), ("prob_iou", prob_iou)]:
+            loss = 1 - metric(p, g)
+            gradient = torch.autograd.grad(loss, p, allow_unused=True)[0] if loss.requires_grad else torch.zeros(5)
+            case[name] = [loss.item()] + gradient.tolist()
+        assert abs(1 - case["iou"][0] - case["shapely"]) < 1e-12
+        content.append(case)
+    write("rotated.json", content)
+
+
 if __name__ == "__main__":
     FOLDER.mkdir(parents=True, exist_ok=True)
     losses()
@@ -419,3 +489,4 @@ if __name__ == "__main__":
     linear_assignment()
     assign()
     nms()
+    rotated()

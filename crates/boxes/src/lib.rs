@@ -3,8 +3,9 @@
 //! - [`Boxes`]: views of boxes in somebody's memory, in any usual [`Format`]; conversion, clipping, area, validity.
 //! - [`iou`]: the IoU family, from [`Iou`](iou::Iou) and [`Ciou`](iou::Ciou) to [`ShapeIou`](iou::ShapeIou), as metrics and as losses
 //!   with gradients in closed form.
+//! - [`rotated`]: rotated boxes, their exact IoU and ProbIoU.
 //! - [`assign`]: which prediction belongs to which target: the Hungarian matcher, max-IoU, ATSS, SimOTA, task-aligned.
-//! - [`nms`]: which detections stay: greedy, batched, soft, DIoU, matrix and fast suppression, and weighted boxes fusion.
+//! - [`nms`]: which detections stay: greedy, batched, soft, DIoU, matrix, fast and rotated suppression, and weighted boxes fusion.
 //!
 //! ```
 //! use etude_boxes::iou::{Ciou, loss_and_gradient};
@@ -48,6 +49,7 @@ mod error;
 mod float;
 pub mod iou;
 pub mod nms;
+pub mod rotated;
 
 pub use boxes::{Boxes, Format, Validity, area, clip, convert, scale, validity};
 pub use error::BoxError;

@@ -30,7 +30,7 @@
 //! # Where libraries differ
 //!
 //! The formulas are those of the papers. What else there is has a name: [`Guard`] says what is done to denominators,
-//! [`Alpha`] how CIoU's weight is made, [`Angle`] with which sign SIoU's exponent is, [`Weight`] whether a weight has a
+//! [`Alpha`] how CIoU's weight is made, [`Exponent`] with which sign SIoU's exponent is, [`Weight`] whether a weight has a
 //! gradient, and [`Format::XyxyInclusive`](crate::Format::XyxyInclusive) is the "+1" of older code. Mmdetection's `EIoULoss`
 //! is none of these: it is the Extended IoU of Peng and Yu (2021), and its `SIoULoss` has the other sign by default.
 
@@ -67,7 +67,7 @@ pub use iou::Iou;
 pub use mpdiou::Mpdiou;
 pub use pair::{Corners, Pair, Slopes};
 pub use shape_iou::ShapeIou;
-pub use siou::{Angle, Siou};
+pub use siou::{Exponent, Siou};
 pub use wiou::{RunningMean, Wiou, WiouFocus};
 
 use crate::{Boxes, Float, Format};

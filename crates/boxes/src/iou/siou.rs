@@ -21,14 +21,14 @@ pub struct Siou {
     /// The power of the shape's cost: 4 in the paper, which has it between 2 and 6.
     pub theta: f64,
     /// The sign in the exponent of the distance.
-    pub angle: Angle,
+    pub exponent: Exponent,
     /// What is done to denominators.
     pub guard: Guard,
 }
 
 /// The sign of SIoU's exponent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Angle {
+pub enum Exponent {
     /// exp(-(2 - L) (dx / cw)^2), as in the paper: the farther, the larger the loss.
     #[default]
     Negative,
@@ -40,7 +40,7 @@ impl Default for Siou {
     fn default() -> Self {
         Self {
             theta: 4.0,
-            angle: Angle::default(),
+            exponent: Exponent::default(),
             guard: Guard::default(),
         }
     }
@@ -55,7 +55,7 @@ impl<T: Float> Metric<T> for Siou {
     #[inline(always)]
     fn slopes(&self, pair: &Pair<T>) -> (T, Slopes<T>) {
         let (half, one, two) = (T::of(0.5), T::one(), T::of(2.0));
-        let sign = if self.angle == Angle::Negative { -one } else { one };
+        let sign = if self.exponent == Exponent::Negative { -one } else { one };
         let (iou, mut slopes) = pair.iou(self.guard);
 
         // Cosine and sine of the angle; at one centre there is none, and L is zero.

@@ -21,6 +21,7 @@ mod greedy;
 mod matrix;
 mod neighbours;
 mod ranked;
+mod rotated;
 mod soft;
 
 pub use diou::diou_nms;
@@ -29,4 +30,5 @@ pub use fusion::{Confidence, Detections, Fused, Fusion, weighted_boxes_fusion};
 pub use greedy::{batched_nms, nms};
 pub use matrix::{MatrixDecay, matrix_nms};
 pub use ranked::Scored;
+pub use rotated::rotated_nms;
 pub use soft::{SoftDecay, soft_nms};

@@ -1,8 +1,8 @@
 //! What several tests use: every metric under its name, and generated pairs.
 
 use etude_boxes::iou::{
-    Alpha, AlphaIou, AlphaPenalty, Angle, BoundedIou, Ciou, Diou, Eiou, FocalEiou, Giou, Guard, Inner, InnerIou, Iou,
-    Metric, Mpdiou, ShapeIou, Siou, Weight, Wiou, WiouFocus,
+    Alpha, AlphaIou, AlphaPenalty, BoundedIou, Ciou, Diou, Eiou, Exponent, FocalEiou, Giou, Guard, Inner, InnerIou,
+    Iou, Metric, Mpdiou, ShapeIou, Siou, Weight, Wiou, WiouFocus,
 };
 
 /// What is done with every metric.
@@ -39,7 +39,7 @@ pub(crate) fn visit_metrics(visitor: &mut impl Visitor) {
     visitor.visit("alpha_ciou", alpha(AlphaPenalty::Ciou));
     visitor.visit("siou", Siou::default());
     let positive = Siou {
-        angle: Angle::Positive,
+        exponent: Exponent::Positive,
         ..Siou::default()
     };
     visitor.visit("siou_positive", positive);

@@ -1,0 +1,43 @@
+//! Suppression of rotated boxes.
+
+use super::greedy::greedy;
+use super::ranked::{check_threshold, ranked};
+use crate::rotated::{Rectangle, RotatedBoxes, RotatedIou, RotatedMetric};
+use crate::{BoxError, Boxes, Float, Format};
+
+/// Greedy suppression of rotated boxes by their exact [`RotatedIou`]: by falling score, each stays that has an IoU of no more than `threshold` with all that
+/// stay before it. With classes, each by itself. Returns their indices by falling score.
+///
+/// ```
+/// use etude_boxes::nms::rotated_nms;
+/// use etude_boxes::rotated::{AngleConvention, RotatedBoxes};
+///
+/// // A cross, and a box that is a little turned.
+/// let boxes = [[5.0, 5.0, 8.0, 1.0, 0.0], [5.0, 5.0, 8.0, 1.0, 90.0], [5.0, 5.0, 8.0, 1.0, 2.0]];
+/// let keep = rotated_nms(RotatedBoxes::rows(&boxes, AngleConvention::DETECTRON2), &[0.9, 0.8, 0.7], None, 0.5)?;
+/// assert_eq!(keep, [0, 1]);
+/// # Ok::<(), etude_boxes::BoxError>(())
+/// ```
+///
+/// # Errors
+/// There are not as many scores, and classes, as boxes; the threshold is not between 0 and 1.
+pub fn rotated_nms<T: Float>(
+    boxes: RotatedBoxes<'_, T>,
+    scores: &[T],
+    classes: Option<&[u32]>,
+    threshold: f64,
+) -> Result<Vec<u32>, BoxError> {
+    check_threshold(threshold)?;
+    let rectangles: Vec<Rectangle> = (0..boxes.len()).map(|index| boxes.rectangle(index)).collect();
+    // Boxes that meet have upright boxes around them that meet.
+    let upright = |one: &Rectangle| {
+        let corners = one.bounding_box().map(T::of);
+        if one.holds { corners } else { [T::nan(); 4] }
+    };
+    let around: Vec<[T; 4]> = rectangles.iter().map(upright).collect();
+    let ranked = ranked(Boxes::rows(&around, Format::Xyxy), scores, classes)?;
+    Ok(greedy(&ranked, 0.0, |stays, other| {
+        let [stays, other] = [stays, other].map(|one| &rectangles[one.index as usize]);
+        RotatedIou.value(stays, other) > threshold
+    }))
+}
