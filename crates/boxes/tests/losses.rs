@@ -80,7 +80,7 @@ fn with_its_convention_the_losses_are_those_of_torchvision() {
         ciou: Vec<[f64; 5]>,
     }
     let case: Case = fixture("torchvision.json");
-    let guard = Guard::Added(1e-7);
+    let guard = Guard::added(1e-7);
     let compare = |found: Vec<[f64; 5]>, expected: &[[f64; 5]]| {
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             assert!(

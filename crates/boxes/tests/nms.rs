@@ -64,7 +64,7 @@ fn detections() -> impl Strategy<Value = Vec<([f64; 4], f64, u32)>> {
 
 type Split = (Vec<[f64; 4]>, Vec<f64>, Vec<u32>);
 
-fn split(detections: Vec<([f64; 4], f64, u32)>) -> Split {
+fn split(detections: &[([f64; 4], f64, u32)]) -> Split {
     let boxes = detections.iter().map(|one| one.0).collect();
     let scores = detections.iter().map(|one| one.1).collect();
     (boxes, scores, detections.iter().map(|one| one.2).collect())
@@ -151,7 +151,7 @@ proptest! {
         detections in detections(),
         threshold in prop_oneof![Just(0.0), Just(0.25), Just(0.5), Just(1.0), 0.0..1.0],
     ) {
-        let (boxes, scores, classes) = split(detections);
+        let (boxes, scores, classes) = split(&detections);
         let by_score = order(&boxes, &scores);
         let over = |i: usize, j: usize| iou(boxes[i], boxes[j]) > threshold;
         let kept = nms(view(&boxes), &scores, threshold).unwrap();
@@ -174,7 +174,7 @@ proptest! {
 
     #[test]
     fn softly_is_what_all_pairs_say(detections in detections(), threshold in 0.0..1.0, sigma in 0.1..2.0, least in 0.0..0.3) {
-        let (boxes, scores, classes) = split(detections);
+        let (boxes, scores, classes) = split(&detections);
         for decay in [SoftDecay::Linear { threshold }, SoftDecay::Gaussian { sigma }] {
             let found = soft_nms(view(&boxes), &scores, Some(&classes), decay, least).unwrap();
             prop_assert_eq!(found, soft(&boxes, &scores, &classes, decay, least));
@@ -192,7 +192,7 @@ proptest! {
 
     #[test]
     fn in_32_bits_too(detections in detections(), threshold in 0.0..1.0) {
-        let (boxes, scores, _) = split(detections);
+        let (boxes, scores, _) = split(&detections);
         let boxes: Vec<[f32; 4]> = boxes.iter().map(|corners| corners.map(|x| x as f32)).collect();
         let scores: Vec<f32> = scores.iter().map(|&score| score as f32).collect();
         let mut order: Vec<u32> = (0..boxes.len() as u32).collect();
@@ -204,7 +204,7 @@ proptest! {
 
     #[test]
     fn fused_boxes_lie_between_their_parts(first in detections(), second in detections(), weight in 0.5..2.0) {
-        let ((a, p, c), (b, q, d)) = (split(first), split(second));
+        let ((a, p, c), (b, q, d)) = (split(&first), split(&second));
         let models = [
             Detections { boxes: view(&a), scores: &p, classes: &c, weight: 1.0 },
             Detections { boxes: view(&b), scores: &q, classes: &d, weight },

@@ -72,8 +72,8 @@ pub(crate) fn aspect<T: Float>(pair: &Pair<T>) -> (T, Slopes<T>) {
     let by_angle = T::of(-2.0) * scale * difference;
     let square = pair.w * pair.w + pair.h * pair.h;
     let slopes = Slopes {
-        w: by_angle * Guard::Zero.divide(pair.h, square).value,
-        h: -by_angle * Guard::Zero.divide(pair.w, square).value,
+        w: by_angle * Guard::NONE.divide(pair.h, square).value,
+        h: -by_angle * Guard::NONE.divide(pair.w, square).value,
         ..Slopes::default()
     };
     (scale * difference * difference, slopes)

@@ -41,7 +41,7 @@ pub fn elementwise<T: Float>(
     check_length("room for values", values.len(), a.len())?;
     let part = |(index, values): (usize, &mut [T])| {
         Arch::new().dispatch(Elementwise {
-            metric,
+            metric: *metric,
             a,
             b,
             index,
@@ -83,7 +83,7 @@ pub fn pairwise<T: Float>(
     let part = |(index, values): (usize, &mut [T])| {
         let first = index * rows;
         Arch::new().dispatch(Rows {
-            metric,
+            metric: *metric,
             a,
             first,
             columns,
@@ -126,7 +126,7 @@ pub fn loss_and_gradient<T: Float>(
     let parts = losses.chunks_mut(PART).zip(gradients.chunks_mut(PART));
     let part = |(index, (losses, gradients))| {
         Arch::new().dispatch(Differentiated {
-            metric,
+            metric: *metric,
             predicted,
             targets,
             index,
@@ -150,7 +150,7 @@ fn in_parts<P: Send>(parts: impl ExactSizeIterator<Item = P> + Send, part: impl 
 
 /// The metrics of one part of the pairs.
 struct Elementwise<'a, T, M> {
-    metric: &'a M,
+    metric: M,
     a: Boxes<'a, T>,
     b: Boxes<'a, T>,
     index: usize,
@@ -182,7 +182,7 @@ impl<T: Float, M: Metric<T>> WithSimd for Elementwise<'_, T, M> {
 
 /// The metrics of some rows of the matrix.
 struct Rows<'a, T, M> {
-    metric: &'a M,
+    metric: M,
     a: Boxes<'a, T>,
     first: usize,
     columns: &'a [Block<T>],
@@ -223,7 +223,7 @@ impl<T: Float, M: Metric<T>> WithSimd for Rows<'_, T, M> {
 
 /// The metrics of one box with those of a block.
 #[inline(always)]
-fn row_of<T: Float>(metric: &impl Metric<T>, p: super::Corners<T>, block: &Block<T>, values: &mut [T; LANES]) {
+fn row_of<T: Float>(metric: impl Metric<T>, p: super::Corners<T>, block: &Block<T>, values: &mut [T; LANES]) {
     for (lane, found) in values.iter_mut().enumerate() {
         *found = value(metric, &Pair::new(p, block.corners(lane)));
     }
@@ -231,7 +231,7 @@ fn row_of<T: Float>(metric: &impl Metric<T>, p: super::Corners<T>, block: &Block
 
 /// The metric of a pair, or the least one where it is too large for a number.
 #[inline(always)]
-fn value<T: Float>(metric: &impl Metric<T>, pair: &Pair<T>) -> T {
+fn value<T: Float>(metric: impl Metric<T>, pair: &Pair<T>) -> T {
     let value = metric.slopes(pair).0;
     if value.abs() <= T::max_value() {
         value
@@ -242,7 +242,7 @@ fn value<T: Float>(metric: &impl Metric<T>, pair: &Pair<T>) -> T {
 
 /// The losses and gradients of one part of the pairs.
 struct Differentiated<'a, T, M> {
-    metric: &'a M,
+    metric: M,
     predicted: Boxes<'a, T>,
     targets: Boxes<'a, T>,
     index: usize,

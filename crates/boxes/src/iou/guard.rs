@@ -2,16 +2,14 @@
 
 use crate::Float;
 
-/// What becomes of a denominator, where libraries differ.
+/// What becomes of a denominator, where libraries differ: max(denominator + added, floor). Without either, a quotient is zero where its
+/// denominator is, and has no slope there.
+///
+/// (Two numbers, and no enumeration: a choice in the middle of a loop would keep it from becoming vector instructions.)
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub enum Guard {
-    /// The formula of the paper. Where the denominator is zero, so is the quotient, and it has no slope.
-    #[default]
-    Zero,
-    /// denominator + eps. Torchvision's losses add 1e-7, Ultralytics too.
-    Added(f64),
-    /// max(denominator, eps). Mmdetection takes 1e-6.
-    Floor(f64),
+pub struct Guard {
+    added: f64,
+    floor: f64,
 }
 
 /// A quotient and its slopes by numerator and denominator.
@@ -26,29 +24,39 @@ pub struct Quotient<T> {
 }
 
 impl Guard {
+    /// The formulas of the papers, as they are.
+    pub const NONE: Self = Self { added: 0.0, floor: 0.0 };
+
+    /// Denominator + eps: torchvision's losses add 1e-7, and so does Ultralytics.
+    pub const fn added(eps: f64) -> Self {
+        Self { added: eps, floor: 0.0 }
+    }
+
+    /// max(denominator, eps): mmdetection takes 1e-6.
+    pub const fn floor(eps: f64) -> Self {
+        Self { added: 0.0, floor: eps }
+    }
+
     /// numerator / denominator, with slopes.
     ///
     /// ```
     /// use etude_boxes::iou::Guard;
     ///
-    /// assert_eq!(Guard::Zero.divide(0.0, 0.0).value, 0.0);
-    /// assert_eq!(Guard::Added(1.0).divide(1.0, 3.0).value, 0.25);
-    /// assert_eq!(Guard::Floor(4.0).divide(1.0, 3.0).value, 0.25);
-    /// assert_eq!(Guard::Floor(4.0).divide(1.0, 3.0).by_denominator, 0.0);
+    /// assert_eq!(Guard::NONE.divide(0.0, 0.0).value, 0.0);
+    /// assert_eq!(Guard::added(1.0).divide(1.0, 3.0).value, 0.25);
+    /// assert_eq!(Guard::floor(4.0).divide(1.0, 3.0).value, 0.25);
+    /// assert_eq!(Guard::floor(4.0).divide(1.0, 3.0).by_denominator, 0.0);
     /// ```
     #[inline(always)]
     pub fn divide<T: Float>(self, numerator: T, denominator: T) -> Quotient<T> {
-        let (added, floor) = match self {
-            Self::Zero => (0.0, 0.0),
-            Self::Added(eps) => (eps, 0.0),
-            Self::Floor(eps) => (0.0, eps),
-        };
-        let raised = denominator + T::of(added);
-        let divisor = raised.larger(T::of(floor));
+        let raised = denominator + T::of(self.added);
+        let divisor = raised.larger(T::of(self.floor));
+        // Both are divided in any case: a division that is not always made would be a branch.
         let counts = divisor >= T::min_positive_value();
-        let value = if counts { numerator / divisor } else { T::zero() };
-        let by_numerator = if counts { T::one() / divisor } else { T::zero() };
-        let by_denominator = -value * by_numerator * raised.above(T::of(floor));
+        let (quotient, inverse) = (numerator / divisor, T::one() / divisor);
+        let value = if counts { quotient } else { T::zero() };
+        let by_numerator = if counts { inverse } else { T::zero() };
+        let by_denominator = -value * by_numerator * raised.above(T::of(self.floor));
         Quotient {
             value,
             by_numerator,

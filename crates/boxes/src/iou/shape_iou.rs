@@ -35,8 +35,8 @@ impl<T: Float> Metric<T> for ShapeIou {
         let (half, two) = (T::of(0.5), T::of(2.0));
         let scale = T::of(self.scale);
         let (wide, high) = (pair.target_w.powf(scale), pair.target_h.powf(scale));
-        let by_width = two * Guard::Zero.divide(wide, wide + high).value;
-        let by_height = two * Guard::Zero.divide(high, wide + high).value;
+        let by_width = two * Guard::NONE.divide(wide, wide + high).value;
+        let by_height = two * Guard::NONE.divide(high, wide + high).value;
 
         let (iou, mut slopes) = pair.iou(self.guard);
         let diagonal = pair.hull_w * pair.hull_w + pair.hull_h * pair.hull_h;

@@ -34,7 +34,7 @@ pub fn diou_nms<T: Float>(
     // The penalty is never negative, so that IoU is above the threshold too.
     Ok(greedy(&ranked(boxes, scores, classes)?, threshold, |stays, other| {
         let pair = stays.pair(other);
-        let (iou, distance) = (pair.iou(Guard::Zero).0, pair.centre_distance(Guard::Zero).0);
+        let (iou, distance) = (pair.iou(Guard::NONE).0, pair.centre_distance(Guard::NONE).0);
         iou - distance.powf(beta) > limit
     }))
 }

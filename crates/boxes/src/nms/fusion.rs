@@ -208,7 +208,7 @@ fn nearest<T: Float>(clusters: &[Cluster<T>], corners: [T; 4], threshold: T) -> 
     let (mut best, mut found) = (threshold, None);
     for (index, cluster) in clusters.iter().enumerate() {
         let iou = Pair::new(Corners::new(cluster.corners), Corners::new(corners))
-            .iou(Guard::Zero)
+            .iou(Guard::NONE)
             .0;
         if iou > best {
             (best, found) = (iou, Some(index));

@@ -36,7 +36,7 @@ impl<T: Float> Detection<T> {
     /// The IoU with another box.
     #[inline(always)]
     pub(super) fn iou(&self, other: &Self) -> T {
-        self.pair(other).iou(Guard::Zero).0
+        self.pair(other).iou(Guard::NONE).0
     }
 }
 

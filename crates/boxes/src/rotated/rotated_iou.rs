@@ -48,7 +48,7 @@ impl RotatedMetric for RotatedIou {
         // I = IoU U, and U = A + B - I.
         let union = p.area() + g.area() - iou / (1.0 + iou) * (p.area() + g.area());
         let slope = |k: usize| {
-            Guard::Zero
+            Guard::NONE
                 .divide((1.0 + iou) * by_inter[k] - iou * by_area[k], union)
                 .value
         };
@@ -59,5 +59,5 @@ impl RotatedMetric for RotatedIou {
 /// I / (A + B - I), where rounding cannot make it larger than 1.
 fn quotient(inter: f64, p: f64, g: f64) -> f64 {
     let inter = inter.min(p).min(g);
-    Guard::Zero.divide(inter, (p + g) - inter).value
+    Guard::NONE.divide(inter, (p + g) - inter).value
 }

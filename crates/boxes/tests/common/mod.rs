@@ -12,7 +12,7 @@ pub(crate) trait Visitor {
 
 /// Shows every metric, under the names of `scripts/boxes_fixtures.py`.
 pub(crate) fn visit_metrics(visitor: &mut impl Visitor) {
-    let (torchvision, mmdet) = (Guard::Added(1e-7), Guard::Floor(1e-6));
+    let (torchvision, mmdet) = (Guard::added(1e-7), Guard::floor(1e-6));
     let ciou = |alpha, guard| Ciou { alpha, guard };
     let alpha = |penalty| AlphaIou {
         penalty,
@@ -64,15 +64,15 @@ pub(crate) fn visit_metrics(visitor: &mut impl Visitor) {
     };
     visitor.visit("shape_iou", shape);
     visitor.visit("bounded_iou", BoundedIou::default());
-    visitor.visit("ciou_differentiated", ciou(Alpha::Differentiated, Guard::Zero));
-    visitor.visit("ciou_above_half", ciou(Alpha::AboveHalf, Guard::Zero));
+    visitor.visit("ciou_differentiated", ciou(Alpha::Differentiated, Guard::NONE));
+    visitor.visit("ciou_above_half", ciou(Alpha::AboveHalf, Guard::NONE));
     visitor.visit("giou_torchvision", Giou { guard: torchvision });
     visitor.visit("ciou_torchvision", ciou(Alpha::Constant, torchvision));
     visitor.visit("giou_mmdet", Giou { guard: mmdet });
     visitor.visit("ciou_mmdet", ciou(Alpha::AboveHalf, mmdet));
     visitor.visit("eiou_mmdet_floor", Eiou { guard: mmdet });
     let bounded = BoundedIou {
-        guard: Guard::Added(1e-3),
+        guard: Guard::added(1e-3),
         ..BoundedIou::default()
     };
     visitor.visit("bounded_iou_mmdet", bounded);
