@@ -2,6 +2,8 @@
 
 #![expect(clippy::float_cmp, reason = "a minimum is one of the numbers it was taken from")]
 
+use pulp::{Arch, Simd, WithSimd};
+
 use crate::error::check_length;
 use crate::{BoxError, Float};
 
@@ -37,7 +39,9 @@ pub struct Assignment {
 /// `cost` is not [rows, columns]; a cost is NaN, negative infinity, or beyond 1e300; there is no complete assignment of finite cost.
 pub fn linear_assignment<T: Float>(cost: &[T], [rows, columns]: [usize; 2]) -> Result<Assignment, BoxError> {
     check_length("the costs", cost.len(), rows * columns)?;
-    if let Some(index) = cost.iter().position(|&cost| !allowed(cost.to_64())) {
+    // Without a way out in the middle, the loop over all is several times faster.
+    let wrong = cost.iter().fold(false, |wrong, &cost| wrong | !allowed(cost.to_64()));
+    if wrong && let Some(index) = cost.iter().position(|&cost| !allowed(cost.to_64())) {
         return Err(BoxError::Cost {
             row: index / columns,
             column: index % columns,
@@ -45,12 +49,7 @@ pub fn linear_assignment<T: Float>(cost: &[T], [rows, columns]: [usize; 2]) -> R
         });
     }
     let mut solver = Solver::new(cost, [rows, columns]);
-    solver.reduce_rows();
-    for row in 0..solver.rows {
-        if solver.column_of[row] == NONE {
-            solver.augment(row)?;
-        }
-    }
+    Arch::new().dispatch(Solve(&mut solver))?;
     let mut pairs: Vec<(usize, usize)> = solver.column_of.iter().copied().enumerate().collect();
     if rows > columns {
         for (row, column) in &mut pairs {
@@ -68,9 +67,28 @@ pub fn linear_assignment<T: Float>(cost: &[T], [rows, columns]: [usize; 2]) -> R
     })
 }
 
+/// Assigns all rows, with the vector instructions of the processor.
+struct Solve<'a>(&'a mut Solver);
+
+impl WithSimd for Solve<'_> {
+    type Output = Result<(), BoxError>;
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _simd: S) -> Self::Output {
+        let Self(solver) = self;
+        solver.reduce_rows();
+        for row in 0..solver.rows {
+            if solver.column_of[row] == NONE {
+                solver.augment(row)?;
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Whether it can be reckoned with: sums of a few such costs do not overflow.
 fn allowed(cost: f64) -> bool {
-    cost.abs() <= 1e300 || cost == f64::INFINITY
+    (cost.abs() <= 1e300) | (cost == f64::INFINITY)
 }
 
 const NONE: usize = usize::MAX;
@@ -78,12 +96,14 @@ const NONE: usize = usize::MAX;
 /// Numbers of a vector register that are compared at a time. Rows are padded to a multiple of it.
 const WIDTH: usize = 8;
 
+/// How often, in the mean, a row may ask for a column before paths are searched.
+const ROUNDS: usize = 8;
+
 /// The dual problem, and the assignment so far. Costs minus the duals of row and column are never negative, and zero where a row is
 /// assigned.
 struct Solver {
     /// No more than columns.
     rows: usize,
-    columns: usize,
     /// Columns and their padding.
     stride: usize,
     cost: Vec<f64>,
@@ -118,7 +138,6 @@ impl Solver {
         }
         Self {
             rows: short,
-            columns: long,
             stride,
             cost: padded,
             row_dual: vec![0.0; short],
@@ -132,33 +151,80 @@ impl Solver {
         }
     }
 
-    /// Takes the least cost of each row as its dual, and gives it that column if it is free.
+    /// Gives rows the column that costs them least, as long as that is easily had: Jonker and Volgenant's reduction of rows, and of
+    /// augmenting rows. A column's dual falls by what its row would lose with the second best, so that a row which wants it too may
+    /// well want another one then.
+    #[inline(always)]
     fn reduce_rows(&mut self) {
-        for row in 0..self.rows {
-            let costs = &self.cost[row * self.stride..][..self.stride];
-            let least = least(costs);
-            if let Some(column) = costs[..self.columns].iter().position(|&cost| cost == least)
-                && least < f64::INFINITY
-            {
-                self.row_dual[row] = least;
-                if self.row_of[column] == NONE {
-                    (self.row_of[column], self.column_of[row]) = (row, column);
+        // Each round turns a row out or leaves one without a column; more than a few rounds a row are not worth it.
+        let mut rounds = ROUNDS * self.rows;
+        for first in 0..self.rows {
+            let mut row = first;
+            while rounds > 0 {
+                rounds -= 1;
+                let (column, least, second) = self.two_least(row);
+                if least == f64::INFINITY {
+                    break;
                 }
+                let before = self.row_of[column];
+                let gain = if second < f64::INFINITY { second - least } else { 0.0 };
+                if before != NONE && gain <= 0.0 {
+                    break;
+                }
+                self.column_dual[column] -= gain;
+                (self.row_of[column], self.column_of[row]) = (row, column);
+                if before == NONE {
+                    break;
+                }
+                self.column_of[before] = NONE;
+                row = before;
             }
+        }
+        for row in 0..self.rows {
+            let column = self.column_of[row];
+            self.row_dual[row] = if column == NONE {
+                let (_, least, _) = self.two_least(row);
+                if least < f64::INFINITY { least } else { 0.0 }
+            } else {
+                self.cost[row * self.stride + column] - self.column_dual[column]
+            };
         }
     }
 
+    /// The column of the least cost of a row, its dual taken off; that cost, and the second least.
+    #[inline(always)]
+    fn two_least(&self, row: usize) -> (usize, f64, f64) {
+        let (mut least, mut second) = ([f64::INFINITY; WIDTH], [f64::INFINITY; WIDTH]);
+        let mut at = [0; WIDTH];
+        let costs = self.cost[row * self.stride..][..self.stride].as_chunks::<WIDTH>().0;
+        let duals = self.column_dual.as_chunks::<WIDTH>().0;
+        for (chunk, (costs, duals)) in costs.iter().zip(duals).enumerate() {
+            for lane in 0..WIDTH {
+                let cost = costs[lane] - duals[lane];
+                let less = cost < least[lane];
+                second[lane] = second[lane].smaller(cost.larger(least[lane]));
+                least[lane] = if less { cost } else { least[lane] };
+                at[lane] = if less { chunk } else { at[lane] };
+            }
+        }
+        let (lane, column) = first_least(&least, &at);
+        let others = (0..WIDTH).filter(|&other| other != lane).map(|other| least[other]);
+        (column, least[lane], others.fold(second[lane], f64::min))
+    }
+
     /// Assigns one more row, along the shortest path that ends in a free column.
+    #[inline(always)]
     fn augment(&mut self, first: usize) -> Result<(), BoxError> {
         self.open.fill(f64::INFINITY);
         self.dual.copy_from_slice(&self.column_dual);
         self.reached.clear();
         let (mut row, mut length) = (first, 0.0);
         let end = loop {
-            length = self.extend(row, length - self.row_dual[row]);
-            let Some(column) = self.nearest(length) else {
+            let column;
+            (column, length) = self.extend(row, length - self.row_dual[row]);
+            if length == f64::INFINITY {
                 return Err(BoxError::Infeasible { row: first });
-            };
+            }
             self.open[column] = f64::INFINITY;
             self.dual[column] = f64::NEG_INFINITY;
             if self.row_of[column] == NONE {
@@ -183,48 +249,41 @@ impl Solver {
         }
     }
 
-    /// Goes on from a row to all columns, and returns the length of the shortest of all open paths.
-    fn extend(&mut self, row: usize, length: f64) -> f64 {
-        let mut least = [f64::INFINITY; WIDTH];
+    /// Goes on from a row to all columns, and returns the end of the shortest of all open paths and its length.
+    #[inline(always)]
+    fn extend(&mut self, row: usize, length: f64) -> (usize, f64) {
+        let (mut least, mut at) = ([f64::INFINITY; WIDTH], [0; WIDTH]);
         let costs = self.cost[row * self.stride..][..self.stride].as_chunks::<WIDTH>().0;
         let (open, from) = (
             self.open.as_chunks_mut::<WIDTH>().0,
             self.from.as_chunks_mut::<WIDTH>().0,
         );
         let dual = self.dual.as_chunks::<WIDTH>().0;
-        for (((costs, dual), open), from) in costs.iter().zip(dual).zip(open).zip(from) {
+        for (chunk, (((costs, dual), open), from)) in costs.iter().zip(dual).zip(open).zip(from).enumerate() {
             for lane in 0..WIDTH {
                 let path = length + (costs[lane] - dual[lane]);
                 let shorter = path < open[lane];
                 open[lane] = if shorter { path } else { open[lane] };
                 from[lane] = if shorter { row } else { from[lane] };
-                least[lane] = least[lane].smaller(open[lane]);
+                let less = open[lane] < least[lane];
+                least[lane] = if less { open[lane] } else { least[lane] };
+                at[lane] = if less { chunk } else { at[lane] };
             }
         }
-        least.into_iter().fold(f64::INFINITY, f64::min)
-    }
-
-    /// The column at the end of an open path of this length: a free one if there is one, else the first.
-    fn nearest(&self, length: f64) -> Option<usize> {
-        if length == f64::INFINITY {
-            return None;
-        }
-        let mut ends = (0..self.columns).filter(|&column| self.open[column] == length);
-        let first = ends.next()?;
-        let free = std::iter::once(first)
-            .chain(ends)
-            .find(|&column| self.row_of[column] == NONE);
-        Some(free.unwrap_or(first))
+        let (lane, column) = first_least(&least, &at);
+        (column, least[lane])
     }
 }
 
-/// The least of some numbers, of which there is a multiple of [`WIDTH`].
-fn least(numbers: &[f64]) -> f64 {
-    let mut least = [f64::INFINITY; WIDTH];
-    for numbers in numbers.as_chunks::<WIDTH>().0 {
-        for lane in 0..WIDTH {
-            least[lane] = least[lane].smaller(numbers[lane]);
+/// The lane of the least number, and its column: of equal ones the first.
+#[inline(always)]
+fn first_least(least: &[f64; WIDTH], chunk: &[usize; WIDTH]) -> (usize, usize) {
+    let column = |lane: usize| chunk[lane] * WIDTH + lane;
+    let mut best = 0;
+    for lane in 1..WIDTH {
+        if least[lane] < least[best] || (least[lane] == least[best] && column(lane) < column(best)) {
+            best = lane;
         }
     }
-    least.into_iter().fold(f64::INFINITY, f64::min)
+    (best, column(best))
 }
