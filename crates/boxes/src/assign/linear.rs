@@ -88,7 +88,7 @@ impl WithSimd for Solve<'_> {
 
 /// Whether it can be reckoned with: sums of a few such costs do not overflow.
 fn allowed(cost: f64) -> bool {
-    (cost.abs() <= 1e300) | (cost == f64::INFINITY)
+    cost.abs() <= 1e300 || cost == f64::INFINITY
 }
 
 const NONE: usize = usize::MAX;

@@ -1,7 +1,7 @@
 //! Suppression by DIoU.
 
 use super::greedy::greedy;
-use super::ranked::{check_threshold, ranked};
+use super::ranked::{check_threshold, pair};
 use crate::iou::Guard;
 use crate::{BoxError, Boxes, Float};
 
@@ -32,9 +32,9 @@ pub fn diou_nms<T: Float>(
     check_threshold(threshold)?;
     let (limit, beta) = (T::of(threshold), T::of(beta));
     // The penalty is never negative, so that IoU is above the threshold too.
-    Ok(greedy(&ranked(boxes, scores, classes)?, threshold, |stays, other| {
-        let pair = stays.pair(other);
+    greedy(boxes, scores, classes, threshold, |(_, stays), (_, other)| {
+        let pair = pair(stays, other);
         let (iou, distance) = (pair.iou(Guard::NONE).0, pair.centre_distance(Guard::NONE).0);
         iou - distance.powf(beta) > limit
-    }))
+    })
 }

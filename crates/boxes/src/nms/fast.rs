@@ -1,7 +1,7 @@
 //! Fast suppression.
 
 use super::neighbours::Neighbours;
-use super::ranked::{check_threshold, ranked};
+use super::ranked::{by_class, check_threshold, iou};
 use crate::{BoxError, Boxes, Float};
 
 /// A box goes if its IoU with any better one is above `threshold`, whether that one stays or goes itself; so a few more go than in greedy
@@ -29,14 +29,18 @@ pub fn fast_nms<T: Float>(
     threshold: f64,
 ) -> Result<Vec<u32>, BoxError> {
     check_threshold(threshold)?;
-    let (ranked, limit) = (ranked(boxes, scores, classes)?, T::of(threshold));
-    let mut better = Neighbours::new(ranked.len());
-    let mut stay = Vec::new();
-    for detection in ranked {
-        if !better.any(&detection, threshold, 0, |_, other| other.iou(&detection) > limit) {
-            stay.push(detection.index);
+    let limit = T::of(threshold);
+    let stay = by_class(boxes, scores, classes, |ranked| {
+        let mut better = Neighbours::new(ranked.len());
+        let mut stay = Vec::new();
+        for detection in ranked {
+            let corners = detection.corners;
+            if !better.any(corners, threshold, 0, |_, other| iou(other, corners) > limit) {
+                stay.push(detection.scored());
+            }
+            better.insert(corners);
         }
-        better.insert(detection);
-    }
-    Ok(stay)
+        stay
+    })?;
+    Ok(stay.iter().map(|one| one.index).collect())
 }

@@ -1,7 +1,7 @@
 //! Greedy suppression.
 
 use super::neighbours::Neighbours;
-use super::ranked::{Detection, check_threshold, ranked};
+use super::ranked::{Scored, by_class, check_threshold, iou};
 use crate::{BoxError, Boxes, Float};
 
 /// Greedy non-maximum suppression: by falling score, each box stays that has an IoU of no more than `threshold` with all that stay
@@ -20,8 +20,7 @@ use crate::{BoxError, Boxes, Float};
 /// # Errors
 /// There are not as many scores as boxes; the threshold is not between 0 and 1.
 pub fn nms<T: Float>(boxes: Boxes<'_, T>, scores: &[T], threshold: f64) -> Result<Vec<u32>, BoxError> {
-    check_threshold(threshold)?;
-    Ok(by_iou(&ranked(boxes, scores, None)?, threshold))
+    by_iou(boxes, scores, None, threshold)
 }
 
 /// [`nms`] in each class by itself. Returns the indices of the boxes that stay, of all classes, by falling score.
@@ -44,29 +43,44 @@ pub fn batched_nms<T: Float>(
     classes: &[u32],
     threshold: f64,
 ) -> Result<Vec<u32>, BoxError> {
-    check_threshold(threshold)?;
-    Ok(by_iou(&ranked(boxes, scores, Some(classes))?, threshold))
+    by_iou(boxes, scores, Some(classes), threshold)
 }
 
 /// Greedy suppression by IoU.
-fn by_iou<T: Float>(ranked: &[Detection<T>], threshold: f64) -> Vec<u32> {
+fn by_iou<T: Float>(
+    boxes: Boxes<'_, T>,
+    scores: &[T],
+    classes: Option<&[u32]>,
+    threshold: f64,
+) -> Result<Vec<u32>, BoxError> {
+    check_threshold(threshold)?;
     let limit = T::of(threshold);
-    greedy(ranked, threshold, |stays, other| stays.iou(other) > limit)
+    greedy(boxes, scores, classes, threshold, |(_, stays), (_, other)| {
+        iou(stays, other) > limit
+    })
 }
 
-/// Greedy suppression by any rule that asks for an IoU above `least`.
+/// Greedy suppression by any rule that asks for an IoU above `least`. The rule is shown the index and the corners of a box that stays, and of
+/// another one.
 pub(super) fn greedy<T: Float>(
-    ranked: &[Detection<T>],
+    boxes: Boxes<'_, T>,
+    scores: &[T],
+    classes: Option<&[u32]>,
     least: f64,
-    suppresses: impl Fn(&Detection<T>, &Detection<T>) -> bool,
-) -> Vec<u32> {
-    let mut stay = Neighbours::new(ranked.len());
-    let mut indices = Vec::new();
-    for detection in ranked {
-        if !stay.any(detection, least, 0, |_, stays| suppresses(stays, detection)) {
-            stay.insert(*detection);
-            indices.push(detection.index);
+    suppresses: impl Fn((u32, [T; 4]), (u32, [T; 4])) -> bool + Sync,
+) -> Result<Vec<u32>, BoxError> {
+    let stay = by_class(boxes, scores, classes, |ranked| {
+        let mut neighbours = Neighbours::new(ranked.len());
+        let mut stay: Vec<Scored<T>> = Vec::new();
+        for detection in ranked {
+            let other = (detection.index, detection.corners);
+            let meets = |stays: u32, corners| suppresses((stay[stays as usize].index, corners), other);
+            if !neighbours.any(detection.corners, least, 0, meets) {
+                neighbours.insert(detection.corners);
+                stay.push(detection.scored());
+            }
         }
-    }
-    indices
+        stay
+    })?;
+    Ok(stay.iter().map(|one| one.index).collect())
 }

@@ -1,7 +1,7 @@
 //! Matrix suppression.
 
 use super::neighbours::Neighbours;
-use super::ranked::{Scored, check_min_score, ranked};
+use super::ranked::{Scored, by_class, check_min_score, iou};
 use crate::{BoxError, Boxes, Float};
 
 /// How a score falls with the IoU with a better box.
@@ -51,31 +51,31 @@ pub fn matrix_nms<T: Float>(
     min_score: f64,
 ) -> Result<Vec<Scored<T>>, BoxError> {
     check_min_score(min_score)?;
-    let ranked = ranked(boxes, scores, classes)?;
-    let mut better = Neighbours::new(ranked.len());
-    // Of each box, what it has lost itself.
-    let mut lost: Vec<T> = Vec::with_capacity(ranked.len());
-    let mut stay = Vec::new();
-    for detection in ranked {
-        let (mut factor, mut most) = (T::one(), T::zero());
-        // Boxes that do not meet have a quotient of 1 or more.
-        better.any(&detection, 0.0, 0, |index, other| {
-            let iou = other.iou(&detection);
-            let lost = decay.factor(lost[index as usize]);
-            // One that is lost altogether lies on a better one, which counts in its place.
-            if lost > T::zero() {
-                factor = factor.smaller(decay.factor(iou) / lost);
+    by_class(boxes, scores, classes, |ranked| {
+        let mut better = Neighbours::new(ranked.len());
+        // Of each box, its largest IoU with what is better.
+        let mut lost: Vec<T> = Vec::with_capacity(ranked.len());
+        let mut stay = Vec::new();
+        for detection in ranked {
+            let (mut factor, mut most) = (T::one(), T::zero());
+            // Boxes that do not meet have a quotient of 1 or more.
+            better.any(detection.corners, 0.0, 0, |index, corners| {
+                let iou = iou(corners, detection.corners);
+                let lost = decay.factor(lost[index as usize]);
+                // One that is lost altogether lies on a better one, which counts in its place.
+                if lost > T::zero() {
+                    factor = factor.smaller(decay.factor(iou) / lost);
+                }
+                most = most.larger(iou);
+                false
+            });
+            let (index, score) = (detection.index, detection.score * factor);
+            if score >= T::of(min_score) {
+                stay.push(Scored { index, score });
             }
-            most = most.larger(iou);
-            false
-        });
-        let (index, score) = (detection.index, detection.score * factor);
-        if score >= T::of(min_score) {
-            stay.push(Scored { index, score });
+            better.insert(detection.corners);
+            lost.push(most);
         }
-        better.insert(detection);
-        lost.push(most);
-    }
-    stay.sort_by(|a, b| b.score.compare(a.score));
-    Ok(stay)
+        stay
+    })
 }

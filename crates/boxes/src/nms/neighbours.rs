@@ -1,20 +1,23 @@
 //! Which of the boxes so far one may meet, without asking all of them.
 
-use super::ranked::Detection;
 use crate::Float;
 
 /// Boxes by place and size.
 ///
 /// A box of which the longer side is above 2^(k-1) and up to 2^k lies on level k, in the cell of its centre in a grid of step
-/// 2^k. All cells are chains in one table of hashes, newest box first. Two boxes with an IoU above t have sides that differ by no more than
+/// 2^k / [`FINE`]. All cells are chains in one table of hashes, newest box first. Two boxes with an IoU above t have sides that differ by no more than
 /// the factor t, and centres that are near: so only a few levels, and on each a few cells, are looked at.
 pub(super) struct Neighbours<T> {
-    boxes: Vec<Detection<T>>,
-    /// The box before it in the same chain.
-    next: Vec<u32>,
+    boxes: Vec<Link<T>>,
     /// The newest box of each chain.
     heads: Vec<u32>,
     levels: Vec<Level>,
+}
+
+/// A box, and the one before it in the same chain.
+struct Link<T> {
+    corners: [T; 4],
+    next: u32,
 }
 
 /// The boxes of about one size.
@@ -25,6 +28,9 @@ struct Level {
 
 const NONE: u32 = u32::MAX;
 
+/// Cells along the side of the largest box of a level: fewer boxes are looked at with more, and more cells.
+const FINE: f64 = 2.0;
+
 /// Rounding in [`Float`] moves the IoU and the sides of boxes by less than this part.
 const SLACK: f64 = 1e-5;
 
@@ -33,7 +39,6 @@ impl<T: Float> Neighbours<T> {
     pub(super) fn new(count: usize) -> Self {
         Self {
             boxes: Vec::new(),
-            next: Vec::new(),
             heads: vec![NONE; (2 * count).next_power_of_two()],
             levels: Vec::new(),
         }
@@ -45,14 +50,14 @@ impl<T: Float> Neighbours<T> {
     }
 
     /// One of the boxes, by the order in which they came.
-    pub(super) fn get(&self, index: u32) -> &Detection<T> {
-        &self.boxes[index as usize]
+    pub(super) fn get(&self, index: u32) -> [T; 4] {
+        self.boxes[index as usize].corners
     }
 
     /// One more box.
-    pub(super) fn insert(&mut self, new: Detection<T>) {
+    pub(super) fn insert(&mut self, corners: [T; 4]) {
         let index = self.boxes.len() as u32;
-        let place = Place::of(new.corners);
+        let place = Place::of(corners);
         let mut next = NONE;
         // A box without size meets nothing.
         if place.longer > 0.0 {
@@ -64,34 +69,29 @@ impl<T: Float> Neighbours<T> {
             }
             self.levels[at].boxes.push(index);
             let step = f64::exp2(f64::from(exponent));
-            let chain = self.chain(exponent, place.centre.map(|x| (x / step).floor() as i64), new.class);
+            let cell = place.centre.map(|x| cell(x, step));
+            let chain = self.chain(exponent, cell);
             next = std::mem::replace(&mut self.heads[chain], index);
         }
-        self.next.push(next);
-        self.boxes.push(new);
+        self.boxes.push(Link { corners, next });
     }
 
-    /// Shows the boxes from `since` on that have the class of this one and may have an IoU above `least` with it, until one is taken.
-    /// Some may be shown twice.
+    /// Shows the boxes from `since` on that may have an IoU above `least` with this one, until one is taken. Some may be shown twice.
     #[inline(always)]
     pub(super) fn any(
         &self,
-        of: &Detection<T>,
+        corners: [T; 4],
         least: f64,
         since: u32,
-        mut taken: impl FnMut(u32, &Detection<T>) -> bool,
+        mut taken: impl FnMut(u32, [T; 4]) -> bool,
     ) -> bool {
-        let place = Place::of(of.corners);
+        let place = Place::of(corners);
         if place.longer <= 0.0 || place.shorter <= 0.0 {
             return false;
         }
         // The levels of sides that fit.
         let fewest = (place.longer * least * (1.0 - SLACK)).log2().ceil();
         let most = (place.longer / least * (1.0 + SLACK)).log2().ceil();
-        let mut shown = |index: u32| {
-            let found = &self.boxes[index as usize];
-            found.class == of.class && taken(index, found)
-        };
         for level in &self.levels {
             let exponent = f64::from(level.exponent);
             if exponent < fewest || exponent > most {
@@ -102,19 +102,20 @@ impl<T: Float> Neighbours<T> {
             let count = |cells: [i64; 2]| cells[1] as f64 - cells[0] as f64 + 1.0;
             if count(columns) * count(rows) > level.boxes.len() as f64 {
                 let recent = level.boxes.iter().rev().take_while(|&&index| index >= since);
-                if recent.copied().any(&mut shown) {
+                if recent.copied().any(|index| taken(index, self.get(index))) {
                     return true;
                 }
                 continue;
             }
             for row in rows[0]..=rows[1] {
                 for column in columns[0]..=columns[1] {
-                    let mut index = self.heads[self.chain(level.exponent, [column, row], of.class)];
+                    let mut index = self.heads[self.chain(level.exponent, [column, row])];
                     while index != NONE && index >= since {
-                        if shown(index) {
+                        let link = &self.boxes[index as usize];
+                        if taken(index, link.corners) {
                             return true;
                         }
-                        index = self.next[index as usize];
+                        index = link.next;
                     }
                 }
             }
@@ -124,11 +125,10 @@ impl<T: Float> Neighbours<T> {
 
     /// The chain of a cell.
     #[inline(always)]
-    fn chain(&self, exponent: i32, [column, row]: [i64; 2], class: u32) -> usize {
-        let level = (u64::from(class) << 32) ^ u64::from(exponent as u32);
+    fn chain(&self, exponent: i32, [column, row]: [i64; 2]) -> usize {
         let mixed = (column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ (row as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
-            ^ level.wrapping_mul(0x1656_67b1_9e37_79f9);
+            ^ (exponent as u64).wrapping_mul(0x1656_67b1_9e37_79f9);
         let spread = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd);
         (spread >> 32) as usize & (self.heads.len() - 1)
     }
@@ -161,6 +161,12 @@ impl Place {
     fn cells(&self, axis: usize, step: f64, least: f64) -> [i64; 2] {
         let (centre, side) = (self.centre[axis], self.sides[axis]);
         let reach = (side.midpoint(step) - least * side) + SLACK * (side + step) + 4.0 * f64::EPSILON * centre.abs();
-        [centre - reach, centre + reach].map(|x| (x / step).floor() as i64)
+        [centre - reach, centre + reach].map(|x| cell(x, step))
     }
+}
+
+/// The cell of a coordinate, on a level of boxes up to `step` large.
+#[inline(always)]
+fn cell(x: f64, step: f64) -> i64 {
+    (x / step * FINE).floor() as i64
 }

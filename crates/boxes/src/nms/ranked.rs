@@ -21,31 +21,42 @@ pub struct Scored<T> {
 pub(super) struct Detection<T> {
     pub(super) index: u32,
     /// Zero for all where there are no classes.
-    pub(super) class: u32,
+    class: u32,
     pub(super) score: T,
     pub(super) corners: [T; 4],
 }
 
 impl<T: Float> Detection<T> {
-    /// What decides between two boxes.
-    #[inline(always)]
-    pub(super) fn pair(&self, other: &Self) -> Pair<T> {
-        Pair::new(Corners::new(self.corners), Corners::new(other.corners))
-    }
-
-    /// The IoU with another box.
-    #[inline(always)]
-    pub(super) fn iou(&self, other: &Self) -> T {
-        self.pair(other).iou(Guard::NONE).0
+    /// That it stays as it is.
+    pub(super) fn scored(&self) -> Scored<T> {
+        Scored {
+            index: self.index,
+            score: self.score,
+        }
     }
 }
 
-/// The detections by falling score, and of equal scores by rising index; without those that are not finite.
-pub(super) fn ranked<T: Float>(
+/// What decides between two boxes.
+#[inline(always)]
+pub(super) fn pair<T: Float>(a: [T; 4], b: [T; 4]) -> Pair<T> {
+    Pair::new(Corners::new(a), Corners::new(b))
+}
+
+/// Their IoU.
+#[inline(always)]
+pub(super) fn iou<T: Float>(a: [T; 4], b: [T; 4]) -> T {
+    pair(a, b).iou(Guard::NONE).0
+}
+
+/// Suppresses in each class by itself, and returns the boxes that stay by falling score, and of equal scores by rising index. The
+/// detections of a class come in this order too, without those that are not finite. Classes are shared between the threads of the
+/// current Rayon pool.
+pub(super) fn by_class<T: Float>(
     boxes: Boxes<'_, T>,
     scores: &[T],
     classes: Option<&[u32]>,
-) -> Result<Vec<Detection<T>>, BoxError> {
+    suppress: impl Fn(&[Detection<T>]) -> Vec<Scored<T>> + Sync,
+) -> Result<Vec<Scored<T>>, BoxError> {
     check_length("scores", scores.len(), boxes.len())?;
     if let Some(classes) = classes {
         check_length("classes", classes.len(), boxes.len())?;
@@ -58,10 +69,13 @@ pub(super) fn ranked<T: Float>(
     };
     let all = scores.iter().enumerate().map(detection);
     let mut ranked: Vec<_> = all
-        .filter(|one| within_limits(one.corners) && !one.score.is_nan())
+        .filter(|one| within_limits(one.corners) && one.score.is_finite())
         .collect();
-    ranked.par_sort_by(|a, b| b.score.compare(a.score));
-    Ok(ranked)
+    ranked.par_sort_by(|a, b| a.class.cmp(&b.class).then(b.score.compare(a.score)));
+    let runs: Vec<&[Detection<T>]> = ranked.chunk_by(|a, b| a.class == b.class).collect();
+    let mut stay: Vec<Scored<T>> = runs.into_par_iter().flat_map_iter(&suppress).collect();
+    stay.par_sort_by(|a, b| b.score.compare(a.score).then(a.index.cmp(&b.index)));
+    Ok(stay)
 }
 
 /// Checks a threshold of IoU.

@@ -1,7 +1,7 @@
 //! Suppression of rotated boxes.
 
 use super::greedy::greedy;
-use super::ranked::{check_threshold, ranked};
+use super::ranked::check_threshold;
 use crate::rotated::{Rectangle, RotatedBoxes, RotatedIou, RotatedMetric};
 use crate::{BoxError, Boxes, Float, Format};
 
@@ -35,9 +35,9 @@ pub fn rotated_nms<T: Float>(
         if one.holds { corners } else { [T::nan(); 4] }
     };
     let around: Vec<[T; 4]> = rectangles.iter().map(upright).collect();
-    let ranked = ranked(Boxes::rows(&around, Format::Xyxy), scores, classes)?;
-    Ok(greedy(&ranked, 0.0, |stays, other| {
-        let [stays, other] = [stays, other].map(|one| &rectangles[one.index as usize]);
+    let around = Boxes::rows(&around, Format::Xyxy);
+    greedy(around, scores, classes, 0.0, |(stays, _), (other, _)| {
+        let [stays, other] = [stays, other].map(|index| &rectangles[index as usize]);
         RotatedIou.value(stays, other) > threshold
-    }))
+    })
 }

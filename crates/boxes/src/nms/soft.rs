@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
 use super::neighbours::Neighbours;
-use super::ranked::{Detection, Scored, check_min_score, check_threshold, ranked};
+use super::ranked::{Detection, Scored, by_class, check_min_score, check_threshold, iou};
 use crate::error::check_setting;
 use crate::{BoxError, Boxes, Float};
 
@@ -62,16 +62,22 @@ pub fn soft_nms<T: Float>(
             0.0
         }
     };
-    let detections = ranked(boxes, scores, classes)?;
-    let mut stay = Neighbours::new(detections.len());
-    let first = detections.into_iter().filter(|one| one.score >= T::of(min_score));
-    let mut waiting: BinaryHeap<Waiting<T>> = first.map(|detection| Waiting { detection, seen: 0 }).collect();
+    by_class(boxes, scores, classes, |ranked| {
+        soften(ranked, decay, least, T::of(min_score))
+    })
+}
+
+/// Soft suppression of the boxes of one class, where those that meet have an IoU above `least`.
+fn soften<T: Float>(ranked: &[Detection<T>], decay: SoftDecay, least: f64, min_score: T) -> Vec<Scored<T>> {
+    let mut stay = Neighbours::new(ranked.len());
+    let first = ranked.iter().filter(|one| one.score >= min_score);
+    let mut waiting: BinaryHeap<Waiting<T>> = first.map(|&detection| Waiting { detection, seen: 0 }).collect();
     let mut met = Vec::new();
     let mut scored = Vec::new();
     // Scores only fall. So the first in line is next, unless boxes that have stayed since it was looked at lower its score.
     while let Some(Waiting { mut detection, seen }) = waiting.pop() {
         met.clear();
-        stay.any(&detection, least, seen, |index, _| {
+        stay.any(detection.corners, least, seen, |index, _| {
             met.push(index);
             false
         });
@@ -79,21 +85,20 @@ pub fn soft_nms<T: Float>(
         met.dedup();
         let before = detection.score;
         for &index in &met {
-            detection.score = detection.score * decay.factor(stay.get(index).iou(&detection));
+            detection.score = detection.score * decay.factor(iou(stay.get(index), detection.corners));
         }
-        if detection.score < T::of(min_score) {
+        if detection.score < min_score {
             continue;
         }
         if detection.score < before {
             let seen = stay.len() as u32;
             waiting.push(Waiting { detection, seen });
         } else {
-            let Detection { index, score, .. } = detection;
-            scored.push(Scored { index, score });
-            stay.insert(detection);
+            scored.push(detection.scored());
+            stay.insert(detection.corners);
         }
     }
-    Ok(scored)
+    scored
 }
 
 impl SoftDecay {
