@@ -48,7 +48,8 @@ pub enum BoxError {
     },
     /// Infinite costs leave no complete assignment.
     #[error(
-        "no assignment: row {row} of the smaller side cannot be assigned, because what is feasible for it and others is too little"
+        "no assignment: nothing that row {row} may be paired with is left by the rows before it; expected finite costs for \
+         a pair of each (columns are the rows where there are fewer of them)"
     )]
     Infeasible {
         /// The row (or the column, where there are fewer columns than rows).

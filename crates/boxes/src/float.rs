@@ -11,8 +11,8 @@ mod sealed {
 
 /// `f32` or `f64`.
 pub trait Float: num_traits::Float + Debug + Display + Default + Send + Sync + sealed::Sealed + 'static {
-    /// The largest coordinate that a box may have: 1e18 in 32 bits and 1e150 in 64. Squares of sums of a few of them are still
-    /// numbers.
+    /// The largest coordinate that a box may have: 1e18 in 32 bits and 1e150 in 64. Squares of sums of a few of them
+    /// are still numbers.
     const LIMIT: Self;
 
     /// The nearest number of this kind.
@@ -39,8 +39,8 @@ pub trait Float: num_traits::Float + Debug + Display + Default + Send + Sync + s
         self.larger(Self::zero())
     }
 
-    /// The slope of the larger of `self` and `other` by `self`: 1, 0, or 1/2 where they are equal, the mean of the slopes to
-    /// both sides.
+    /// The slope of the larger of `self` and `other` by `self`: 1, 0, or 1/2 where they are equal, the mean of the
+    /// slopes to both sides.
     #[inline(always)]
     fn above(self, other: Self) -> Self {
         let half = Self::of(0.5);

@@ -1,11 +1,12 @@
 //! Boxes as plain arrays: how well they fit, which of them stay, and which belong together.
 //!
 //! - [`Boxes`]: views of boxes in somebody's memory, in any usual [`Format`]; conversion, clipping, area, validity.
-//! - [`iou`]: the IoU family, from [`Iou`](iou::Iou) and [`Ciou`](iou::Ciou) to [`ShapeIou`](iou::ShapeIou), as metrics and as losses
-//!   with gradients in closed form.
+//! - [`iou`]: the IoU family, from [`Iou`](iou::Iou) and [`Ciou`](iou::Ciou) to [`ShapeIou`](iou::ShapeIou), as metrics
+//!   and as losses with gradients in closed form.
 //! - [`rotated`]: rotated boxes, their exact IoU and ProbIoU.
 //! - [`assign`]: which prediction belongs to which target: the Hungarian matcher, max-IoU, ATSS, SimOTA, task-aligned.
-//! - [`nms`]: which detections stay: greedy, batched, soft, DIoU, matrix, fast and rotated suppression, and weighted boxes fusion.
+//! - [`nms`]: which detections stay: greedy, batched, soft, DIoU, matrix, fast and rotated suppression, and weighted
+//!   boxes fusion.
 //!
 //! ```
 //! use etude_boxes::iou::{Ciou, loss_and_gradient};
@@ -24,8 +25,8 @@
 //! # Ok::<(), etude_boxes::BoxError>(())
 //! ```
 //!
-//! Everything works on `f32` and `f64`. Nothing is ever NaN or infinite, whatever the boxes are: [`iou`] says what is what. The
-//! same input gives the same bytes on any number of threads.
+//! Everything works on `f32` and `f64`. Nothing is ever NaN or infinite, whatever the boxes are: [`iou`] says what is
+//! what. The same input gives the same bytes on any number of threads.
 
 // Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
 #![cfg_attr(

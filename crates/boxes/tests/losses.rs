@@ -7,7 +7,10 @@ use std::fs;
 use std::path::Path;
 
 use common::{Visitor, pairs, visit_metrics};
-use etude_boxes::iou::{Alpha, Ciou, Diou, Eiou, Giou, Guard, Iou, Metric, loss_and_gradient, pairwise};
+use etude_boxes::iou::{
+    Alpha, Ciou, Diou, Eiou, Exponent, FocalEiou, Giou, Guard, Iou, Metric, Siou, Weight, elementwise,
+    loss_and_gradient, pairwise,
+};
 use etude_boxes::{Boxes, Format};
 
 fn fixture<T: serde::de::DeserializeOwned>(name: &str) -> T {
@@ -240,5 +243,69 @@ fn published_values() {
         let mut published = Published { row, pair, seen: 0 };
         visit_metrics(&mut published);
         assert_eq!(published.seen, 10);
+    }
+}
+
+#[test]
+fn the_table_of_conventions() {
+    let near = |found: f64, expected: f64, tolerance: f64| {
+        assert!((found - expected).abs() < tolerance, "{found}, expected {expected}");
+    };
+    let (p, g) = ([50.0, 50.0, 150.0, 150.0], [60.0, 40.0, 180.0, 120.0]);
+    for (alpha, ciou, slope) in [
+        (Alpha::Constant, 0.445_638, -0.003_980_6),
+        (Alpha::Differentiated, 0.445_638, -0.003_954_9),
+        (Alpha::AboveHalf, 0.446_098, -0.004_003_9),
+    ] {
+        let (loss, gradient) = Ciou {
+            alpha,
+            ..Ciou::default()
+        }
+        .loss_of(p, g);
+        near(1.0 - loss, ciou, 5e-7);
+        near(gradient[0], slope, 5e-8);
+    }
+    for (exponent, siou) in [(Exponent::Negative, 0.444_913), (Exponent::Positive, 0.501_647)] {
+        near(
+            Siou {
+                exponent,
+                ..Siou::default()
+            }
+            .of(p, g),
+            siou,
+            5e-7,
+        );
+    }
+    for (weight, slope) in [(Weight::Constant, -0.016_55), (Weight::Differentiated, 0.112_27)] {
+        let focal = FocalEiou {
+            weight,
+            ..FocalEiou::default()
+        };
+        near(
+            focal.loss_of([0.0, 0.0, 10.0, 10.0], [9.0, 0.0, 19.0, 10.0]).1[2],
+            slope,
+            5e-6,
+        );
+    }
+    let small = [0.0, 0.0, 5e-4, 5e-4];
+    for (guard, iou) in [
+        (Guard::NONE, 1.0),
+        (Guard::added(1e-7), 0.714_286),
+        (Guard::floor(1e-6), 0.25),
+    ] {
+        near(Iou { guard }.of(small, small), iou, 5e-7);
+        near(Iou { guard }.of([0.0; 4], [0.0; 4]), 0.0, 1e-300);
+    }
+    for (format, iou) in [(Format::Xyxy, 0.109_589), (Format::XyxyInclusive, 0.142_857)] {
+        let mut value = [0.0];
+        let (a, b) = ([[0.0, 0.0, 9.0, 9.0]], [[5.0, 5.0, 14.0, 14.0]]);
+        elementwise(
+            &Iou::default(),
+            Boxes::rows(&a, format),
+            Boxes::rows(&b, format),
+            &mut value,
+        )
+        .unwrap();
+        near(value[0], iou, 5e-7);
     }
 }

@@ -44,7 +44,8 @@ fn what_stays_is_what_torchvision_keeps() {
     }
 }
 
-/// Boxes of many sizes, on a grid so that edges meet, and some that are hardly boxes; few scores, so that there are ties.
+/// Boxes of many sizes, on a grid so that edges meet, and some that are hardly boxes; few scores, so that there are
+/// ties.
 fn detections() -> impl Strategy<Value = Vec<([f64; 4], f64, u32)>> {
     let grid = (0_i32..8, 0_i32..8, 0_i32..6, 0_i32..6);
     let grid = grid.prop_map(|(x, y, w, h)| [x, y, x + w, y + h].map(f64::from));

@@ -144,7 +144,8 @@ fn rotated_suppression_is_that_of_mmcvs_tests() {
     ];
     let (boxes, scores) = (RotatedBoxes::rows(&boxes, MMCV), [0.7, 0.8, 0.5, 0.9]);
     assert_eq!(rotated_nms(boxes, &scores, None, 0.5).unwrap(), [3, 1, 0]);
-    // With labels mmcv expects the same, since `nms_rotated_cpu` is not told of them. The third box meets only one of another class.
+    // With labels mmcv expects the same, since `nms_rotated_cpu` is not told of them. The third box meets only one of
+    // another class.
     assert_eq!(
         rotated_nms(boxes, &scores, Some(&[1, 0, 1, 0]), 0.5).unwrap(),
         [3, 1, 0, 2]
@@ -206,7 +207,8 @@ proptest! {
                 };
                 let (left, right) = ((of(p) - at(-STEP)) / STEP, (at(STEP) - of(p)) / STEP);
                 let expected = left.midpoint(right);
-                // Where corners cross edges there are kinks in the second derivative, and where boxes touch in the first.
+                // Where corners cross edges there are kinks in the second derivative, and where boxes touch in the
+                // first.
                 let error = (found[k] - expected).abs();
                 prop_assert!(error < 1e-5 + (left - right).abs(), "{k}: {}, expected {expected}", found[k]);
             }

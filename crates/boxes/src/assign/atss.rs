@@ -4,11 +4,12 @@ use super::label::{Assigned, Label, centre, holds, iou_row, least_first};
 use crate::error::check_length;
 use crate::{BoxError, Boxes, Float};
 
-/// For each target the `nearest` anchors of each level by the distance of the centres are candidates (9 in the paper). Those with an IoU of
-/// at least the mean plus the standard deviation of the candidates' IoUs, and their centre inside of the target, belong to it; where several
-/// targets want an anchor, the one with the largest IoU has it. All others are background. S. Zhang et al., "Bridging the Gap
-/// Between Anchor-based and Anchor-free Detection via Adaptive Training Sample Selection", CVPR 2020, algorithm 1; with the unbiased
-/// deviation (n - 1) of the authors' code, zero for a single candidate.
+/// For each target the `nearest` anchors of each level by the distance of the centres are candidates (9 in the paper).
+/// Those with an IoU of at least the mean plus the standard deviation of the candidates' IoUs, and their centre inside
+/// of the target, belong to it; where several targets want an anchor, the one with the largest IoU has it. All others
+/// are background. S. Zhang et al., "Bridging the Gap Between Anchor-based and Anchor-free Detection via Adaptive
+/// Training Sample Selection", CVPR 2020, algorithm 1; with the unbiased deviation (n - 1) of the authors' code, zero
+/// for a single candidate.
 ///
 /// `levels` is the number of anchors on each level of the feature pyramid, in the order of the anchors.
 ///

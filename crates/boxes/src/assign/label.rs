@@ -39,7 +39,8 @@ pub(super) fn centre<T: Float>([x1, y1, x2, y2]: [T; 4]) -> [T; 2] {
     [(x1 + x2) * T::of(0.5), (y1 + y2) * T::of(0.5)]
 }
 
-/// Moves the `count` indices with the least keys to the front, in the order of their keys, and of indices where these are equal.
+/// Moves the `count` indices with the least keys to the front, in the order of their keys, and of indices where these
+/// are equal.
 pub(super) fn least_first<T: Float>(indices: &mut [u32], count: usize, key: impl Fn(u32) -> T) {
     let order = |a: &u32, b: &u32| key(*a).compare(key(*b)).then(a.cmp(b));
     if count < indices.len() {

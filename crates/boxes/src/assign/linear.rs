@@ -18,13 +18,14 @@ pub struct Assignment {
     pub cost: f64,
 }
 
-/// The one-to-one assignment of rows to columns with the least total cost: the Hungarian matcher. `cost` is [rows, columns], row by
-/// row; every row gets a column, or every column a row where there are fewer of these. An infinite cost means that the two may
-/// not be paired.
+/// The one-to-one assignment of rows to columns with the least total cost: the Hungarian matcher. `cost` is [rows,
+/// columns], row by row; every row gets a column, or every column a row where there are fewer of these. An infinite
+/// cost means that the two may not be paired.
 ///
-/// Shortest augmenting paths: D. F. Crouse, "On implementing 2D rectangular assignment algorithms", IEEE Transactions on
-/// Aerospace and Electronic Systems 52(4), 2016, after Jonker and Volgenant 1987. Worst case O(n^2 m) for the shorter side n.
-/// Everything is added in 64 bits. Of several assignments with the same cost, the same one is found always.
+/// Shortest augmenting paths: D. F. Crouse, "On implementing 2D rectangular assignment algorithms", IEEE Transactions
+/// on Aerospace and Electronic Systems 52(4), 2016, after Jonker and Volgenant 1987. Worst case O(n^2 m) for the
+/// shorter side n. Everything is added in 64 bits. Of several assignments with the same cost, the same one is found
+/// always.
 ///
 /// ```
 /// use etude_boxes::assign::linear_assignment;
@@ -36,7 +37,8 @@ pub struct Assignment {
 /// ```
 ///
 /// # Errors
-/// `cost` is not [rows, columns]; a cost is NaN, negative infinity, or beyond 1e300; there is no complete assignment of finite cost.
+/// `cost` is not [rows, columns]; a cost is NaN, negative infinity, or beyond 1e300; there is no complete assignment of
+/// finite cost.
 pub fn linear_assignment<T: Float>(cost: &[T], [rows, columns]: [usize; 2]) -> Result<Assignment, BoxError> {
     check_length("the costs", cost.len(), rows * columns)?;
     // Without a way out in the middle, the loop over all is several times faster.
@@ -99,8 +101,8 @@ const WIDTH: usize = 8;
 /// How often, in the mean, a row may ask for a column before paths are searched.
 const ROUNDS: usize = 8;
 
-/// The dual problem, and the assignment so far. Costs minus the duals of row and column are never negative, and zero where a row is
-/// assigned.
+/// The dual problem, and the assignment so far. Costs minus the duals of row and column are never negative, and zero
+/// where a row is assigned.
 struct Solver {
     /// No more than columns.
     rows: usize,
@@ -111,9 +113,9 @@ struct Solver {
     column_dual: Vec<f64>,
     column_of: Vec<usize>,
     row_of: Vec<usize>,
-    /// What [`augment`](Self::augment) needs: the length of the shortest path to each column that is not reached yet, infinite where
-    /// it is; the row before it; the dual of the column, negative infinity where it is reached; and what was reached, with the
-    /// length of the path.
+    /// What [`augment`](Self::augment) needs: the length of the shortest path to each column that is not reached yet,
+    /// infinite where it is; the row before it; the dual of the column, negative infinity where it is reached; and what
+    /// was reached, with the length of the path.
     open: Vec<f64>,
     from: Vec<usize>,
     dual: Vec<f64>,
@@ -151,9 +153,9 @@ impl Solver {
         }
     }
 
-    /// Gives rows the column that costs them least, as long as that is easily had: Jonker and Volgenant's reduction of rows, and of
-    /// augmenting rows. A column's dual falls by what its row would lose with the second best, so that a row which wants it too may
-    /// well want another one then.
+    /// Gives rows the column that costs them least, as long as that is easily had: Jonker and Volgenant's reduction of
+    /// rows, and of augmenting rows. A column's dual falls by what its row would lose with the second best, so that a
+    /// row which wants it too may well want another one then.
     #[inline(always)]
     fn reduce_rows(&mut self) {
         // Each round turns a row out or leaves one without a column; more than a few rounds a row are not worth it.

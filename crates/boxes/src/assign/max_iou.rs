@@ -10,7 +10,8 @@ pub struct MaxIou {
     pub positive: f64,
     /// Below this IoU with all targets an anchor is background. Between the two it is ignored.
     pub negative: f64,
-    /// From this IoU on, and above zero, a target gets the anchors that fit it best, however badly that is. `None`: it may go without.
+    /// From this IoU on, and above zero, a target gets the anchors that fit it best, however badly that is. `None`: it
+    /// may go without.
     pub low_quality: Option<f64>,
 }
 
@@ -24,10 +25,10 @@ impl Default for MaxIou {
     }
 }
 
-/// Each anchor belongs to the target with which it has the largest IoU: S. Ren et al., "Faster R-CNN", 2015, section 3.1.2, in
-/// the form of mmdetection's `MaxIoUAssigner`, but for targets that meet no anchor: they get none, and there they get all that have IoU
-/// zero too. Of equal targets the first counts; a target that gets its best anchors takes all that are equally good, and
-/// the last such target wins. Memory: a few numbers an anchor.
+/// Each anchor belongs to the target with which it has the largest IoU: S. Ren et al., "Faster R-CNN", 2015, section
+/// 3.1.2, in the form of mmdetection's `MaxIoUAssigner`, but for targets that meet no anchor: they get none, and there
+/// they get all that have IoU zero too. Of equal targets the first counts; a target that gets its best anchors takes
+/// all that are equally good, and the last such target wins. Memory: a few numbers an anchor.
 ///
 /// ```
 /// use etude_boxes::assign::{Label, MaxIou, max_iou};

@@ -28,16 +28,17 @@ impl Default for SimOta {
 /// What a prior costs that is not both inside of a target and central.
 const FAR: f64 = 1e5;
 
-/// Each target takes the k predictions of least cost, where k is the sum of its largest IoUs, cut to a whole number, and 1 at least. Z. Ge
-/// et al., "YOLOX: Exceeding YOLO Series in 2021", section 2.1, after their "OTA", CVPR 2021.
+/// Each target takes the k predictions of least cost, where k is the sum of its largest IoUs, cut to a whole number,
+/// and 1 at least. Z. Ge et al., "YOLOX: Exceeding YOLO Series in 2021", section 2.1, after their "OTA", CVPR 2021.
 ///
 /// ```text
 /// cost = BCE(scores, one-hot of the target's class) + 3 (-ln(IoU + 1e-8)) + 1e5 (prior not inside, or not central)
 /// ```
 ///
-/// Only priors take part that are inside of some target, or central in some. A prediction that several targets take goes to the target for which
-/// its cost is least. `priors` are x, y and stride of each prediction; `scores` [predictions, classes] are probabilities (YOLOX
-/// passes the square root of class times objectness); `classes` are those of the targets. Memory: a few numbers a prediction.
+/// Only priors take part that are inside of some target, or central in some. A prediction that several targets take
+/// goes to the target for which its cost is least. `priors` are x, y and stride of each prediction; `scores`
+/// [predictions, classes] are probabilities (YOLOX passes the square root of class times objectness); `classes` are
+/// those of the targets. Memory: a few numbers a prediction.
 ///
 /// ```
 /// use etude_boxes::assign::{Label, SimOta, sim_ota};
@@ -54,7 +55,8 @@ const FAR: f64 = 1e5;
 /// ```
 ///
 /// # Errors
-/// There are not as many priors as predictions, classes as targets, or scores of each class as predictions; a class has no scores.
+/// There are not as many priors as predictions, classes as targets, or scores of each class as predictions; a class has
+/// no scores.
 pub fn sim_ota<T: Float>(
     priors: &[[T; 3]],
     predicted: Boxes<'_, T>,

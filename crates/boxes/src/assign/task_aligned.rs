@@ -33,16 +33,17 @@ pub struct Aligned<T> {
     pub labels: Vec<Label>,
     /// The IoU of each with its target, zero without one.
     pub ious: Vec<T>,
-    /// The score that each should have for the class of its target, zero without one: its alignment, scaled so that the largest one of a
-    /// target is the largest IoU of that target's predictions.
+    /// The score that each should have for the class of its target, zero without one: its alignment, scaled so that the
+    /// largest one of a target is the largest IoU of that target's predictions.
     pub scores: Vec<T>,
 }
 
-/// Each target takes the predictions of the largest alignment t = score^alpha IoU^beta, as far as their anchor's centre is inside of the target
-/// and t is not zero. A prediction that several targets take goes to the one with the largest IoU. C. Feng et al., "TOOD: Task-aligned
-/// One-stage Object Detection", ICCV 2021, section 3.2.
+/// Each target takes the predictions of the largest alignment t = score^alpha IoU^beta, as far as their anchor's centre
+/// is inside of the target and t is not zero. A prediction that several targets take goes to the one with the largest
+/// IoU. C. Feng et al., "TOOD: Task-aligned One-stage Object Detection", ICCV 2021, section 3.2.
 ///
-/// `scores` [predictions, classes] are probabilities; `classes` are those of the targets. Memory: a few numbers a prediction.
+/// `scores` [predictions, classes] are probabilities; `classes` are those of the targets. Memory: a few numbers a
+/// prediction.
 ///
 /// ```
 /// use etude_boxes::assign::{Label, TaskAligned, task_aligned};
@@ -52,14 +53,16 @@ pub struct Aligned<T> {
 /// let predicted = [[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 10.0, 5.0], [0.0, 0.0, 10.0, 10.0]];
 /// let targets = [[0.0, 0.0, 10.0, 10.0]];
 /// let view = |boxes| Boxes::rows(boxes, Format::Xyxy);
-/// let found = task_aligned(view(&anchors), view(&predicted), &[0.5, 0.5, 0.9], view(&targets), &[0], &TaskAligned::default())?;
+/// let (anchors, predicted, targets) = (view(&anchors), view(&predicted), view(&targets));
+/// let found = task_aligned(anchors, predicted, &[0.5, 0.5, 0.9], targets, &[0], &TaskAligned::default())?;
 /// assert_eq!(found.labels, [Label::Target(0), Label::Target(0), Label::Background]);
 /// assert_eq!(found.scores, [1.0, 0.5_f64.powi(6), 0.0]);
 /// # Ok::<(), etude_boxes::BoxError>(())
 /// ```
 ///
 /// # Errors
-/// There are not as many anchors as predictions, classes as targets, or scores of each class as predictions; a class has no scores.
+/// There are not as many anchors as predictions, classes as targets, or scores of each class as predictions; a class
+/// has no scores.
 pub fn task_aligned<T: Float>(
     anchors: Boxes<'_, T>,
     predicted: Boxes<'_, T>,

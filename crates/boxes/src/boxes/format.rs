@@ -8,8 +8,8 @@ pub enum Format {
     /// Two corners: x1, y1, x2, y2 (torchvision, Pascal VOC's order, most code). The box is x2 - x1 wide.
     #[default]
     Xyxy,
-    /// Two corners as the first and the last pixel inside, so that the box is x2 - x1 + 1 wide: the "+1" convention of Pascal
-    /// VOC's evaluation, Fast R-CNN, and NMS with `offset=1` in mmcv.
+    /// Two corners as the first and the last pixel inside, so that the box is x2 - x1 + 1 wide: the "+1" convention of
+    /// Pascal VOC's evaluation, Fast R-CNN, and NMS with `offset=1` in mmcv.
     XyxyInclusive,
     /// The first corner and the size: x1, y1, w, h (COCO).
     Xywh,

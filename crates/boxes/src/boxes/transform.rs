@@ -84,8 +84,8 @@ pub fn convert<T: Float>(boxes: Boxes<'_, T>, format: Format, out: &mut [[T; 4]]
     write(boxes, out, |corners| format.of_corners(corners))
 }
 
-/// Writes the part of each box that lies inside of a picture [0, width] x [0, height], in the format of the boxes. A box
-/// outside becomes an empty one at the nearest edge. What is no number stays so.
+/// Writes the part of each box that lies inside of a picture [0, width] x [0, height], in the format of the boxes. A
+/// box outside becomes an empty one at the nearest edge. What is no number stays so.
 ///
 /// ```
 /// use etude_boxes::{Boxes, Format, clip};
@@ -116,8 +116,8 @@ pub fn clip<T: Float>(boxes: Boxes<'_, T>, [width, height]: [T; 2], out: &mut [[
     })
 }
 
-/// Writes each box with x times `factors[0]` and y times `factors[1]`, in the format of the boxes: from a resized picture back to
-/// the first one, or from the unit square to pixels.
+/// Writes each box with x times `factors[0]` and y times `factors[1]`, in the format of the boxes: from a resized
+/// picture back to the first one, or from the unit square to pixels.
 ///
 /// ```
 /// use etude_boxes::{Boxes, Format, scale};

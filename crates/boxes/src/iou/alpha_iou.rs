@@ -5,8 +5,8 @@ use super::focal_eiou::power;
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// IoU^alpha - penalty^alpha, term by term. He et al., "Alpha-IoU: A Family of Power Intersection over Union Losses for Bounding Box
-/// Regression", NeurIPS 2021, equation 4. With alpha above 1, pairs that fit well count more.
+/// IoU^alpha - penalty^alpha, term by term. He et al., "Alpha-IoU: A Family of Power Intersection over Union Losses for
+/// Bounding Box Regression", NeurIPS 2021, equation 4. With alpha above 1, pairs that fit well count more.
 ///
 /// ```
 /// use etude_boxes::iou::{AlphaIou, Metric};
@@ -34,7 +34,8 @@ pub enum AlphaPenalty {
     Giou,
     /// That of DIoU: (d^2 / c^2)^alpha.
     Diou,
-    /// Both of CIoU: (d^2 / c^2)^alpha + (beta v)^alpha, where beta = v / ((1 - IoU) + v) is a constant for the gradient.
+    /// Both of CIoU: (d^2 / c^2)^alpha + (beta v)^alpha, where beta = v / ((1 - IoU) + v) is a constant for the
+    /// gradient.
     Ciou,
 }
 

@@ -4,9 +4,10 @@ use super::siou::sign_of;
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// Four losses, one for each of x, y, w and h: 1 minus the largest IoU that is possible with such an x, everything else being right.
-/// Tychsen-Smith and Petersson, "Improving Object Localization with Fitness NMS and Bounded IoU Loss", CVPR 2018; here with the smooth
-/// L1 of mmdetection's `BoundedIoULoss`. The loss is their sum, and the metric 1 minus it.
+/// Four losses, one for each of x, y, w and h: 1 minus the largest IoU that is possible with such an x, everything else
+/// being right. Tychsen-Smith and Petersson, "Improving Object Localization with Fitness NMS and Bounded IoU Loss",
+/// CVPR 2018; here with the smooth L1 of mmdetection's `BoundedIoULoss`. The loss is their sum, and the metric 1 minus
+/// it.
 ///
 /// ```text
 /// bound of x = max(0, (wg - 2 |dx|) / (wg + 2 |dx|))        bound of w = min(wg / w, w / wg)

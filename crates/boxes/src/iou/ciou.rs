@@ -5,9 +5,9 @@ use std::f64::consts::PI;
 use super::{Diou, Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// CIoU = DIoU - alpha v, with v = 4 / pi^2 (arctan(wg / hg) - arctan(w / h))^2 and [`Alpha`]. Zheng et al., "Distance-IoU Loss:
-/// Faster and Better Learning for Bounding Box Regression", AAAI 2020, equations 8 to 12. Equation 12 divides by w^2 + h^2, and so
-/// it is here; the authors' code leaves that factor out.
+/// CIoU = DIoU - alpha v, with v = 4 / pi^2 (arctan(wg / hg) - arctan(w / h))^2 and [`Alpha`]. Zheng et al.,
+/// "Distance-IoU Loss: Faster and Better Learning for Bounding Box Regression", AAAI 2020, equations 8 to 12. Equation
+/// 12 divides by w^2 + h^2, and so it is here; the authors' code leaves that factor out.
 ///
 /// ```
 /// use etude_boxes::iou::{Ciou, Metric};
@@ -26,7 +26,8 @@ pub struct Ciou {
 /// How CIoU's weight alpha of the difference in aspect ratio is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Alpha {
-    /// alpha = v / ((1 - IoU) + v), a constant for the gradient: the paper's equation 11, torchvision, detectron2, Ultralytics.
+    /// alpha = v / ((1 - IoU) + v), a constant for the gradient: the paper's equation 11, torchvision, detectron2,
+    /// Ultralytics.
     #[default]
     Constant,
     /// The same with a gradient of its own: mmdetection up to 2.10.

@@ -1,8 +1,9 @@
 //! Metrics and losses of many pairs at a time.
 //!
-//! Boxes are brought into blocks of corners, column by column, whatever their layout and format. Over a block the formula of
-//! one pair is a loop without branches, which the compiler turns into vector instructions: those of the processor at hand,
-//! which is found out at run time. Large inputs are shared between the threads of the current Rayon pool.
+//! Boxes are brought into blocks of corners, column by column, whatever their layout and format. Over a block the
+//! formula of one pair is a loop without branches, which the compiler turns into vector instructions: those of the
+//! processor at hand, which is found out at run time. Large inputs are shared between the threads of the current Rayon
+//! pool.
 
 use pulp::{Arch, Simd, WithSimd};
 use rayon::prelude::*;
@@ -95,8 +96,8 @@ pub fn pairwise<T: Float>(
     Ok(())
 }
 
-/// Writes the loss 1 - metric of each pair of a predicted box and its target, and its gradient by the predicted box, in the
-/// format of that box.
+/// Writes the loss 1 - metric of each pair of a predicted box and its target, and its gradient by the predicted box, in
+/// the format of that box.
 ///
 /// ```
 /// use etude_boxes::iou::{Diou, loss_and_gradient};

@@ -3,8 +3,8 @@
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// DIoU = IoU - d^2 / c^2, with d the distance of the centres and c the diagonal of the smallest enclosing box. Zheng et al.,
-/// "Distance-IoU Loss: Faster and Better Learning for Bounding Box Regression", AAAI 2020, equation 7.
+/// DIoU = IoU - d^2 / c^2, with d the distance of the centres and c the diagonal of the smallest enclosing box. Zheng
+/// et al., "Distance-IoU Loss: Faster and Better Learning for Bounding Box Regression", AAAI 2020, equation 7.
 ///
 /// ```
 /// use etude_boxes::iou::{Diou, Metric};

@@ -3,9 +3,9 @@
 use super::{Diou, Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// EIoU = DIoU - (w - wg)^2 / cw^2 - (h - hg)^2 / ch^2, with cw and ch the sides of the smallest enclosing box. Zhang et al., "Focal
-/// and Efficient IOU Loss for Accurate Bounding Box Regression", 2021, equation 7. (Mmdetection's `EIoULoss` is something else, the
-/// Extended IoU.)
+/// EIoU = DIoU - (w - wg)^2 / cw^2 - (h - hg)^2 / ch^2, with cw and ch the sides of the smallest enclosing box. Zhang
+/// et al., "Focal and Efficient IOU Loss for Accurate Bounding Box Regression", 2021, equation 7. (Mmdetection's
+/// `EIoULoss` is something else, the Extended IoU.)
 ///
 /// ```
 /// use etude_boxes::iou::{Eiou, Metric};

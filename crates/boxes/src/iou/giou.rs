@@ -3,9 +3,9 @@
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// GIoU = IoU - (C - U) / C, with C the area of the smallest enclosing box. Rezatofighi et al., "Generalized Intersection over
-/// Union: A Metric and A Loss for Bounding Box Regression", CVPR 2019, algorithm 1. Boxes that do not meet are drawn together, though
-/// often by growing the predicted box first.
+/// GIoU = IoU - (C - U) / C, with C the area of the smallest enclosing box. Rezatofighi et al., "Generalized
+/// Intersection over Union: A Metric and A Loss for Bounding Box Regression", CVPR 2019, algorithm 1. Boxes that do not
+/// meet are drawn together, though often by growing the predicted box first.
 ///
 /// ```
 /// use etude_boxes::iou::{Giou, Metric};

@@ -2,8 +2,8 @@
 
 use crate::Float;
 
-/// What becomes of a denominator, where libraries differ: max(denominator + added, floor). Without either, a quotient is zero where its
-/// denominator is, and has no slope there.
+/// What becomes of a denominator, where libraries differ: max(denominator + added, floor). Without either, a quotient
+/// is zero where its denominator is, and has no slope there.
 ///
 /// (Two numbers, and no enumeration: a choice in the middle of a loop would keep it from becoming vector instructions.)
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -4,9 +4,9 @@ use super::pair::resize_weights;
 use super::{Guard, Iou, Metric, Pair, Slopes};
 use crate::Float;
 
-/// The IoU of both boxes shrunk, or grown, to `ratio` times their size about their own centres. Zhang, Xu and Zhang, "Inner-IoU:
-/// More Effective Intersection over Union Loss with Auxiliary Bounding Box", 2023. A ratio below 1 sharpens the gradient of pairs
-/// that fit well, one above 1 reaches pairs that do not meet.
+/// The IoU of both boxes shrunk, or grown, to `ratio` times their size about their own centres. Zhang, Xu and Zhang,
+/// "Inner-IoU: More Effective Intersection over Union Loss with Auxiliary Bounding Box", 2023. A ratio below 1 sharpens
+/// the gradient of pairs that fit well, one above 1 reaches pairs that do not meet.
 ///
 /// ```
 /// use etude_boxes::iou::{InnerIou, Metric};
@@ -56,8 +56,8 @@ impl<T: Float> Metric<T> for InnerIou {
     }
 }
 
-/// Another metric with IoU replaced by [`InnerIou`]: metric - IoU + inner IoU, so that the loss is L + IoU - inner IoU, as in the
-/// paper's Inner-CIoU and Inner-SIoU.
+/// Another metric with IoU replaced by [`InnerIou`]: metric - IoU + inner IoU, so that the loss is L + IoU - inner IoU,
+/// as in the paper's Inner-CIoU and Inner-SIoU.
 ///
 /// ```
 /// use etude_boxes::iou::{Ciou, Inner, InnerIou, Iou, Metric};

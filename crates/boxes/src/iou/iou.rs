@@ -3,8 +3,8 @@
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// IoU = I / U, the area of the intersection over that of the union (Jaccard's index). As a loss it has no gradient where
-/// boxes do not meet.
+/// IoU = I / U, the area of the intersection over that of the union (Jaccard's index). As a loss it has no gradient
+/// where boxes do not meet.
 ///
 /// ```
 /// use etude_boxes::iou::{Iou, Metric};

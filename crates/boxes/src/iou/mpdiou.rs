@@ -3,9 +3,9 @@
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// MPDIoU = IoU - d1^2 / D^2 - d2^2 / D^2, with d1 and d2 the distances of the first and of the second corners, and D the diagonal of
-/// the picture. Ma and Xu, "MPDIoU: A Loss for Efficient and Accurate Bounding Box Regression", 2023, algorithm 1. Boxes outside of
-/// the picture can have less than -2.
+/// MPDIoU = IoU - d1^2 / D^2 - d2^2 / D^2, with d1 and d2 the distances of the first and of the second corners, and D
+/// the diagonal of the picture. Ma and Xu, "MPDIoU: A Loss for Efficient and Accurate Bounding Box Regression", 2023,
+/// algorithm 1. Boxes outside of the picture can have less than -2.
 ///
 /// ```
 /// use etude_boxes::iou::{Metric, Mpdiou};

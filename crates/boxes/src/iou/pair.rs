@@ -58,8 +58,8 @@ pub(crate) fn resize_weights<T: Float>(ratio: T) -> (T, T) {
 
 /// A predicted box p and its target g, both within [`Float::LIMIT`].
 ///
-/// The width of an inverted box counts as zero, and so does its height: it meets nothing. It still has a centre, and the
-/// enclosing box holds all four corners of both boxes.
+/// The width of an inverted box counts as zero, and so does its height: it meets nothing. It still has a centre, and
+/// the enclosing box holds all four corners of both boxes.
 #[derive(Debug, Clone, Copy)]
 pub struct Pair<T> {
     /// The predicted box, by which gradients are taken.
@@ -187,8 +187,8 @@ impl<T: Float> Pair<T> {
         (part.value, slopes)
     }
 
-    /// The gradient by the corners of p: the chain rule. At a kink, such as where edges meet, it is the mean of the slopes to both
-    /// sides, as PyTorch has it for `torch.maximum`.
+    /// The gradient by the corners of p: the chain rule. At a kink, such as where edges meet, it is the mean of the
+    /// slopes to both sides, as PyTorch has it for `torch.maximum`.
     #[inline(always)]
     pub fn pull_back(&self, by: &Slopes<T>) -> [T; 4] {
         // The union is the area of p, plus that of g, minus the intersection.

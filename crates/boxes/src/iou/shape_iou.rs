@@ -4,8 +4,8 @@ use super::siou::shape_cost;
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// Shape-IoU = IoU - (hh dx^2 + ww dy^2) / c^2 - S / 2, weighted by the shape of the target. Zhang and Zhang, "Shape-IoU: More
-/// Accurate Metric considering Bounding Box Shape and Scale", 2023.
+/// Shape-IoU = IoU - (hh dx^2 + ww dy^2) / c^2 - S / 2, weighted by the shape of the target. Zhang and Zhang,
+/// "Shape-IoU: More Accurate Metric considering Bounding Box Shape and Scale", 2023.
 ///
 /// - ww = 2 wg^s / (wg^s + hg^s), hh = 2 hg^s / (wg^s + hg^s), with s the scale.
 /// - S = (1 - exp(-hh |w - wg| / max(w, wg)))^4 + (1 - exp(-ww |h - hg| / max(h, hg)))^4.
@@ -18,7 +18,8 @@ use crate::Float;
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ShapeIou {
-    /// How much the shape of the target counts: 0 for not at all. The paper fits it to the size of objects in a data set.
+    /// How much the shape of the target counts: 0 for not at all. The paper fits it to the size of objects in a data
+    /// set.
     pub scale: f64,
     /// What is done to denominators.
     pub guard: Guard,

@@ -3,9 +3,9 @@
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
 
-/// The loss r exp(d^2 / c^2) (1 - IoU), where c^2 and r are constants for the gradient; the metric is 1 minus it. Tong et al.,
-/// "Wise-IoU: Bounding Box Regression Loss with Dynamic Focusing Mechanism", 2023. Versions 2 and 3 compare the loss 1 - IoU with its
-/// mean over recent batches, a [`RunningMean`] that the caller keeps.
+/// The loss r exp(d^2 / c^2) (1 - IoU), where c^2 and r are constants for the gradient; the metric is 1 minus it. Tong
+/// et al., "Wise-IoU: Bounding Box Regression Loss with Dynamic Focusing Mechanism", 2023. Versions 2 and 3 compare the
+/// loss 1 - IoU with its mean over recent batches, a [`RunningMean`] that the caller keeps.
 ///
 /// ```
 /// use etude_boxes::iou::{Metric, RunningMean, Wiou, WiouFocus};
@@ -101,8 +101,8 @@ pub struct RunningMean {
 }
 
 impl RunningMean {
-    /// A mean in which half of what was is gone after so many updates: momentum = 1 - 0.5^(1 / updates). The authors' code has
-    /// 7000.
+    /// A mean in which half of what was is gone after so many updates: momentum = 1 - 0.5^(1 / updates). The authors'
+    /// code has 7000.
     ///
     /// ```
     /// use etude_boxes::iou::RunningMean;

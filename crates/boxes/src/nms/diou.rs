@@ -5,9 +5,10 @@ use super::ranked::{check_threshold, pair};
 use crate::iou::Guard;
 use crate::{BoxError, Boxes, Float};
 
-/// Greedy suppression where a box goes if IoU - (d^2 / c^2)^beta with a better one is above `threshold`: two that overlap much, though
-/// their centres are apart, are likely two things. Zheng et al., "Distance-IoU Loss", AAAI 2020, equation 13, where beta is 1; a beta below 1
-/// makes distance count more. With classes, each by itself. Returns the indices of the boxes that stay by falling score.
+/// Greedy suppression where a box goes if IoU - (d^2 / c^2)^beta with a better one is above `threshold`: two that
+/// overlap much, though their centres are apart, are likely two things. Zheng et al., "Distance-IoU Loss", AAAI 2020,
+/// equation 13, where beta is 1; a beta below 1 makes distance count more. With classes, each by itself. Returns the
+/// indices of the boxes that stay by falling score.
 ///
 /// ```
 /// use etude_boxes::nms::{diou_nms, nms};

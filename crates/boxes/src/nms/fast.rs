@@ -4,9 +4,9 @@ use super::neighbours::Neighbours;
 use super::ranked::{by_class, check_threshold, iou};
 use crate::{BoxError, Boxes, Float};
 
-/// A box goes if its IoU with any better one is above `threshold`, whether that one stays or goes itself; so a few more go than in greedy
-/// suppression. Bolya et al., "YOLACT: Real-time Instance Segmentation", ICCV 2019, section 4.1. With classes, each by itself. Returns the indices
-/// of the boxes that stay by falling score.
+/// A box goes if its IoU with any better one is above `threshold`, whether that one stays or goes itself; so a few more
+/// go than in greedy suppression. Bolya et al., "YOLACT: Real-time Instance Segmentation", ICCV 2019, section 4.1. With
+/// classes, each by itself. Returns the indices of the boxes that stay by falling score.
 ///
 /// ```
 /// use etude_boxes::nms::{fast_nms, nms};

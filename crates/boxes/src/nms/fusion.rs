@@ -66,10 +66,11 @@ pub struct Fused<T> {
     pub class: u32,
 }
 
-/// Fuses what several models have found. By falling weighted score, each box becomes part of the fused box of its class with which it has
-/// the largest IoU, if that is above the threshold, or else a new one; corners are means, weighted by the weighted scores. Solovyev, Wang and Gabruseva,
-/// "Weighted boxes fusion: Ensembling boxes from different object detection models", Image and Vision Computing 107, 2021. Empty, inverted and
-/// not finite boxes are left out. Returns the fused boxes by falling score.
+/// Fuses what several models have found. By falling weighted score, each box becomes part of the fused box of its class
+/// with which it has the largest IoU, if that is above the threshold, or else a new one; corners are means, weighted by
+/// the weighted scores. Solovyev, Wang and Gabruseva, "Weighted boxes fusion: Ensembling boxes from different object
+/// detection models", Image and Vision Computing 107, 2021. Empty, inverted and not finite boxes are left out. Returns
+/// the fused boxes by falling score.
 ///
 /// ```
 /// use etude_boxes::nms::{Detections, Fusion, weighted_boxes_fusion};
@@ -87,8 +88,8 @@ pub struct Fused<T> {
 /// ```
 ///
 /// # Errors
-/// There are not as many scores and classes as boxes; the threshold is not between 0 and 1, a weight is not positive, or the least score
-/// is negative.
+/// There are not as many scores and classes as boxes; the threshold is not between 0 and 1, a weight is not positive,
+/// or the least score is negative.
 pub fn weighted_boxes_fusion<T: Float>(models: &[Detections<'_, T>], rule: &Fusion) -> Result<Vec<Fused<T>>, BoxError> {
     check_threshold(rule.threshold)?;
     check_min_score(rule.min_score)?;

@@ -4,8 +4,8 @@ use super::neighbours::Neighbours;
 use super::ranked::{Scored, by_class, check_threshold, iou};
 use crate::{BoxError, Boxes, Float};
 
-/// Greedy non-maximum suppression: by falling score, each box stays that has an IoU of no more than `threshold` with all that stay
-/// before it. Returns their indices by falling score.
+/// Greedy non-maximum suppression: by falling score, each box stays that has an IoU of no more than `threshold` with
+/// all that stay before it. Returns their indices by falling score.
 ///
 /// ```
 /// use etude_boxes::nms::nms;
@@ -60,8 +60,8 @@ fn by_iou<T: Float>(
     })
 }
 
-/// Greedy suppression by any rule that asks for an IoU above `least`. The rule is shown the index and the corners of a box that stays, and of
-/// another one.
+/// Greedy suppression by any rule that asks for an IoU above `least`. The rule is shown the index and the corners of a
+/// box that stays, and of another one.
 pub(super) fn greedy<T: Float>(
     boxes: Boxes<'_, T>,
     scores: &[T],

@@ -26,9 +26,9 @@ impl MatrixDecay {
     }
 }
 
-/// The score of each box is multiplied by the least, over all better boxes i of its class, of f(IoU with i) / f(the largest IoU of i with
-/// what is better than i). Wang et al., "SOLOv2: Dynamic and Fast Instance Segmentation", NeurIPS 2020, section 3.3. Returns the boxes with a score
-/// of `min_score` or more, by falling score.
+/// The score of each box is multiplied by the least, over all better boxes i of its class, of f(IoU with i) / f(the
+/// largest IoU of i with what is better than i). Wang et al., "SOLOv2: Dynamic and Fast Instance Segmentation", NeurIPS
+/// 2020, section 3.3. Returns the boxes with a score of `min_score` or more, by falling score.
 ///
 /// ```
 /// use etude_boxes::nms::{MatrixDecay, matrix_nms};

@@ -10,9 +10,9 @@
 //! | [`rotated_nms`] | IoU of the rotated boxes above the threshold: it goes | greedy, as in detectron2 |
 //! | [`weighted_boxes_fusion`] | both become one box in between | Solovyev et al. 2021 |
 //!
-//! Of equal scores the first counts as better. A box that is not finite, or whose score is not, never stays; an empty or
-//! inverted one meets nothing and stays. Memory is proportional to the number of boxes: those that a box may meet are found by a hash of
-//! places, one grid for each power of two that boxes are large.
+//! Of equal scores the first counts as better. A box that is not finite, or whose score is not, never stays; an empty
+//! or inverted one meets nothing and stays. Memory is proportional to the number of boxes: those that a box may meet
+//! are found by a hash of places, one grid for each power of two that boxes are large.
 
 mod diou;
 mod fast;

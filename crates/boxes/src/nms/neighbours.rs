@@ -4,9 +4,10 @@ use crate::Float;
 
 /// Boxes by place and size.
 ///
-/// A box of which the longer side is above 2^(k-1) and up to 2^k lies on level k, in the cell of its centre in a grid of step
-/// 2^k / [`FINE`]. All cells are chains in one table of hashes, newest box first. Two boxes with an IoU above t have sides that differ by no more than
-/// the factor t, and centres that are near: so only a few levels, and on each a few cells, are looked at.
+/// A box of which the longer side is above 2^(k-1) and up to 2^k lies on level k, in the cell of its centre in a grid
+/// of step 2^k / [`FINE`]. All cells are chains in one table of hashes, newest box first. Two boxes with an IoU above t
+/// have sides that differ by no more than the factor t, and centres that are near: so only a few levels, and on each a
+/// few cells, are looked at.
 pub(super) struct Neighbours<T> {
     boxes: Vec<Link<T>>,
     /// The newest box of each chain.
@@ -76,7 +77,8 @@ impl<T: Float> Neighbours<T> {
         self.boxes.push(Link { corners, next });
     }
 
-    /// Shows the boxes from `since` on that may have an IoU above `least` with this one, until one is taken. Some may be shown twice.
+    /// Shows the boxes from `since` on that may have an IoU above `least` with this one, until one is taken. Some may
+    /// be shown twice.
     #[inline(always)]
     pub(super) fn any(
         &self,
@@ -155,8 +157,9 @@ impl Place {
         }
     }
 
-    /// The first and the last cell, along one axis, of centres of boxes up to `step` large with which the IoU may be above
-    /// `least`. Intervals of lengths a and b that share more than t max(a, b) have centres less than (a + b) / 2 - t max(a, b) apart.
+    /// The first and the last cell, along one axis, of centres of boxes up to `step` large with which the IoU may be
+    /// above `least`. Intervals of lengths a and b that share more than t max(a, b) have centres less than (a + b) / 2
+    /// - t max(a, b) apart.
     #[inline(always)]
     fn cells(&self, axis: usize, step: f64, least: f64) -> [i64; 2] {
         let (centre, side) = (self.centre[axis], self.sides[axis]);

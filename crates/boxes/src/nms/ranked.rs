@@ -48,9 +48,9 @@ pub(super) fn iou<T: Float>(a: [T; 4], b: [T; 4]) -> T {
     pair(a, b).iou(Guard::NONE).0
 }
 
-/// Suppresses in each class by itself, and returns the boxes that stay by falling score, and of equal scores by rising index. The
-/// detections of a class come in this order too, without those that are not finite. Classes are shared between the threads of the
-/// current Rayon pool.
+/// Suppresses in each class by itself, and returns the boxes that stay by falling score, and of equal scores by rising
+/// index. The detections of a class come in this order too, without those that are not finite. Classes are shared
+/// between the threads of the current Rayon pool.
 pub(super) fn by_class<T: Float>(
     boxes: Boxes<'_, T>,
     scores: &[T],

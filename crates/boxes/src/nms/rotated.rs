@@ -5,8 +5,9 @@ use super::ranked::check_threshold;
 use crate::rotated::{Rectangle, RotatedBoxes, RotatedIou, RotatedMetric};
 use crate::{BoxError, Boxes, Float, Format};
 
-/// Greedy suppression of rotated boxes by their exact [`RotatedIou`]: by falling score, each stays that has an IoU of no more than `threshold` with all that
-/// stay before it. With classes, each by itself. Returns their indices by falling score.
+/// Greedy suppression of rotated boxes by their exact [`RotatedIou`]: by falling score, each stays that has an IoU of
+/// no more than `threshold` with all that stay before it. With classes, each by itself. Returns their indices by
+/// falling score.
 ///
 /// ```
 /// use etude_boxes::nms::rotated_nms;

@@ -23,9 +23,10 @@ pub enum SoftDecay {
     },
 }
 
-/// Soft suppression: the box of the largest score stays, the scores of all others fall by what they share with it, and so on, until
-/// all scores left are below `min_score`. Bodla et al., "Soft-NMS: Improving Object Detection With One Line of Code", ICCV 2017,
-/// equations 2 and 3. With classes, each by itself. Returns the boxes that stay by falling score.
+/// Soft suppression: the box of the largest score stays, the scores of all others fall by what they share with it, and
+/// so on, until all scores left are below `min_score`. Bodla et al., "Soft-NMS: Improving Object Detection With One
+/// Line of Code", ICCV 2017, equations 2 and 3. With classes, each by itself. Returns the boxes that stay by falling
+/// score.
 ///
 /// ```
 /// use etude_boxes::nms::{SoftDecay, soft_nms};
@@ -41,8 +42,8 @@ pub enum SoftDecay {
 /// ```
 ///
 /// # Errors
-/// There are not as many scores, and classes, as boxes; the threshold is not between 0 and 1, sigma is not positive, or the least score is
-/// negative.
+/// There are not as many scores, and classes, as boxes; the threshold is not between 0 and 1, sigma is not positive, or
+/// the least score is negative.
 pub fn soft_nms<T: Float>(
     boxes: Boxes<'_, T>,
     scores: &[T],
@@ -74,7 +75,8 @@ fn soften<T: Float>(ranked: &[Detection<T>], decay: SoftDecay, least: f64, min_s
     let mut waiting: BinaryHeap<Waiting<T>> = first.map(|&detection| Waiting { detection, seen: 0 }).collect();
     let mut met = Vec::new();
     let mut scored = Vec::new();
-    // Scores only fall. So the first in line is next, unless boxes that have stayed since it was looked at lower its score.
+    // Scores only fall. So the first in line is next, unless boxes that have stayed since it was looked at lower its
+    // score.
     while let Some(Waiting { mut detection, seen }) = waiting.pop() {
         met.clear();
         stay.any(detection.corners, least, seen, |index, _| {

@@ -79,8 +79,8 @@ pub fn pairwise<T: Float>(
     Ok(())
 }
 
-/// Writes the loss 1 - metric of each pair of a predicted box and its target, and its gradient by the five numbers of the predicted box, in
-/// the unit and direction of its angle.
+/// Writes the loss 1 - metric of each pair of a predicted box and its target, and its gradient by the five numbers of
+/// the predicted box, in the unit and direction of its angle.
 ///
 /// ```
 /// use etude_boxes::rotated::{AngleConvention, ProbIou, RotatedBoxes, loss_and_gradient};

@@ -2,8 +2,8 @@
 
 use super::rectangle::Rectangle;
 
-/// The area of the intersection of `p` with |x| <= `half[0]`, |y| <= `half[1]`: each side cuts the polygon (Sutherland and Hodgman,
-/// "Reentrant polygon clipping", Communications of the ACM 17(1), 1974).
+/// The area of the intersection of `p` with |x| <= `half[0]`, |y| <= `half[1]`: each side cuts the polygon (Sutherland
+/// and Hodgman, "Reentrant polygon clipping", Communications of the ACM 17(1), 1974).
 pub(super) fn area(p: &Rectangle, half: [f64; 2]) -> f64 {
     let mut polygon = Polygon::new(p.corners());
     for (axis, limit) in half.into_iter().enumerate() {
@@ -12,7 +12,8 @@ pub(super) fn area(p: &Rectangle, half: [f64; 2]) -> f64 {
     polygon.area()
 }
 
-/// A convex polygon. A rectangle that is cut four times has eight corners at most; rounding might leave one more at each cut.
+/// A convex polygon. A rectangle that is cut four times has eight corners at most; rounding might leave one more at
+/// each cut.
 struct Polygon {
     corners: [[f64; 2]; 12],
     count: usize,
@@ -72,9 +73,9 @@ impl Polygon {
 
 /// The slopes of [`area`] by the centre, the size and the angle of `p`.
 ///
-/// A moving edge sweeps its length times its speed along the outward normal n: the slope is the integral of v . n over those parts of p's
-/// edges that lie inside. All speeds here are linear along an edge, so that the middle of the part stands for all of it. An edge on the other box's
-/// edge counts half, the mean of moving in and moving out.
+/// A moving edge sweeps its length times its speed along the outward normal n: the slope is the integral of v . n over
+/// those parts of p's edges that lie inside. All speeds here are linear along an edge, so that the middle of the part
+/// stands for all of it. An edge on the other box's edge counts half, the mean of moving in and moving out.
 pub(super) fn slopes(p: &Rectangle, half: [f64; 2]) -> [f64; 5] {
     let corners = p.corners();
     let [c, s] = p.turn;
@@ -95,8 +96,8 @@ pub(super) fn slopes(p: &Rectangle, half: [f64; 2]) -> [f64; 5] {
     slopes
 }
 
-/// The length of the part of an edge that lies inside, or half of it for an edge on an edge, and its middle. (Liang and Barsky, "A new
-/// concept and method for line clipping", ACM Transactions on Graphics 3(1), 1984.)
+/// The length of the part of an edge that lies inside, or half of it for an edge on an edge, and its middle. (Liang and
+/// Barsky, "A new concept and method for line clipping", ACM Transactions on Graphics 3(1), 1984.)
 fn inside(start: [f64; 2], end: [f64; 2], half: [f64; 2]) -> Option<(f64, [f64; 2])> {
     /// What rounding leaves between two edges that are one, as a part of the sizes.
     const SAME: f64 = 1e-12;

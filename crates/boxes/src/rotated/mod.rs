@@ -5,9 +5,9 @@
 //! | [`RotatedIou`] | the exact IoU, by clipping one rectangle with the other | `rotated_iou.rs` |
 //! | [`ProbIou`] | 1 - the Hellinger distance of two Gaussians | `prob_iou.rs`, Llerena et al. 2021 |
 //!
-//! As for upright boxes, the loss is 1 - metric, and its gradient by the first box is in closed form. A negative width or height counts as
-//! zero. A pair with a box that is not finite (or beyond [`Float::LIMIT`](crate::Float::LIMIT)) has metric 0 and gradient zero. Everything is
-//! reckoned in 64 bits.
+//! As for upright boxes, the loss is 1 - metric, and its gradient by the first box is in closed form. A negative width
+//! or height counts as zero. A pair with a box that is not finite (or beyond [`Float::LIMIT`](crate::Float::LIMIT)) has
+//! metric 0 and gradient zero. Everything is reckoned in 64 bits.
 
 mod boxes;
 mod compute;

@@ -2,9 +2,10 @@
 
 use super::{Rectangle, RotatedMetric};
 
-/// ProbIoU = 1 - H, with H = sqrt(1 - exp(-B)) the Hellinger distance, and B the Bhattacharyya distance, of the Gaussians with the means and
-/// covariances of the two boxes (w^2 / 12 and h^2 / 12 along their axes). Llerena, Zeni, Kristen and Jung, "Gaussian Bounding Boxes and
-/// Probabilistic Intersection-over-Union for Object Detection", 2021, equations 2 to 7. The loss 1 - ProbIoU is their L1.
+/// ProbIoU = 1 - H, with H = sqrt(1 - exp(-B)) the Hellinger distance, and B the Bhattacharyya distance, of the
+/// Gaussians with the means and covariances of the two boxes (w^2 / 12 and h^2 / 12 along their axes). Llerena, Zeni,
+/// Kristen and Jung, "Gaussian Bounding Boxes and Probabilistic Intersection-over-Union for Object Detection", 2021,
+/// equations 2 to 7. The loss 1 - ProbIoU is their L1.
 ///
 /// ```text
 /// B = d^T S^-1 d / 4 + ln(det S / (4 sqrt(det Sp det Sg))) / 2,        S = Sp + Sg
