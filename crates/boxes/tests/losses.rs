@@ -8,8 +8,8 @@ use std::path::Path;
 
 use common::{Visitor, pairs, visit_metrics};
 use etude_boxes::iou::{
-    Alpha, Ciou, Diou, Eiou, Exponent, FocalEiou, Giou, Guard, Iou, Metric, Siou, Weight, elementwise,
-    loss_and_gradient, pairwise,
+    Alpha, Ciou, Diou, Eiou, Exponent, FocalEiou, Giou, Guard, Iou, Metric, Mpdiou, ShapeIou, Siou, Weight,
+    elementwise, loss_and_gradient, pairwise,
 };
 use etude_boxes::{Boxes, Format};
 
@@ -139,6 +139,28 @@ fn the_tables_of_torchvisions_tests() {
     assert_near(&matrix(Diou::default(), &a, b), &diou, 1e-4);
     assert_near(&matrix(Ciou::default(), &a, b), &diou, 1e-4);
 
+    // Three that nearly coincide, and all metrics with them.
+    let near = [
+        [285.3538, 185.5758, 1193.5110, 851.4551],
+        [285.1472, 188.7374, 1192.4984, 851.0669],
+        [279.2440, 197.9812, 1189.4746, 849.2019],
+    ];
+    let expected = [1.0, 0.9933, 0.9673, 0.9933, 1.0, 0.9737, 0.9673, 0.9737, 1.0];
+    for found in [
+        matrix(Iou::default(), &near, &near),
+        matrix(Giou::default(), &near, &near),
+        matrix(Diou::default(), &near, &near),
+        matrix(Ciou::default(), &near, &near),
+    ] {
+        assert_near(&found, &expected, 1e-3);
+    }
+    // The costs in mmdetection's documentation are these with the other sign.
+    let (a, b) = (
+        [[1.0, 1.0, 2.0, 2.0], [2.0, 2.0, 3.0, 4.0]],
+        [[0.0, 0.0, 2.0, 4.0], [1.0, 2.0, 3.0, 4.0]],
+    );
+    assert_near(&matrix(Giou::default(), &a, &b), &[0.125, -0.1667, -0.1667, 0.5], 1e-4);
+
     let (b1, b2) = ([-1.0, -1.0, 1.0, 1.0], [0.0, 0.0, 1.0, 1.0]);
     let (b3, b4) = ([0.0, 1.0, 1.0, 2.0], [1.0, 1.0, 2.0, 2.0]);
     let giou = |p, g| Giou::default().loss_of(p, g).0;
@@ -243,6 +265,23 @@ fn published_values() {
         let mut published = Published { row, pair, seen: 0 };
         visit_metrics(&mut published);
         assert_eq!(published.seen, 10);
+
+        let [p, g] = pair;
+        let shape = |scale| {
+            ShapeIou {
+                scale,
+                ..ShapeIou::default()
+            }
+            .of(p, g)
+        };
+        let found = [Mpdiou::new(640.0, 640.0).of(p, g), shape(0.0), shape(1.0)];
+        let expected = [
+            [0.471_243, 0.445_28, 0.444_94],
+            [-0.004_028, -0.411_964, -0.393_854],
+            [0.070_723, -0.051_697, -0.051_697],
+            [0.799_995, 0.794_46, 0.794_46],
+        ];
+        assert_near(&found, &expected[row], 6e-6);
     }
 }
 

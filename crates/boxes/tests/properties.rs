@@ -126,6 +126,32 @@ impl Visitor for Moved {
 /// How far [`Differences`] moves a corner.
 const STEP: f64 = 1e-6;
 
+/// 32 bits are nearly as good as 64.
+struct Narrow {
+    p: [f64; 4],
+    g: [f64; 4],
+}
+
+impl Visitor for Narrow {
+    fn visit<M: Metric<f64> + Metric<f32>>(&mut self, name: &str, metric: M) {
+        // The same numbers in both.
+        let (p, g) = (self.p.map(|x| x as f32), self.g.map(|x| x as f32));
+        let (loss, gradient) = metric.loss_of(p, g);
+        let (wide, slopes) = metric.loss_of(p.map(f64::from), g.map(f64::from));
+        assert!(
+            (f64::from(loss) - wide).abs() < 1e-4,
+            "{name} of {p:?}, {g:?}: {loss}, {wide}"
+        );
+        let size: f64 = slopes.iter().map(|slope| slope.abs()).sum();
+        for (narrow, wide) in gradient.iter().zip(slopes) {
+            assert!(
+                (f64::from(*narrow) - wide).abs() < 1e-3 * size.max(1.0),
+                "{name}: {narrow}, {wide}"
+            );
+        }
+    }
+}
+
 /// The gradient is what central differences say.
 struct Differences {
     p: [f64; 4],
@@ -229,6 +255,12 @@ proptest! {
     fn gradients_are_central_differences(p in proper(), g in proper()) {
         prop_assume!(!near_a_kink(p, g));
         visit_metrics(&mut Differences { p, g });
+    }
+
+    #[test]
+    fn narrow_numbers_are_nearly_as_good(p in proper(), g in proper()) {
+        prop_assume!(!near_a_kink(p, g));
+        visit_metrics(&mut Narrow { p, g });
     }
 
     #[test]

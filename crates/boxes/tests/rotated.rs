@@ -129,6 +129,7 @@ fn published_values() {
     (nearer[0], nearer[4]) = (near[0] - 1e-5, near[4] + 1e-7);
     assert!((iou(near, nearer) - 1.0).abs() < 1e-5);
     assert!((iou([565.0, 565.0, 10.0, 10.0, 0.0], [565.0, 565.0, 10.0, 8.3, 0.0]) - 0.83).abs() < 1e-12);
+    assert!((iou([0.0, 0.0, 2.0, 1.0, 0.7], [0.0, 0.0, 1.0, 1.0, 0.7]) - 0.5).abs() < 1e-12);
     let extreme = [160.0, 153.0, 230.0, 23.0, -37.0];
     let huge = [-1.117e17, 1.38e17, 5.55e8, 4.25e9, -2.45e4];
     assert!((0.0..1e-9).contains(&iou(extreme, huge)));
