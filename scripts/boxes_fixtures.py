@@ -351,6 +351,7 @@ def sim_ota(priors, predicted, scores, targets, classes):
         count = max(1, int(kept[:, target].topk(10).values.sum()))
         matched[cost[:, target].topk(count, largest=False).indices, target] = True
     contested = matched.sum(1) > 1
+    assert contested.sum() > 3
     matched[contested] = torch.nn.functional.one_hot(cost[contested].argmin(1), len(targets)).bool()
     labels = torch.full((len(priors),), -1)
     labels[valid] = torch.where(matched.any(1), matched.int().argmax(1), -1)
@@ -377,7 +378,7 @@ def assign():
     points = torch.cat([grid(8, 8), grid(4, 16)])
     strides = torch.cat([torch.full((64,), 8.0), torch.full((16,), 16.0)]).double()
     anchors = torch.cat([points - strides[:, None], points + strides[:, None]], 1)
-    corner, size = torch.rand(12, 2).double() * 40, torch.rand(12, 2).double() * 30 + 4
+    corner, size = torch.rand(12, 2).double() * 25, torch.rand(12, 2).double() * 30 + 4
     targets = torch.cat([corner, corner + size], 1).round(decimals=2)
     predicted = (anchors + torch.randn(80, 4).double() * 4).round(decimals=2)
     scores, classes = torch.rand(80, 3).double().round(decimals=3).clamp(0.001, 0.999), torch.arange(12) % 3

@@ -3,7 +3,9 @@
 mod common;
 
 use common::{Visitor, visit_metrics};
-use etude_boxes::iou::{Ciou, Diou, Iou, Metric, elementwise, loss_and_gradient, pairwise};
+use etude_boxes::iou::{
+    Ciou, Diou, Eiou, Guard, InnerIou, Iou, Metric, Mpdiou, Wiou, WiouFocus, elementwise, loss_and_gradient, pairwise,
+};
 use etude_boxes::{Boxes, Float, Format, Validity};
 use proptest::array::uniform4;
 use proptest::collection::vec;
@@ -342,4 +344,34 @@ fn wrong_lengths_are_errors() {
     let none = Boxes::<f32>::rows(&[], Format::Xyxy);
     assert!(pairwise(&Iou::default(), none, none, &mut []).is_ok());
     assert!(loss_and_gradient(&Iou::default(), none, none, &mut [], &mut []).is_ok());
+}
+
+#[test]
+fn settings_out_of_range_give_numbers_too() {
+    let (p, g) = ([0.0, 0.0, 2.0, 2.0], [1.0, 1.0, 3.0, 3.0]);
+    let check = |(loss, gradient): (f64, [f64; 4])| {
+        assert!(
+            loss.is_finite() && gradient.iter().all(|slope| slope.is_finite()),
+            "{loss}, {gradient:?}"
+        );
+    };
+    // A quotient that is too large for a number leaves the least metric.
+    let focus = WiouFocus::V2 { gamma: 2.0, mean: 0.0 };
+    let wiou = Wiou {
+        focus,
+        ..Wiou::default()
+    };
+    check(wiou.loss_of(p, g));
+    assert!((Metric::<f64>::of(&wiou, p, g) - Metric::<f64>::least(&wiou)).abs() <= 0.0);
+    check(InnerIou::new(f64::NAN).loss_of(p, g));
+    check(Mpdiou::new(0.0, 0.0).loss_of(p, g));
+    check(
+        Iou {
+            guard: Guard::added(-7.0),
+        }
+        .loss_of(p, g),
+    );
+    // Slopes that are too large are zero.
+    check(Ciou::default().loss_of([0.0, 0.0, 1e-300, 1e-310], g));
+    check(Eiou::default().loss_of([0.0, 0.0, 1e-320, 1e-310], [0.0, 0.0, 1e-310, 1e-320]));
 }

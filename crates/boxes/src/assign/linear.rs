@@ -289,3 +289,40 @@ fn first_least(least: &[f64; WIDTH], chunk: &[usize; WIDTH]) -> (usize, usize) {
     }
     (best, column(best))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(300))]
+
+        /// The duals prove that nothing costs less: no pair costs less than its two duals, the pairs found cost just that, and what a
+        /// column without a row could add is zero.
+        #[test]
+        fn the_duals_prove_it(
+            (rows, columns, cost) in (1_usize..40, 0_usize..20).prop_flat_map(|(rows, more)| {
+                let cost = prop_oneof![4 => -5.0..5.0, 8 => (0_i32..6).prop_map(f64::from), 2 => Just(f64::INFINITY)];
+                (Just(rows), Just(rows + more), vec(cost, rows * (rows + more)))
+            }),
+        ) {
+            let mut solver = Solver::new(&cost, [rows, columns]);
+            if Arch::new().dispatch(Solve(&mut solver)).is_ok() {
+                for row in 0..rows {
+                    for column in 0..columns {
+                        let rest = cost[row * columns + column] - solver.row_dual[row] - solver.column_dual[column];
+                        prop_assert!(rest > -1e-9);
+                        prop_assert!(solver.column_of[row] != column || rest < 1e-9);
+                    }
+                }
+                for column in 0..columns {
+                    let dual = solver.column_dual[column];
+                    prop_assert!(dual <= 0.0 && (solver.row_of[column] != NONE || dual == 0.0));
+                }
+            }
+        }
+    }
+}

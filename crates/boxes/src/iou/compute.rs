@@ -275,7 +275,7 @@ impl<T: Float, M: Metric<T>> WithSimd for Differentiated<'_, T, M> {
             for (lane, (loss, gradient)) in losses.iter_mut().zip(gradients).enumerate() {
                 let holds = p.holds[lane] && g.holds[lane] && values[lane].is_finite();
                 (*loss, *gradient) = if holds {
-                    let slopes = slopes.map(|slopes| (-slopes[lane]).or_zero());
+                    let slopes = slopes.map(|slopes| -slopes[lane]);
                     (T::one() - values[lane], format.pull_back(slopes).map(Float::or_zero))
                 } else {
                     (T::one() - self.metric.least(), [T::zero(); 4])
