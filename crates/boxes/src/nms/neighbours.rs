@@ -9,16 +9,37 @@ use crate::Float;
 /// have sides that differ by no more than the factor t, and centres that are near: so only a few levels, and on each a
 /// few cells, are looked at.
 pub(super) struct Neighbours<T> {
-    boxes: Vec<Link<T>>,
-    /// The newest box of each chain.
+    boxes: Vec<[T; 4]>,
+    links: Vec<Link<T>>,
+    /// The newest link of each chain.
     heads: Vec<u32>,
     levels: Vec<Level>,
 }
 
-/// A box, and the one before it in the same chain.
+/// A few boxes of a chain, which lie together in memory, and the link before them.
 struct Link<T> {
-    corners: [T; 4],
+    /// x1, y1, x2 and y2 of all of them. Where there are none yet, the first is repeated.
+    corners: [[T; LINK]; 4],
+    index: [u32; LINK],
+    count: u32,
     next: u32,
+}
+
+/// Boxes in a link.
+const LINK: usize = 4;
+
+impl<T: Float> Link<T> {
+    /// Which of the boxes share more than so much with another one, along each axis.
+    #[inline(always)]
+    fn near(&self, [x1, y1, x2, y2]: [T; 4], shared: [T; 2]) -> [bool; LINK] {
+        let mut near = [false; LINK];
+        for (lane, near) in near.iter_mut().enumerate() {
+            let [u1, v1, u2, v2] = self.corners.map(|column| column[lane]);
+            let (w, h) = (x2.smaller(u2) - x1.larger(u1), y2.smaller(v2) - y1.larger(v1));
+            *near = (w > shared[0]) & (h > shared[1]);
+        }
+        near
+    }
 }
 
 /// The boxes of about one size.
@@ -40,6 +61,7 @@ impl<T: Float> Neighbours<T> {
     pub(super) fn new(count: usize) -> Self {
         Self {
             boxes: Vec::new(),
+            links: Vec::new(),
             heads: vec![NONE; (2 * count).next_power_of_two()],
             levels: Vec::new(),
         }
@@ -50,16 +72,11 @@ impl<T: Float> Neighbours<T> {
         self.boxes.len()
     }
 
-    /// One of the boxes, by the order in which they came.
-    pub(super) fn get(&self, index: u32) -> [T; 4] {
-        self.boxes[index as usize].corners
-    }
-
     /// One more box.
     pub(super) fn insert(&mut self, corners: [T; 4]) {
         let index = self.boxes.len() as u32;
         let place = Place::of(corners);
-        let mut next = NONE;
+        self.boxes.push(corners);
         // A box without size meets nothing.
         if place.longer > 0.0 {
             let exponent = place.longer.log2().ceil() as i32;
@@ -72,9 +89,32 @@ impl<T: Float> Neighbours<T> {
             let step = f64::exp2(f64::from(exponent));
             let cell = place.centre.map(|x| cell(x, step));
             let chain = self.chain(exponent, cell);
-            next = std::mem::replace(&mut self.heads[chain], index);
+            self.add_to_chain(chain, index, corners);
         }
-        self.boxes.push(Link { corners, next });
+    }
+
+    /// Puts a box into the newest link of a chain, or into a new one if that is full.
+    fn add_to_chain(&mut self, chain: usize, index: u32, corners: [T; 4]) {
+        let next = self.heads[chain];
+        match self.links.get_mut(next as usize) {
+            Some(link) if (link.count as usize) < LINK => {
+                let lane = link.count as usize;
+                link.index[lane] = index;
+                for (column, corner) in link.corners.iter_mut().zip(corners) {
+                    column[lane] = corner;
+                }
+                link.count += 1;
+            }
+            _ => {
+                self.heads[chain] = self.links.len() as u32;
+                self.links.push(Link {
+                    corners: corners.map(|corner| [corner; LINK]),
+                    index: [index; LINK],
+                    count: 1,
+                    next,
+                });
+            }
+        }
     }
 
     /// Shows the boxes from `since` on that may have an IoU above `least` with this one, until one is taken. Some may
@@ -91,6 +131,8 @@ impl<T: Float> Neighbours<T> {
         if place.longer <= 0.0 || place.shorter <= 0.0 {
             return false;
         }
+        // What boxes share, along each axis, is more than this.
+        let shared = place.sides.map(|side| T::of(least * side * (1.0 - SLACK)));
         // The levels of sides that fit.
         let fewest = (place.longer * least * (1.0 - SLACK)).log2().ceil();
         let most = (place.longer / least * (1.0 + SLACK)).log2().ceil();
@@ -104,20 +146,25 @@ impl<T: Float> Neighbours<T> {
             let count = |cells: [i64; 2]| cells[1] as f64 - cells[0] as f64 + 1.0;
             if count(columns) * count(rows) > level.boxes.len() as f64 {
                 let recent = level.boxes.iter().rev().take_while(|&&index| index >= since);
-                if recent.copied().any(|index| taken(index, self.get(index))) {
+                if recent.copied().any(|index| taken(index, self.boxes[index as usize])) {
                     return true;
                 }
                 continue;
             }
             for row in rows[0]..=rows[1] {
                 for column in columns[0]..=columns[1] {
-                    let mut index = self.heads[self.chain(level.exponent, [column, row])];
-                    while index != NONE && index >= since {
-                        let link = &self.boxes[index as usize];
-                        if taken(index, link.corners) {
-                            return true;
+                    let mut next = self.heads[self.chain(level.exponent, [column, row])];
+                    while let Some(link) = self.links.get(next as usize) {
+                        let near = link.near(corners, shared);
+                        if near != [false; LINK] {
+                            for lane in (0..LINK.min(link.count as usize)).rev() {
+                                let recent = near[lane] && link.index[lane] >= since;
+                                if recent && taken(link.index[lane], link.corners.map(|column| column[lane])) {
+                                    return true;
+                                }
+                            }
                         }
-                        index = link.next;
+                        next = if link.index[0] >= since { link.next } else { NONE };
                     }
                 }
             }
@@ -172,4 +219,26 @@ impl Place {
 #[inline(always)]
 fn cell(x: f64, step: f64) -> i64 {
     (x / step * FINE).floor() as i64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_that_came_since_are_shown() {
+        let mut neighbours = Neighbours::new(30);
+        (0..30).for_each(|k| neighbours.insert([0.0, 0.0, 10.0, 9.0 + f64::from(k) / 30.0]));
+        for since in 0..30 {
+            let mut shown = Vec::new();
+            let taken = neighbours.any([0.0, 0.0, 10.0, 10.0], 0.5, since, |index, _| {
+                shown.push(index);
+                false
+            });
+            shown.sort_unstable();
+            shown.dedup();
+            assert!(!taken);
+            assert_eq!(shown, (since..30).collect::<Vec<_>>());
+        }
+    }
 }

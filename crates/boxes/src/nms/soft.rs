@@ -79,15 +79,15 @@ fn soften<T: Float>(ranked: &[Detection<T>], decay: SoftDecay, least: f64, min_s
     // score.
     while let Some(Waiting { mut detection, seen }) = waiting.pop() {
         met.clear();
-        stay.any(detection.corners, least, seen, |index, _| {
-            met.push(index);
+        stay.any(detection.corners, least, seen, |index, corners| {
+            met.push((index, corners));
             false
         });
-        met.sort_unstable();
-        met.dedup();
+        met.sort_unstable_by_key(|&(index, _)| index);
+        met.dedup_by_key(|&mut (index, _)| index);
         let before = detection.score;
-        for &index in &met {
-            detection.score = detection.score * decay.factor(iou(stay.get(index), detection.corners));
+        for &(_, corners) in &met {
+            detection.score = detection.score * decay.factor(iou(corners, detection.corners));
         }
         if detection.score < min_score {
             continue;
