@@ -36,7 +36,7 @@ impl<T: Float> Link<T> {
         for (lane, near) in near.iter_mut().enumerate() {
             let [u1, v1, u2, v2] = self.corners.map(|column| column[lane]);
             let (w, h) = (x2.smaller(u2) - x1.larger(u1), y2.smaller(v2) - y1.larger(v1));
-            *near = (w > shared[0]) & (h > shared[1]);
+            *near = w > shared[0] && h > shared[1];
         }
         near
     }
