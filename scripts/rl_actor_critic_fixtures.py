@@ -20,6 +20,8 @@ from pathlib import Path
 import gymnasium
 import numpy as np
 import torch
+
+from fixtures import short, single
 from stable_baselines3.common.buffers import RolloutBuffer
 from torch import nn
 from torch.distributions import Normal
@@ -29,25 +31,6 @@ ROWS, OBSERVATION = 12, 3
 LOG_STD_BOUNDS = [-20.0, 2.0]
 # Where a result depends on which of two numbers is the greater, they are further apart than 32 bits could mistake.
 MARGIN = 1e-4
-
-
-def short(value):
-    """Tensors as lists, and every number in as few digits as its 32 bits need."""
-    match value:
-        case torch.Tensor():
-            return short(value.detach().tolist())
-        case dict():
-            return {key: short(item) for key, item in value.items()}
-        case list() | tuple():
-            return [short(item) for item in value]
-        case float():
-            return float(str(np.float32(value)))
-    return value
-
-
-def single(numbers):
-    """Rounded to 32 bits, in 64."""
-    return torch.as_tensor(numbers).float().double()
 
 
 def normal(*shape, deviation=1.0):

@@ -22,34 +22,16 @@ import copy
 import json
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
+
+from fixtures import short, single
 
 OUT = Path(__file__).parent.parent / "crates/rl/tests/fixtures/ddpg.json"
 ROWS, OBSERVATION, ACTIONS, HIDDEN = 8, 3, 2, [8, 6]
 # Where a result depends on which of two numbers is the greater, they are further apart than 32 bits could mistake.
 MARGIN = 1e-5
 TOO_LITTLE = "another seed: this shows too little"
-
-
-def short(value):
-    """Tensors as lists, and every number in as few digits as its 32 bits need."""
-    match value:
-        case torch.Tensor():
-            return short(value.detach().tolist())
-        case dict():
-            return {key: short(item) for key, item in value.items()}
-        case list() | tuple():
-            return [short(item) for item in value]
-        case float():
-            return float(str(np.float32(value)))
-    return value
-
-
-def single(numbers):
-    """Rounded to 32 bits, in 64."""
-    return torch.as_tensor(numbers).float().double()
 
 
 def normal(*shape):

@@ -19,9 +19,10 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import nn
+
+from fixtures import short, single
 
 OUT = Path(__file__).parent.parent / "crates/rl/tests/fixtures/ddpg_module.json"
 ROWS, ACTIONS, HIDDEN, FILTERS = 8, 2, [8, 6], 32
@@ -31,7 +32,7 @@ TAU = 0.05
 def wave(count, phase):
     """Numbers between -1 and 1."""
     places = torch.arange(count, dtype=torch.float64)
-    return torch.sin(places * places * 0.37 + places * 1.7 + phase).float().double()
+    return single(torch.sin(places * places * 0.37 + places * 1.7 + phase))
 
 
 class Normalised(nn.Module):
@@ -120,12 +121,12 @@ def case(shown, td3, action_layer, normalises):
         observations, next_observations = (torch.randint(0, 256, shape).double() for _ in range(2))
         see = lambda pixels: pixels / 255
     else:
-        observations, next_observations = (torch.randn(shape).float().double() for _ in range(2))
+        observations, next_observations = (single(torch.randn(shape)) for _ in range(2))
         see = lambda numbers: numbers
-    actions = (2 * torch.rand(ROWS, ACTIONS) - 1).float().double()
-    rewards = torch.randn(ROWS).float().double()
+    actions = single(2 * torch.rand(ROWS, ACTIONS) - 1)
+    rewards = single(torch.randn(ROWS))
     discounts = torch.tensor([0.99, 0.99, 0.0, 0.99, 0.98, 0.99, 0.0, 0.99]).double()
-    noise = (0.4 * torch.randn(10, ROWS, ACTIONS)).float().double()
+    noise = single(0.4 * torch.randn(10, ROWS, ACTIONS))
     actor = Network(shown, ACTIONS, None, normalises).fill(0.1)
     critics = [Network(shown, 1, action_layer, normalises).fill(0.2 + index) for index in range(2 if td3 else 1)]
     slow_actor = copy.deepcopy(actor).fill(3.1).eval()
@@ -178,33 +179,18 @@ def case(shown, td3, action_layer, normalises):
             "td3": td3,
             "action_layer": action_layer,
             "normalises": normalises,
-            "observations": observations,
-            "next_observations": next_observations,
-            "actions": actions,
+            "observations": observations.flatten(),
+            "next_observations": next_observations.flatten(),
+            "actions": actions.flatten(),
             "rewards": rewards,
             "discounts": discounts,
-            "noise": noise,
+            "noise": noise.flatten(),
             "losses": losses,
-            "actor": done,
-            "slow_actor": slow_actor(now).tanh(),
-            "critics": [critic(now, done) for critic in critics],
-            "slow_critics": [critic(now, done) for critic in slow_critics],
+            "actor": done.flatten(),
+            "slow_actor": slow_actor(now).tanh().flatten(),
+            "critics": [critic(now, done).flatten() for critic in critics],
+            "slow_critics": [critic(now, done).flatten() for critic in slow_critics],
         }
-
-
-def short(value):
-    """Tensors as flat lists, and every number in as few digits as its 32 bits need."""
-    match value:
-        case torch.Tensor():
-            return short(value.flatten().tolist())
-        case dict():
-            return {key: short(item) for key, item in value.items()}
-        case list() | tuple():
-            return [short(item) for item in value]
-        case float():
-            short_number = float(str(np.float32(value)))
-            return int(short_number) if short_number.is_integer() and abs(short_number) > 1 else short_number
-    return value
 
 
 def main():

@@ -49,6 +49,7 @@ mod boxes;
 mod error;
 mod float;
 pub mod iou;
+mod layout;
 pub mod nms;
 pub mod rotated;
 

@@ -105,7 +105,9 @@ fn costs_that_cannot_be_are_errors() {
         Err(BoxError::Cost { row: 0, column: 1, .. })
     ));
     assert!(linear_assignment(&[0.0; 5], [2, 3]).is_err());
-    for shape in [[0, 0], [0, 3], [3, 0]] {
+    // Not as much memory as such a matrix would have a side, nor a product that begins again at zero.
+    assert!(linear_assignment::<f64>(&[], [1 << 32, usize::MAX]).is_err());
+    for shape in [[0, 0], [0, 3], [3, 0], [0, usize::MAX]] {
         assert!(linear_assignment::<f64>(&[], shape).unwrap().rows.is_empty());
     }
 }
@@ -204,4 +206,16 @@ fn wrong_classes_and_lengths_are_errors() {
     assert!(task_aligned(view(&boxes), view(&boxes), &[0.5; 4], target, &[], &rule).is_err());
     assert!(sim_ota(&[[0.0; 3]], view(&boxes), &[0.5; 4], target, &[0], &SimOta::default()).is_err());
     assert!(atss(view(&boxes), &[1], target, 9).is_err());
+    assert!(atss(view(&boxes), &[usize::MAX, 3], target, 9).is_err());
+    // Whatever a score is, what is learnt from it is a number.
+    let found = task_aligned(
+        view(&boxes),
+        view(&boxes),
+        &[f64::INFINITY, f64::NAN],
+        target,
+        &[0],
+        &rule,
+    )
+    .unwrap();
+    assert_eq!((found.labels[0], found.scores), (Label::Target(0), vec![1.0, 0.0]));
 }

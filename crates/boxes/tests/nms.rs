@@ -345,8 +345,20 @@ fn settings_that_cannot_be_are_errors() {
     assert!(batched_nms(boxes, &scores, &[0], 0.5).is_err());
     assert!(soft_nms(boxes, &scores, None, SoftDecay::Gaussian { sigma: 0.0 }, 0.0).is_err());
     assert!(matrix_nms(boxes, &scores, None, MatrixDecay::Linear, -1.0).is_err());
+    assert!(diou_nms(boxes, &scores, None, 0.5, -1.0).is_err());
     // What is not finite never stays.
     let some = [[0.0, 0.0, 1.0, 1.0], [5.0, 5.0, f64::NAN, 6.0], [9.0, 9.0, 8.0, 8.0]];
     assert_eq!(nms(view(&some), &[0.1, 0.9, 0.2], 0.5).unwrap(), [2, 0]);
     assert_eq!(nms(view(&some), &[f64::NAN, 0.9, 0.2], 0.5).unwrap(), [2]);
+    let infinite = Detections {
+        boxes,
+        scores: &[f64::INFINITY, 0.5],
+        classes: &[0, 0],
+        weight: 1.0,
+    };
+    let fused = weighted_boxes_fusion(&[infinite], &Fusion::default()).unwrap();
+    assert_eq!(
+        (fused.len(), fused[0].score, fused[0].corners),
+        (1, 0.5, [0.0, 0.0, 1.0, 1.0])
+    );
 }

@@ -72,7 +72,7 @@ impl Encoding {
         if let Some(features) = &self.features {
             return features.dimension();
         }
-        (self.counts.as_ref()).map_or(self.length, |counts| counts.iter().sum::<usize>() + self.mask)
+        (self.counts.as_ref()).map_or(self.length, |counts| sum(counts).saturating_add(self.mask))
     }
 
     /// Shape `[n, width]`, of observations of shape `[n, d]`. `memory` is used where they do not pass as they are.
@@ -114,6 +114,11 @@ impl Encoding {
         }
         memory
     }
+}
+
+/// The sum of counts, which are any numbers where they come from a file.
+pub(crate) fn sum(counts: &[usize]) -> usize {
+    counts.iter().fold(0, |sum, &count| sum.saturating_add(count))
 }
 
 #[cfg(test)]

@@ -95,7 +95,7 @@ pub use error::RlError;
 pub use evaluation::{Evaluation, evaluate};
 pub use features::{FeatureMap, Fourier, OneHot, Placed, Polynomial, RadialBasis, StateAggregation, TileCoding};
 pub use grid_world::grid_world;
-pub use gymnasium::{GymnasiumEnvs, Interpreter};
+pub use gymnasium::{Extras, GymnasiumEnvs, Interpreter};
 pub use linear_quadratic::LinearQuadratic;
 pub use module_features::{FeatureModule, ModuleFeatures};
 pub use normalization::{Normalization, NormalizedPolicy, Normalizer, NormalizerOptions};

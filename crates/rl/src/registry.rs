@@ -8,7 +8,7 @@ use crate::continuous_control::{Cart, CartPoles, PendulumSwingUp, Reacher};
 use crate::env::Env;
 use crate::error::RlError;
 use crate::grid_world::grid_world;
-use crate::gymnasium::{GymnasiumEnvs, Interpreter};
+use crate::gymnasium::{Extras, GymnasiumEnvs, Interpreter};
 use crate::linear_quadratic::LinearQuadratic;
 use crate::random_walk::random_walk;
 use crate::simulator::Simulator;
@@ -409,11 +409,23 @@ pub fn make_envs(id: &str, count: usize, autoreset: Autoreset) -> Result<Box<dyn
 /// Those of [`make_envs`], and [`RlError::NoPicture`] where Gymnasium's environment makes no pictures.
 pub fn make_drawn(id: &str) -> Result<Box<dyn VectorEnv>, RlError> {
     match id.strip_prefix("gym:") {
-        Some(id) => Ok(Box::new(GymnasiumEnvs::start_drawn(
-            &Interpreter::find(),
-            id,
-            &Map::new(),
-        )?)),
+        Some(id) => {
+            let (python, extras) = (
+                Interpreter::find(),
+                Extras {
+                    drawn: true,
+                    masked: false,
+                },
+            );
+            let one = (1, Autoreset::Disabled);
+            Ok(Box::new(GymnasiumEnvs::start_with(
+                &python,
+                id,
+                one,
+                extras,
+                &Map::new(),
+            )?))
+        }
         None => registered(id)?.make_vector(1, Autoreset::Disabled),
     }
 }

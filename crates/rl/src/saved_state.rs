@@ -9,8 +9,9 @@ use crate::error::RlError;
 /// Appends `value` to `state`.
 pub(crate) fn write(value: &impl Serialize, state: &mut Vec<u8>) {
     // Writing to memory fails only for maps and sequences of unknown length, of which no state has any.
-    if let Ok(bytes) = postcard::to_stdvec(value) {
-        state.extend_from_slice(&bytes);
+    // A memory of a million transitions should not be there three times.
+    if let Ok(whole) = postcard::to_extend(value, std::mem::take(state)) {
+        *state = whole;
     }
 }
 

@@ -80,7 +80,7 @@ impl Space {
                 channels,
                 height,
                 width,
-            } => channels * height * width,
+            } => channels.saturating_mul(*height).saturating_mul(*width),
             Self::Masked { observation, actions } => observation.length().saturating_add(*actions),
         }
     }

@@ -5,7 +5,7 @@ use serde_json::Map;
 
 use crate::env::Env;
 use crate::error::RlError;
-use crate::gymnasium::{GymnasiumEnvs, Interpreter};
+use crate::gymnasium::{Extras, GymnasiumEnvs, Interpreter};
 use crate::registry::{make_drawn, make_envs, registered};
 use crate::render::Scene;
 use crate::saved_state;
@@ -113,12 +113,9 @@ impl Wrapping {
             let detail = format!("{id} runs in another program; register it there with its actions repeated");
             return Err(RlError::wrapper("ActionRepeat", detail));
         }
-        let (python, arguments) = (Interpreter::find(), Map::new());
-        Ok(Some(Box::new(if drawn {
-            GymnasiumEnvs::start_drawn_masked(&python, elsewhere, &arguments)?
-        } else {
-            GymnasiumEnvs::start_masked(&python, elsewhere, count, autoreset, &arguments)?
-        })))
+        let (python, extras) = (Interpreter::find(), Extras { drawn, masked: true });
+        let envs = GymnasiumEnvs::start_with(&python, elsewhere, (count, autoreset), extras, &Map::new())?;
+        Ok(Some(Box::new(envs)))
     }
 
     /// One of ours, whose actions are repeated or masked.

@@ -9,22 +9,25 @@
 
 use std::{fs, path::Path};
 
-use crate::{TrainError, write_atomically};
+use crate::TrainError;
+use crate::run_folder::write_parts;
 
 fn first_line(kind: &str) -> String {
     format!("étude checkpoint 1: {kind}\n")
 }
 
-/// Writes `state`, which a run of this `kind` understands, to `path`. An earlier checkpoint there stays until this one is whole.
+/// Writes a state, which a run of this `kind` understands, to `path`, part after part. An earlier checkpoint there stays until this one
+/// is whole.
 ///
 /// # Errors
 ///
 /// [`TrainError::Io`] if the file cannot be written.
-pub fn write_checkpoint(path: &Path, kind: &str, state: &[u8]) -> Result<(), TrainError> {
-    let length = (state.len() as u64).to_le_bytes();
-    let sum = crc32c::crc32c(state).to_le_bytes();
-    let bytes = [first_line(kind).as_bytes(), &length, &sum, state].concat();
-    write_atomically(path, &bytes)
+pub fn write_checkpoint(path: &Path, kind: &str, state: &[&[u8]]) -> Result<(), TrainError> {
+    let length: u64 = state.iter().map(|part| part.len() as u64).sum();
+    let sum = state.iter().fold(0, |sum, part| crc32c::crc32c_append(sum, part));
+    let (line, length, sum) = (first_line(kind), length.to_le_bytes(), sum.to_le_bytes());
+    let head: [&[u8]; 3] = [line.as_bytes(), &length, &sum];
+    write_parts(path, &[&head, state].concat())
 }
 
 /// Reads the state back.
@@ -73,7 +76,7 @@ mod tests {
     fn a_state_comes_back_and_every_damage_is_noticed() -> Result<(), Box<dyn Error>> {
         let folder = tempfile::tempdir()?;
         let path = folder.path().join("latest");
-        write_checkpoint(&path, "test", b"a state")?;
+        write_checkpoint(&path, "test", &[b"a ", b"", b"state"])?;
         assert_eq!(read_checkpoint(&path, "test")?, b"a state");
         assert!(read_checkpoint(&path, "other").is_err());
         let whole = fs::read(&path)?;
@@ -97,7 +100,7 @@ mod tests {
             let path = folder.path().join("latest");
             fs::write(&path, &bytes).unwrap();
             prop_assert!(read_checkpoint(&path, "test").is_err());
-            write_checkpoint(&path, "test", &bytes).unwrap();
+            write_checkpoint(&path, "test", &[&bytes]).unwrap();
             prop_assert_eq!(read_checkpoint(&path, "test").unwrap(), bytes);
         }
     }

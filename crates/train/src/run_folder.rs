@@ -150,6 +150,11 @@ impl RunFolder {
 ///
 /// [`TrainError::Io`] if the folder does not exist, or the file cannot be written.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
+    write_parts(path, &[bytes])
+}
+
+/// The same of bytes that lie in several places.
+pub(crate) fn write_parts(path: &Path, parts: &[&[u8]]) -> Result<(), TrainError> {
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -160,7 +165,9 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> Result<(), TrainError> {
         .suffix(".tmp")
         .make_in(folder, |temporary| File::create_new(temporary))
         .and_then(|mut file| {
-            file.write_all(bytes)?;
+            for part in parts {
+                file.write_all(part)?;
+            }
             file.persist(path)?;
             Ok(())
         })

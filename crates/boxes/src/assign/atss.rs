@@ -1,6 +1,6 @@
 //! Adaptive training sample selection.
 
-use super::label::{Assigned, Label, centre, holds, iou_row, least_first};
+use super::label::{Assigned, Ious, Label, centre, holds, least_first};
 use crate::error::check_length;
 use crate::{BoxError, Boxes, Float};
 
@@ -34,13 +34,15 @@ pub fn atss<T: Float>(
     targets: Boxes<'_, T>,
     nearest: usize,
 ) -> Result<Assigned<T>, BoxError> {
-    check_length("anchors", anchors.len(), levels.iter().sum())?;
+    let total = levels.iter().fold(0_usize, |sum, &count| sum.saturating_add(count));
+    check_length("anchors", anchors.len(), total)?;
+    let overlaps = Ious::of(anchors);
     let mut row = vec![T::zero(); anchors.len()];
     let (mut ious, mut labels) = (row.clone(), vec![Label::Background; anchors.len()]);
     let mut indices: Vec<u32> = Vec::with_capacity(anchors.len());
     let mut candidates = Vec::new();
     for (index, target) in targets.iter().enumerate() {
-        iou_row(anchors, target, &mut row);
+        overlaps.with(target, &mut row);
         let [x, y] = centre(target);
         let distance = |anchor: u32| {
             let [u, v] = centre(anchors.corners(anchor as usize));
@@ -76,8 +78,8 @@ pub fn atss<T: Float>(
 /// The mean of some numbers plus their unbiased standard deviation.
 fn mean_and_deviation<T: Float>(numbers: impl ExactSizeIterator<Item = T> + Clone) -> T {
     let count = T::of(numbers.len() as f64);
-    let mean = numbers.clone().fold(T::zero(), |sum, x| sum + x) / count;
-    let squares = numbers.fold(T::zero(), |sum, x| sum + (x - mean) * (x - mean));
+    let mean = numbers.clone().sum::<T>() / count;
+    let squares: T = numbers.map(|x| (x - mean) * (x - mean)).sum();
     if count > T::one() {
         mean + (squares / (count - T::one())).sqrt()
     } else {

@@ -1,7 +1,8 @@
 //! What an anchor is assigned to.
 
-use crate::iou::{Iou, pairwise};
-use crate::{Boxes, Float, Format};
+use crate::error::check_length;
+use crate::iou::{Compared, Iou};
+use crate::{BoxError, Boxes, Float};
 
 /// What an anchor, or a prediction, learns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,10 +24,18 @@ pub struct Assigned<T> {
     pub ious: Vec<T>,
 }
 
-/// Writes the IoU of one target with all boxes, of which there are as many as numbers in the row.
-pub(super) fn iou_row<T: Float>(boxes: Boxes<'_, T>, target: [T; 4], row: &mut [T]) {
-    // The lengths are right.
-    let _ = pairwise(&Iou::default(), Boxes::rows(&[target], Format::Xyxy), boxes, row);
+/// Boxes whose IoUs with one target after the other are asked for.
+pub(super) struct Ious<T>(Compared<T>);
+
+impl<T: Float> Ious<T> {
+    pub(super) fn of(boxes: Boxes<'_, T>) -> Self {
+        Self(Compared::new(&Iou::default(), boxes))
+    }
+
+    /// Writes the IoU of a target with each of the boxes, of which there are as many as numbers in the row.
+    pub(super) fn with(&self, target: [T; 4], row: &mut [T]) {
+        self.0.row(&Iou::default(), target, row);
+    }
 }
 
 /// Whether a point lies inside of a box, and farther than 0.01 from its edges, as ATSS and what came after it have it.
@@ -48,4 +57,24 @@ pub(super) fn least_first<T: Float>(indices: &mut [u32], count: usize, key: impl
     }
     let count = count.min(indices.len());
     indices[..count].sort_unstable_by(order);
+}
+
+/// Checks the scores and the classes of the targets, and returns how many classes there are.
+pub(super) fn check_scores<T>(
+    scores: &[T],
+    predictions: usize,
+    targets: usize,
+    classes: &[u32],
+) -> Result<usize, BoxError> {
+    check_length("classes of the targets", classes.len(), targets)?;
+    let width = scores.len() / predictions.max(1);
+    check_length("scores", scores.len(), predictions * width)?;
+    match classes.iter().find(|&&class| class as usize >= width) {
+        Some(&class) if predictions > 0 => Err(BoxError::Setting {
+            name: "the class of a target",
+            found: f64::from(class),
+            expected: "less than the number of scores of a prediction",
+        }),
+        _ => Ok(width),
+    }
 }

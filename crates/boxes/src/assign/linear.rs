@@ -8,7 +8,7 @@ use crate::error::check_length;
 use crate::{BoxError, Float};
 
 /// Pairs of a row and a column, by rising row.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Assignment {
     /// The rows that have a column: all of them, or as many as there are columns.
     pub rows: Vec<u32>,
@@ -40,7 +40,10 @@ pub struct Assignment {
 /// `cost` is not [rows, columns]; a cost is NaN, negative infinity, or beyond 1e300; there is no complete assignment of
 /// finite cost.
 pub fn linear_assignment<T: Float>(cost: &[T], [rows, columns]: [usize; 2]) -> Result<Assignment, BoxError> {
-    check_length("the costs", cost.len(), rows * columns)?;
+    check_length("the costs", cost.len(), rows.saturating_mul(columns))?;
+    if cost.is_empty() {
+        return Ok(Assignment::default());
+    }
     // Without a way out in the middle, the loop over all is several times faster.
     let wrong = cost.iter().fold(false, |wrong, &cost| wrong | !allowed(cost.to_64()));
     if wrong && let Some(index) = cost.iter().position(|&cost| !allowed(cost.to_64())) {
@@ -128,11 +131,11 @@ impl Solver {
         let stride = long.next_multiple_of(WIDTH);
         let mut padded = vec![f64::INFINITY; short * stride];
         if rows <= columns {
-            for (to, from) in padded.chunks_mut(stride.max(1)).zip(cost.chunks(columns.max(1))) {
+            for (to, from) in padded.chunks_mut(stride).zip(cost.chunks(columns)) {
                 to.iter_mut().zip(from).for_each(|(to, from)| *to = from.to_64());
             }
         } else {
-            for (row, from) in cost.chunks(columns.max(1)).enumerate() {
+            for (row, from) in cost.chunks(columns).enumerate() {
                 from.iter()
                     .enumerate()
                     .for_each(|(column, from)| padded[column * stride + row] = from.to_64());

@@ -1,6 +1,6 @@
 //! Assignment by the largest IoU.
 
-use super::label::{Assigned, Label, iou_row};
+use super::label::{Assigned, Ious, Label};
 use crate::{Boxes, Float};
 
 /// The thresholds of [`max_iou`]. The default is RetinaNet's.
@@ -42,11 +42,12 @@ impl Default for MaxIou {
 /// assert_eq!(found.ious, [0.9, 0.5, 0.0]);
 /// ```
 pub fn max_iou<T: Float>(anchors: Boxes<'_, T>, targets: Boxes<'_, T>, rule: &MaxIou) -> Assigned<T> {
+    let overlaps = Ious::of(anchors);
     let mut row = vec![T::zero(); anchors.len()];
     let (mut ious, mut best) = (row.clone(), vec![0_u32; anchors.len()]);
     let mut best_of_target = vec![T::zero(); targets.len()];
     for (target, most) in best_of_target.iter_mut().enumerate() {
-        iou_row(anchors, targets.corners(target), &mut row);
+        overlaps.with(targets.corners(target), &mut row);
         for ((iou, best), &found) in ious.iter_mut().zip(&mut best).zip(&row) {
             *best = if found > *iou { target as u32 } else { *best };
             *iou = iou.larger(found);
@@ -69,7 +70,7 @@ pub fn max_iou<T: Float>(anchors: Boxes<'_, T>, targets: Boxes<'_, T>, rule: &Ma
             if most < T::of(least) || most == T::zero() {
                 continue;
             }
-            iou_row(anchors, targets.corners(target), &mut row);
+            overlaps.with(targets.corners(target), &mut row);
             for index in (0..row.len()).filter(|&index| row[index] == most) {
                 (labels[index], ious[index]) = (Label::Target(target as u32), most);
             }

@@ -1,6 +1,6 @@
 //! Simplified optimal transport assignment.
 
-use super::label::{Assigned, Label, centre, iou_row, least_first};
+use super::label::{Assigned, Ious, Label, centre, check_scores, least_first};
 use crate::error::check_length;
 use crate::{BoxError, Boxes, Float};
 
@@ -74,15 +74,16 @@ pub fn sim_ota<T: Float>(
     // The cost of calling each prediction background; a class then adds the difference.
     let negative: Vec<T> = scores
         .chunks(width.max(1))
-        .map(|scores| scores.iter().map(|&p| surprise(T::one() - p)).sum_of())
+        .map(|scores| scores.iter().map(|&p| surprise(T::one() - p)).sum())
         .collect();
+    let overlaps = Ious::of(predicted);
     let (mut row, mut cost) = (vec![T::zero(); priors.len()], vec![T::infinity(); priors.len()]);
     let (mut ious, mut takers) = (row.clone(), vec![0_u32; priors.len()]);
     let mut labels = vec![Label::Background; priors.len()];
     let mut cheapest = vec![(T::infinity(), 0_u32, T::zero()); priors.len()];
     let mut order = valid.clone();
     for (index, target) in targets.iter().enumerate() {
-        iou_row(predicted, target, &mut row);
+        overlaps.with(target, &mut row);
         for &prior in &valid {
             let at = prior as usize;
             let score = scores[at * width + classes[index] as usize];
@@ -96,11 +97,11 @@ pub fn sim_ota<T: Float>(
         }
         order.copy_from_slice(&valid);
         least_first(&mut order, rule.candidates, |prior| -row[prior as usize]);
-        let sum = order
+        let sum: T = order
             .iter()
             .take(rule.candidates)
             .map(|&prior| row[prior as usize])
-            .sum_of();
+            .sum();
         let count = (sum.to_64() as usize).max(1);
         least_first(&mut order, count, |prior| cost[prior as usize]);
         for &prior in order.iter().take(count) {
@@ -131,36 +132,5 @@ fn surprise<T: Float>(p: T) -> T {
         surprise.positive_part()
     } else {
         most
-    }
-}
-
-/// Checks the scores and the classes of the targets, and returns how many classes there are.
-pub(super) fn check_scores<T>(
-    scores: &[T],
-    predictions: usize,
-    targets: usize,
-    classes: &[u32],
-) -> Result<usize, BoxError> {
-    check_length("classes of the targets", classes.len(), targets)?;
-    let width = scores.len() / predictions.max(1);
-    check_length("scores", scores.len(), predictions * width)?;
-    match classes.iter().find(|&&class| class as usize >= width) {
-        Some(&class) if predictions > 0 => Err(BoxError::Setting {
-            name: "the class of a target",
-            found: f64::from(class),
-            expected: "less than the number of scores of a prediction",
-        }),
-        _ => Ok(width),
-    }
-}
-
-/// The sum of numbers of either kind.
-trait SumOf<T> {
-    fn sum_of(self) -> T;
-}
-
-impl<T: Float, I: Iterator<Item = T>> SumOf<T> for I {
-    fn sum_of(self) -> T {
-        self.fold(T::zero(), |sum, x| sum + x)
     }
 }

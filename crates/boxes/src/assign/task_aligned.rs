@@ -1,7 +1,6 @@
 //! Task-aligned assignment.
 
-use super::label::{Label, centre, holds, iou_row, least_first};
-use super::sim_ota::check_scores;
+use super::label::{Ious, Label, centre, check_scores, holds, least_first};
 use crate::error::check_length;
 use crate::{BoxError, Boxes, Float};
 
@@ -73,6 +72,7 @@ pub fn task_aligned<T: Float>(
 ) -> Result<Aligned<T>, BoxError> {
     check_length("anchors", anchors.len(), predicted.len())?;
     let width = check_scores(scores, predicted.len(), targets.len(), classes)?;
+    let overlaps = Ious::of(predicted);
     let mut row = vec![T::zero(); predicted.len()];
     let mut alignment = row.clone();
     let mut aligned = Aligned {
@@ -82,9 +82,12 @@ pub fn task_aligned<T: Float>(
     };
     let mut order: Vec<u32> = (0..predicted.len() as u32).collect();
     for (index, target) in targets.iter().enumerate() {
-        iou_row(predicted, target, &mut row);
+        overlaps.with(target, &mut row);
         for (at, alignment) in alignment.iter_mut().enumerate() {
-            let score = scores[at * width + classes[index] as usize].positive_part();
+            // A probability, whatever it is.
+            let score = scores[at * width + classes[index] as usize]
+                .positive_part()
+                .smaller(T::one());
             *alignment = score.powf(T::of(rule.alpha)) * row[at].powf(T::of(rule.beta));
         }
         least_first(&mut order, rule.count, |at| -alignment[at as usize]);

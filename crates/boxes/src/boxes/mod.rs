@@ -7,7 +7,7 @@ pub use format::Format;
 pub(crate) use transform::within_limits;
 pub use transform::{Validity, area, clip, convert, scale, validity};
 
-use crate::error::check_length;
+use crate::layout::Layout;
 use crate::{BoxError, Float};
 
 /// Boxes that lie somewhere in memory, and what their numbers mean. Nothing is copied.
@@ -29,15 +29,8 @@ use crate::{BoxError, Float};
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct Boxes<'a, T> {
-    layout: Layout<'a, T>,
+    layout: Layout<'a, T, 4>,
     format: Format,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Layout<'a, T> {
-    Rows(&'a [[T; 4]]),
-    /// Of equal lengths.
-    Columns([&'a [T]; 4]),
 }
 
 impl<'a, T: Float> Boxes<'a, T> {
@@ -52,13 +45,8 @@ impl<'a, T: Float> Boxes<'a, T> {
     /// # Errors
     /// The length is no multiple of four.
     pub fn flat(numbers: &'a [T], format: Format) -> Result<Self, BoxError> {
-        match numbers.as_chunks() {
-            (rows, []) => Ok(Self::rows(rows, format)),
-            _ => Err(BoxError::Flat {
-                found: numbers.len(),
-                each: 4,
-            }),
-        }
+        let layout = Layout::flat(numbers)?;
+        Ok(Self { layout, format })
     }
 
     /// One array for each of the four numbers.
@@ -66,19 +54,13 @@ impl<'a, T: Float> Boxes<'a, T> {
     /// # Errors
     /// The columns have different lengths.
     pub fn columns(columns: [&'a [T]; 4], format: Format) -> Result<Self, BoxError> {
-        for column in columns {
-            check_length("a column of boxes", column.len(), columns[0].len())?;
-        }
-        let layout = Layout::Columns(columns);
+        let layout = Layout::columns(columns)?;
         Ok(Self { layout, format })
     }
 
     /// How many boxes there are.
     pub fn len(&self) -> usize {
-        match self.layout {
-            Layout::Rows(rows) => rows.len(),
-            Layout::Columns([first, ..]) => first.len(),
-        }
+        self.layout.len()
     }
 
     /// Whether there is none.
@@ -97,10 +79,7 @@ impl<'a, T: Float> Boxes<'a, T> {
     /// There are not so many boxes.
     #[inline]
     pub fn get(&self, index: usize) -> [T; 4] {
-        match self.layout {
-            Layout::Rows(rows) => rows[index],
-            Layout::Columns(columns) => columns.map(|column| column[index]),
-        }
+        self.layout.get(index)
     }
 
     /// The corners x1, y1, x2, y2 of one box.

@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use super::block::{Block, LANES, blocks};
 use super::{Metric, Pair};
 use crate::error::check_length;
-use crate::{BoxError, Boxes, Float};
+use crate::{BoxError, Boxes, Float, Format};
 
 /// Pairs that one thread takes at a time. Fewer are done sooner than another thread wakes up.
 const PART: usize = 1 << 14;
@@ -94,6 +94,36 @@ pub fn pairwise<T: Float>(
     };
     in_parts(values.chunks_mut(rows * b.len()), part);
     Ok(())
+}
+
+/// Boxes in blocks, with which others are compared one by one.
+pub(crate) struct Compared<T> {
+    columns: Vec<Block<T>>,
+    count: usize,
+}
+
+impl<T: Float> Compared<T> {
+    pub(crate) fn new(metric: &impl Metric<T>, boxes: Boxes<'_, T>) -> Self {
+        Self {
+            columns: blocks(metric, boxes),
+            count: boxes.len(),
+        }
+    }
+
+    /// Writes the metric of a box with these corners and each of them, of which there are as many as values.
+    pub(crate) fn row(&self, metric: &impl Metric<T>, corners: [T; 4], values: &mut [T]) {
+        if values.is_empty() {
+            return;
+        }
+        Arch::new().dispatch(Rows {
+            metric: *metric,
+            a: Boxes::rows(&[corners], Format::Xyxy),
+            first: 0,
+            columns: &self.columns,
+            width: self.count,
+            values,
+        });
+    }
 }
 
 /// Writes the loss 1 - metric of each pair of a predicted box and its target, and its gradient by the predicted box, in

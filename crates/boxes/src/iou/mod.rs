@@ -73,6 +73,7 @@ mod wiou;
 pub use alpha_iou::{AlphaIou, AlphaPenalty};
 pub use bounded_iou::BoundedIou;
 pub use ciou::{Alpha, Ciou};
+pub(crate) use compute::Compared;
 pub use compute::{elementwise, loss_and_gradient, pairwise};
 pub use diou::Diou;
 pub use eiou::Eiou;

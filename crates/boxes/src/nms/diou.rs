@@ -2,6 +2,7 @@
 
 use super::greedy::greedy;
 use super::ranked::{check_threshold, pair};
+use crate::error::check_setting;
 use crate::iou::Guard;
 use crate::{BoxError, Boxes, Float};
 
@@ -22,7 +23,8 @@ use crate::{BoxError, Boxes, Float};
 /// ```
 ///
 /// # Errors
-/// There are not as many scores, and classes, as boxes; the threshold is not between 0 and 1.
+/// There are not as many scores, and classes, as boxes; the threshold is not between 0 and 1, or beta is not
+/// positive.
 pub fn diou_nms<T: Float>(
     boxes: Boxes<'_, T>,
     scores: &[T],
@@ -31,6 +33,7 @@ pub fn diou_nms<T: Float>(
     beta: f64,
 ) -> Result<Vec<u32>, BoxError> {
     check_threshold(threshold)?;
+    check_setting("beta", beta, beta > 0.0, "above 0")?;
     let (limit, beta) = (T::of(threshold), T::of(beta));
     // The penalty is never negative, so that IoU is above the threshold too.
     greedy(boxes, scores, classes, threshold, |(_, stays), (_, other)| {

@@ -1,8 +1,7 @@
 //! Weighted boxes fusion.
 
-use super::ranked::{check_min_score, check_threshold};
+use super::ranked::{check_min_score, check_threshold, iou};
 use crate::error::{check_length, check_setting};
-use crate::iou::{Corners, Guard, Pair};
 use crate::{BoxError, Boxes, Float, Validity};
 
 /// What one model of an ensemble has found in a picture.
@@ -69,7 +68,8 @@ pub struct Fused<T> {
 /// Fuses what several models have found. By falling weighted score, each box becomes part of the fused box of its class
 /// with which it has the largest IoU, if that is above the threshold, or else a new one; corners are means, weighted by
 /// the weighted scores. Solovyev, Wang and Gabruseva, "Weighted boxes fusion: Ensembling boxes from different object
-/// detection models", Image and Vision Computing 107, 2021. Empty, inverted and not finite boxes are left out. Returns
+/// detection models", Image and Vision Computing 107, 2021. Empty, inverted and not finite boxes are left out, and
+/// so are those whose weighted score is above [`Float::LIMIT`]. Returns
 /// the fused boxes by falling score.
 ///
 /// ```
@@ -106,8 +106,10 @@ pub fn weighted_boxes_fusion<T: Float>(models: &[Detections<'_, T>], rule: &Fusi
         )?;
         for (index, corners) in found.boxes.iter().enumerate() {
             let (score, class) = (found.scores[index], found.classes[index]);
-            if score >= T::of(rule.min_score) && score > T::zero() && Validity::of(corners) == Validity::Proper {
-                let score = score * T::of(weight);
+            let counts = score >= T::of(rule.min_score) && score > T::zero();
+            let score = score * T::of(weight);
+            // Sums of such scores times corners are still numbers.
+            if counts && score <= T::LIMIT && Validity::of(corners) == Validity::Proper {
                 parts.push(Part {
                     corners,
                     score,
@@ -208,9 +210,7 @@ impl<T: Float> Cluster<T> {
 fn nearest<T: Float>(clusters: &[Cluster<T>], corners: [T; 4], threshold: T) -> Option<usize> {
     let (mut best, mut found) = (threshold, None);
     for (index, cluster) in clusters.iter().enumerate() {
-        let iou = Pair::new(Corners::new(cluster.corners), Corners::new(corners))
-            .iou(Guard::NONE)
-            .0;
+        let iou = iou(cluster.corners, corners);
         if iou > best {
             (best, found) = (iou, Some(index));
         }

@@ -1,7 +1,7 @@
 //! Views of rotated boxes.
 
 use super::rectangle::Rectangle;
-use crate::error::check_length;
+use crate::layout::Layout;
 use crate::{BoxError, Float};
 
 /// In what angles are given.
@@ -77,15 +77,8 @@ impl AngleConvention {
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct RotatedBoxes<'a, T> {
-    layout: Layout<'a, T>,
+    layout: Layout<'a, T, 5>,
     convention: AngleConvention,
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Layout<'a, T> {
-    Rows(&'a [[T; 5]]),
-    /// Of equal lengths.
-    Columns([&'a [T]; 5]),
 }
 
 impl<'a, T: Float> RotatedBoxes<'a, T> {
@@ -100,13 +93,8 @@ impl<'a, T: Float> RotatedBoxes<'a, T> {
     /// # Errors
     /// The length is no multiple of five.
     pub fn flat(numbers: &'a [T], convention: AngleConvention) -> Result<Self, BoxError> {
-        match numbers.as_chunks() {
-            (rows, []) => Ok(Self::rows(rows, convention)),
-            _ => Err(BoxError::Flat {
-                found: numbers.len(),
-                each: 5,
-            }),
-        }
+        let layout = Layout::flat(numbers)?;
+        Ok(Self { layout, convention })
     }
 
     /// One array for each of the five numbers.
@@ -114,19 +102,13 @@ impl<'a, T: Float> RotatedBoxes<'a, T> {
     /// # Errors
     /// The columns have different lengths.
     pub fn columns(columns: [&'a [T]; 5], convention: AngleConvention) -> Result<Self, BoxError> {
-        for column in columns {
-            check_length("a column of boxes", column.len(), columns[0].len())?;
-        }
-        let layout = Layout::Columns(columns);
+        let layout = Layout::columns(columns)?;
         Ok(Self { layout, convention })
     }
 
     /// How many boxes there are.
     pub fn len(&self) -> usize {
-        match self.layout {
-            Layout::Rows(rows) => rows.len(),
-            Layout::Columns([first, ..]) => first.len(),
-        }
+        self.layout.len()
     }
 
     /// Whether there is none.
@@ -144,10 +126,7 @@ impl<'a, T: Float> RotatedBoxes<'a, T> {
     /// # Panics
     /// There are not so many boxes.
     pub fn get(&self, index: usize) -> [T; 5] {
-        match self.layout {
-            Layout::Rows(rows) => rows[index],
-            Layout::Columns(columns) => columns.map(|column| column[index]),
-        }
+        self.layout.get(index)
     }
 
     /// One box as a rectangle.

@@ -50,8 +50,8 @@ impl Ddpg {
     /// An agent for `envs` environments with these spaces, in a run of `total` steps.
     ///
     /// # Errors
-    /// The actions are not numbers between two bounds; or there is batch normalisation or a picture, and no hidden layer, or the picture has
-    /// too few pixels.
+    /// The actions are not numbers between two bounds; or there is batch normalisation or a picture, and actor or critic has no hidden
+    /// layers, or the picture has too few pixels.
     pub fn new(
         options: DdpgOptions,
         (observations, actions): (&Space, &Space),
@@ -81,7 +81,7 @@ impl Ddpg {
             Some(_) => {
                 return Err(RlError::Network {
                     algorithm: name,
-                    expected: "hidden layers, where it normalises or sees pixels",
+                    expected: "an actor and a critic with hidden layers, where it normalises or sees pixels",
                 });
             }
             None => {

@@ -463,6 +463,30 @@ mod tests {
                 .act(&case.observations, &mut again);
             assert_eq!(again, acted, "{what}");
 
+            // A file for other pictures is refused, whatever sizes it names.
+            if let [channels, height, width] = case.shown[..] {
+                let others = [
+                    [channels, height, 8],
+                    [channels + 1, height, width],
+                    [channels, 31, width],
+                ];
+                let any = [usize::MAX, 15].map(|side| [usize::MAX, usize::MAX, side]);
+                for [channels, height, width] in others.into_iter().chain(any) {
+                    let observations = Space::Pixels {
+                        channels,
+                        height,
+                        width,
+                    };
+                    let card = PolicyCard {
+                        observations,
+                        ..card.clone()
+                    };
+                    learner.save_policy(&card, folder.path()).unwrap();
+                    let refused = load_policy(folder.path()).err().unwrap();
+                    assert!(matches!(refused, RlError::Policy { .. }), "{refused}");
+                }
+            }
+
             // A state brings everything back.
             let mut state = Vec::new();
             learner.save(&mut state);

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution, StandardNormal};
 
 use crate::agent::Policy;
 use crate::error::RlError;
@@ -71,7 +72,6 @@ impl Updated {
 
 /// Draws the noise on target actions, of this deviation.
 pub(super) fn draw_noise(deviation: f32, random: &mut ChaCha8Rng, noise: &mut [f32]) {
-    use rand_distr::{Distribution, StandardNormal};
     for number in noise {
         let normal: f32 = StandardNormal.sample(random);
         *number = deviation * normal;

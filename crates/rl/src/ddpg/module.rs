@@ -54,7 +54,10 @@ impl Shown {
         let convolved = |side: usize| (0..CONVOLUTIONS).fold(side, |side, _| (side - KERNEL) / STRIDE + 1);
         match self {
             Self::Numbers(numbers) => numbers,
-            Self::Pixels([_, height, width]) => FILTERS * convolved(height) * convolved(width),
+            // Sizes from a file may be any.
+            Self::Pixels([_, height, width]) => FILTERS
+                .saturating_mul(convolved(height))
+                .saturating_mul(convolved(width)),
         }
     }
 
@@ -93,7 +96,7 @@ impl Convolution {
     pub(crate) fn read(channels: usize, layers: Vec<Affine>, device: &Device) -> Option<Vec<Self>> {
         let fits = layers.len() == CONVOLUTIONS
             && Self::channels(channels).zip(&layers).all(|(channels, layer)| {
-                layer.weight.len() == FILTERS * channels * KERNEL * KERNEL && layer.bias.len() == FILTERS
+                layer.weight.len() == channels.saturating_mul(FILTERS * KERNEL * KERNEL) && layer.bias.len() == FILTERS
             });
         let layers = Self::channels(channels).zip(layers);
         fits.then(|| {

@@ -1,26 +1,26 @@
 //! What has been learnt from pixels: mu, without noise.
 
 use burn::tensor::Device;
-use etude_kernels::Pass;
+use etude_kernels::Activation;
 
+use super::actor_policy::ActorPolicy;
 use super::module::{Convolution, convolve};
 use super::networks::Actor;
 use super::scale::ActionScale;
 use crate::agent::Policy;
 use crate::burn_module::{numbers, rows};
 use crate::encoding::Encoding;
+use crate::space::Space;
 
 /// Takes the action mu(s), where s is a picture.
 pub(crate) struct PixelPolicy {
     /// Channels, height and width.
     shape: [usize; 3],
     convolutions: Vec<Convolution>,
+    activation: Activation,
     /// What comes after them.
-    actor: Actor,
-    scale: ActionScale,
+    policy: ActorPolicy,
     encoding: Encoding,
-    pass: Pass,
-    rows: usize,
     memory: Vec<f32>,
     device: Device,
 }
@@ -33,14 +33,13 @@ impl PixelPolicy {
         scale: ActionScale,
         encoding: Encoding,
     ) -> Self {
+        let features = Encoding::new(&Space::symmetric(vec![f32::INFINITY; actor.mlp().inputs()]));
         Self {
             shape,
             convolutions,
-            pass: Pass::new(actor.mlp(), 1),
-            actor,
-            scale,
+            activation: actor.mlp().activation(),
+            policy: ActorPolicy::new(actor, scale, features),
             encoding,
-            rows: 1,
             memory: Vec::new(),
             device: Device::flex(),
         }
@@ -51,12 +50,7 @@ impl Policy for PixelPolicy {
     fn act(&mut self, observations: &[f32], actions: &mut [f32]) {
         let inputs = self.encoding.encode(observations, &mut self.memory);
         let pixels = rows(inputs, self.encoding.width(), &self.device);
-        let features = convolve(pixels, self.shape, &self.convolutions, self.actor.mlp().activation());
-        let rows = actions.len() / self.scale.length();
-        if rows > self.rows {
-            (self.pass, self.rows) = (Pass::new(self.actor.mlp(), rows), rows);
-        }
-        self.actor.forward(&numbers(features), &mut self.pass, actions);
-        self.scale.to_bounds(actions);
+        let features = convolve(pixels, self.shape, &self.convolutions, self.activation);
+        self.policy.act(&numbers(features), actions);
     }
 }

@@ -17,6 +17,15 @@ pub use interpreter::Interpreter;
 use protocol::{Answer, FailureKind, Layout, Settings};
 use worker::Worker;
 
+/// What environments of Gymnasium are asked for beside observations and rewards.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras {
+    /// What the first of them looks like, for [`VectorEnv::render`].
+    pub drawn: bool,
+    /// The masks that `info["action_mask"]` has, after each observation: see [`Space::Masked`].
+    pub masked: bool,
+}
+
 /// Environments of Gymnasium: whatever `gymnasium.make` can make, with the spaces `Discrete`, `MultiDiscrete`,
 /// `MultiBinary` and `Box`.
 ///
@@ -50,48 +59,18 @@ impl GymnasiumEnvs {
         autoreset: Autoreset,
         arguments: &Map<String, Value>,
     ) -> Result<Self, RlError> {
-        Self::begin(interpreter, id, (count, autoreset), [false, false], arguments)
+        Self::start_with(interpreter, id, (count, autoreset), Extras::default(), arguments)
     }
 
-    /// As [`start`](Self::start), with the masks that `info["action_mask"]` has after each observation: see [`Space::Masked`].
+    /// As [`start`](Self::start), with what `extras` asks for.
     ///
     /// # Errors
-    /// As [`start`](Self::start); actions are not one of so many, or there are no masks.
-    pub fn start_masked(
-        interpreter: &Interpreter,
-        id: &str,
-        count: usize,
-        autoreset: Autoreset,
-        arguments: &Map<String, Value>,
-    ) -> Result<Self, RlError> {
-        Self::begin(interpreter, id, (count, autoreset), [false, true], arguments)
-    }
-
-    /// One environment that can be drawn, and has to be told when to begin the next episode.
-    ///
-    /// # Errors
-    /// As [`start`](Self::start), or it makes no pictures.
-    pub fn start_drawn(interpreter: &Interpreter, id: &str, arguments: &Map<String, Value>) -> Result<Self, RlError> {
-        Self::begin(interpreter, id, (1, Autoreset::Disabled), [true, false], arguments)
-    }
-
-    /// As [`start_drawn`](Self::start_drawn), with the masks of [`start_masked`](Self::start_masked).
-    ///
-    /// # Errors
-    /// Those of both.
-    pub fn start_drawn_masked(
-        interpreter: &Interpreter,
-        id: &str,
-        arguments: &Map<String, Value>,
-    ) -> Result<Self, RlError> {
-        Self::begin(interpreter, id, (1, Autoreset::Disabled), [true, true], arguments)
-    }
-
-    fn begin(
+    /// As [`start`](Self::start); there are no pictures; or actions are not one of so many, or have no masks.
+    pub fn start_with(
         interpreter: &Interpreter,
         id: &str,
         (count, autoreset): (usize, Autoreset),
-        [drawn, masked]: [bool; 2],
+        Extras { drawn, masked }: Extras,
         arguments: &Map<String, Value>,
     ) -> Result<Self, RlError> {
         let settings = Settings {

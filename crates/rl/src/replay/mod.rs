@@ -14,8 +14,7 @@
 //!
 //! A step that only reset an environment is no transition and is not kept.
 //!
-//! Observations that are pixels are kept as bytes, compressed without loss, and each once: a million transitions of rendered tasks fit into
-//! some gigabytes.
+//! Observations that are pixels are kept as bytes, compressed without loss, and each once.
 //!
 //! Sampling is uniform, or with priorities (Schaul et al. 2016, the proportional variant): transition i is drawn with
 //! P(i) = p_i^alpha / sum_k p_k^alpha, where p_i = |its last TD error| + epsilon. Before it has been drawn, p_i is the

@@ -16,8 +16,8 @@ use std::sync::OnceLock;
 use etude_rl::classic_control::CartPole;
 use etude_rl::render::Rgb;
 use etude_rl::{
-    Autoreset, Batch, Env, GymnasiumEnvs, Interpreter, RlError, Simulator, Space, Transition, VectorEnv, Verdict,
-    check_env, make_envs,
+    Autoreset, Batch, Env, Extras, GymnasiumEnvs, Interpreter, RlError, Simulator, Space, Transition, VectorEnv,
+    Verdict, check_env, make_envs,
 };
 use etude_train::Seed;
 use serde_json::{Map, Value, json};
@@ -294,10 +294,18 @@ fn one_function_makes_ours_and_those_of_gymnasium() {
     assert_eq!(theirs.observation_space().length(), ours.observation_space().length());
 }
 
+fn drawn(python: &Interpreter, id: &str) -> Result<GymnasiumEnvs, RlError> {
+    let extras = Extras {
+        drawn: true,
+        masked: false,
+    };
+    GymnasiumEnvs::start_with(python, id, (1, Autoreset::Disabled), extras, &Map::new())
+}
+
 #[test]
 fn pictures_come_with_every_step() {
     let Some(python) = python() else { return };
-    let mut envs = match GymnasiumEnvs::start_drawn(&python, "CartPole-v1", &Map::new()) {
+    let mut envs = match drawn(&python, "CartPole-v1") {
         Ok(envs) => envs,
         // Gymnasium draws by pygame, which is a package of its own.
         Err(RlError::NotDrawn { message, .. }) => {
@@ -324,8 +332,6 @@ fn pictures_come_with_every_step() {
 #[test]
 fn what_gymnasium_cannot_draw_is_told() {
     let Some(python) = python() else { return };
-    let error = GymnasiumEnvs::start_drawn(&python, "bridge_envs:Counter-v0", &Map::new())
-        .err()
-        .unwrap();
+    let error = drawn(&python, "bridge_envs:Counter-v0").err().unwrap();
     assert!(matches!(error, RlError::NotDrawn { .. }), "{error}");
 }

@@ -2,15 +2,20 @@
 
 use etude_rl::wrappers::ActionMask;
 use etude_rl::{
-    Autoreset, Batch, Dynamics as _, GymnasiumEnvs, Interpreter, RlError, Space, Transition, VectorEnv, make,
+    Autoreset, Batch, Dynamics as _, Extras, GymnasiumEnvs, Interpreter, RlError, Space, Transition, VectorEnv, make,
 };
 use serde_json::{Map, json};
 
 use super::{announce, python};
 
+const MASKED: Extras = Extras {
+    drawn: false,
+    masked: true,
+};
+
 fn masked(python: &Interpreter, id: &str, mode: Autoreset, fault: Option<&str>) -> Result<GymnasiumEnvs, RlError> {
     let arguments = fault.map(|fault| ("fault".to_owned(), json!(fault)));
-    GymnasiumEnvs::start_masked(python, id, 3, mode, &arguments.into_iter().collect())
+    GymnasiumEnvs::start_with(python, id, (3, mode), MASKED, &arguments.into_iter().collect())
 }
 
 /// Every taxi's mask is that of the state that it shows, in ours and in theirs.
@@ -113,7 +118,8 @@ fn a_mask_that_there_is_not_is_an_error() {
 #[test]
 fn a_masked_environment_is_drawn() {
     let Some(python) = python() else { return };
-    match GymnasiumEnvs::start_drawn_masked(&python, "Taxi-v4", &Map::new()) {
+    let both = Extras { drawn: true, ..MASKED };
+    match GymnasiumEnvs::start_with(&python, "Taxi-v4", (1, Autoreset::Disabled), both, &Map::new()) {
         Ok(mut envs) => {
             let mut batch = Batch::for_envs(&envs);
             envs.reset(Some(1), &mut batch).unwrap();

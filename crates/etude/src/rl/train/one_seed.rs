@@ -270,8 +270,8 @@ impl Run<'_> {
         };
         let state = serde_json::to_vec(&(&places, &now)).unwrap_or_default();
         let length = (state.len() as u64).to_le_bytes();
-        let bytes = [&length[..], &state, &self.training.save()].concat();
-        write_checkpoint(&self.task.folder.checkpoints_dir()?.join("latest"), KIND, &bytes)
+        let parts = [&length[..], &state, &self.training.save()];
+        write_checkpoint(&self.task.folder.checkpoints_dir()?.join("latest"), KIND, &parts)
     }
 
     /// The returns of the best policy and of the last, in episodes that neither has been judged on.

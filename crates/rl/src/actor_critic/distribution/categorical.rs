@@ -5,6 +5,7 @@ use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
 use super::Row;
+use crate::encoding::sum;
 
 /// One choice, or several that are independent given the observation: pi(a|s) is proportional to exp of the network's output for
 /// a (Zhao, section 9.1.2). Actions that are masked have probability 0 (Huang and Ontanon 2022).
@@ -100,7 +101,7 @@ impl Categorical {
     }
 
     pub(super) fn outputs(&self) -> usize {
-        self.counts.iter().sum()
+        sum(&self.counts)
     }
 
     fn choices<'a>(&self, row: Row<'a>) -> impl Iterator<Item = Choice<'a>> {
@@ -212,6 +213,11 @@ mod tests {
                 prop_assert_eq!((probability(index), gradient[index]), (0.0, 0.0));
             }
         }
+    }
+
+    #[test]
+    fn counts_from_a_file_may_be_any() {
+        assert_eq!(Categorical::new(vec![usize::MAX, 2]).masked().mask_length(), usize::MAX);
     }
 
     #[test]
