@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use crate::error::{CommandError, Context as _};
 use crate::output::{self, Output};
 use crate::recipe::Override;
-use crate::{bug, completions, doctor, mdp, rl, tour};
+use crate::{boxes, bug, completions, doctor, mdp, rl, tour};
 
 /// The examples below a command's help, under a heading that looks like clap's own.
 macro_rules! examples {
@@ -109,6 +109,13 @@ enum Command {
     })]
     Rl(rl::Verb),
 
+    /// Measure, suppress and assign boxes: the IoU family and its losses
+    #[command(subcommand, after_help = examples! {
+        "etude boxes iou --metric ciou predicted.csv targets.csv --json"
+        "etude boxes simulate"
+    })]
+    Boxes(boxes::Verb),
+
     /// See what this machine offers, and what is missing
     #[command(after_help = examples! {
         "etude doctor"
@@ -162,6 +169,7 @@ fn execute(cli: &Cli) -> Result<(), CommandError> {
         Command::Tour { only, folder } => tour::run(only, folder, &output)?,
         Command::Mdp(verb) => mdp::run(verb, &output)?,
         Command::Rl(verb) => rl::run(verb, &output)?,
+        Command::Boxes(verb) => boxes::run(verb, &output)?,
         Command::Doctor => doctor::run(&output),
         Command::Completions { shell } => completions::run::<Cli>(*shell, &output),
     }

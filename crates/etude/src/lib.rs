@@ -15,6 +15,7 @@
     )
 )]
 
+mod boxes;
 mod bug;
 mod cli;
 mod completions;

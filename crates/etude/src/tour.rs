@@ -3,6 +3,7 @@
 use clap::ValueEnum;
 use serde::Serialize;
 
+use crate::boxes;
 use crate::cli::Folder;
 use crate::error::CommandError;
 use crate::interrupt;
@@ -25,6 +26,8 @@ pub(crate) enum System {
     ActorCritic,
     /// 5: deep deterministic policy gradient
     Ddpg,
+    /// 6: boxes, the IoU family and its losses
+    Boxes,
 }
 
 /// What one system of the tour leaves behind.
@@ -71,6 +74,7 @@ impl System {
             Self::ValueFunctions => "3. Value functions: learning what is best",
             Self::ActorCritic => "4. Actor-critic: learning how to act, and what it is worth",
             Self::Ddpg => "5. DDPG: actions that are numbers",
+            Self::Boxes => "6. Boxes: losses that draw them to their targets",
         }
     }
 
@@ -81,6 +85,7 @@ impl System {
             Self::ValueFunctions => rl::tour::value_functions(output),
             Self::ActorCritic => rl::tour::actor_critic(output),
             Self::Ddpg => rl::tour::ddpg(output),
+            Self::Boxes => boxes::tour::boxes(output),
         }
     }
 }

@@ -45,7 +45,7 @@ use crate::error::CommandError;
 use document::Document;
 pub(crate) use file::where_to_look;
 pub use overrides::{Override, OverrideError};
-pub(crate) use words::nearest;
+pub(crate) use words::{nearest, short};
 
 /// A recipe that was read, with its overrides.
 #[derive(Debug)]

@@ -49,7 +49,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 /// `text`, cut where it is long.
-pub(super) fn short(text: &str) -> String {
+pub(crate) fn short(text: &str) -> String {
     const LONGEST: usize = 60;
     text.char_indices()
         .nth(LONGEST)
