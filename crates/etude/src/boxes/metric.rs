@@ -159,35 +159,43 @@ impl Member {
         match self {
             Self::Iou => "No slope where boxes do not meet: they stay where they are, a plateau.",
             Self::Giou => {
-                "Made for boxes that do not meet. It grows the box until it meets the target, a detour, and is little more than IoU from there on."
+                "Made for boxes that do not meet. It grows them until they do, a detour, and then shrinks them again."
             }
-            Self::Diou => "Made to be fast: centres are drawn together at once, whether boxes meet or not.",
+            Self::Diou => {
+                "Centres are drawn together at once, with less of a detour. What remains is the shape, which IoU alone has to mend."
+            }
             Self::Ciou => "DIoU, and the aspect ratio is drawn to the target's.",
             Self::Eiou => "DIoU, and width and height are drawn to the target's, each by itself.",
             Self::FocalEiou => {
-                "EIoU weighted by the root of IoU: good pairs count more, and boxes that do not meet count nothing."
+                "EIoU weighted by the root of IoU: boxes that fit well count more, and those that do not meet count nothing."
             }
-            Self::AlphaIou => "IoU to the power of 3: good pairs count more, and boxes that do not meet have no slope.",
-            Self::AlphaGiou => "GIoU to the power of 3: boxes far away and good pairs count more.",
-            Self::AlphaDiou => "DIoU to the power of 3: boxes far away and good pairs count more.",
-            Self::AlphaCiou => "CIoU to the power of 3: boxes far away and good pairs count more.",
-            Self::Siou => "Centres are drawn along the nearer axis first, and the shape to the target's.",
-            Self::WiouV1 => "IoU's loss times the distance of the centres, which draws boxes that do not meet.",
+            Self::AlphaIou => "IoU to the power of 3: steep near a good fit, flat far from it.",
+            Self::AlphaGiou => {
+                "GIoU, term by term to the power of 3: steep very far from a good fit and near it, flat in between."
+            }
+            Self::AlphaDiou => {
+                "DIoU, term by term to the power of 3: steep very far from a good fit and near it, flat in between."
+            }
+            Self::AlphaCiou => {
+                "CIoU, term by term to the power of 3: steep very far from a good fit and near it, flat in between."
+            }
+            Self::Siou => "Distance, weighted by the direction of the target, and shape.",
+            Self::WiouV1 => {
+                "IoU's loss times a factor that grows with the distance of the centres, which draws boxes that do not meet."
+            }
             Self::WiouV2 => "Version 1, and boxes that fit worse than the mean count more.",
-            Self::WiouV3 => {
-                "Version 1, and ordinary boxes count most: very bad ones, which may be mislabelled, hardly move."
-            }
+            Self::WiouV3 => "Version 1, and boxes that fit about as badly as most count most.",
             Self::Mpdiou => {
                 "Corners are drawn to corners, in parts of the picture's diagonal: slowly in a large picture."
             }
             Self::InnerIou => {
-                "IoU of smaller boxes: steeper when boxes fit well, and no slope from even nearer than IoU."
+                "IoU of smaller boxes: steeper where boxes nearly fit, and a plateau that begins sooner than IoU's."
             }
-            Self::InnerCiou => "CIoU, steeper when boxes fit well.",
-            Self::InnerSiou => "SIoU, steeper when boxes fit well.",
-            Self::ShapeIou => "As SIoU, with distance and shape weighted by the target's shape.",
+            Self::InnerCiou => "CIoU, steeper where boxes nearly fit.",
+            Self::InnerSiou => "SIoU, steeper where boxes nearly fit.",
+            Self::ShapeIou => "DIoU's distance and SIoU's shape, weighted by the shape of the target.",
             Self::BoundedIou => {
-                "A bound for each of x, y, w and h; that of a distance of half a target or more is flat."
+                "A bound for each of x, y, w and h; it is flat where centres are more than half a target apart."
             }
         }
     }

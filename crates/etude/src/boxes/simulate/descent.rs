@@ -42,6 +42,8 @@ pub(super) struct Course {
     /// The same of the boxes that meet their target at first, and of those that do not; NaN where there are none.
     pub(super) met: Vec<f64>,
     pub(super) apart: Vec<f64>,
+    /// The mean area of boxes that do not meet their target at first. Targets have 1.
+    pub(super) areas: Vec<f64>,
     /// The mean error in the end of the boxes from each place.
     pub(super) by_place: Vec<f64>,
     /// The share of boxes that fit in the end.
@@ -63,6 +65,8 @@ pub(super) struct Descent {
 struct Track {
     /// The sum of errors before the first iteration, and after each: of boxes that did not meet at first, and that did.
     errors: [Vec<f64>; 2],
+    /// The sum of areas of boxes that did not meet at first.
+    areas: Vec<f64>,
     /// How many of each there are.
     counts: [usize; 2],
     fitted: usize,
@@ -116,6 +120,7 @@ impl Course {
             sum / kinds.iter().map(|kind| counts[*kind]).sum::<usize>() as f64
         };
         let curve = |kinds: &[usize]| (0..iterations).map(|iteration| mean(iteration, kinds)).collect();
+        let area = |iteration: usize| tracks.iter().map(|track| track.areas[iteration]).sum::<f64>() / counts[0] as f64;
         let last = |track: &Track| {
             let errors = track.errors.iter().filter_map(|errors| errors.last()).sum::<f64>();
             errors / track.counts.iter().sum::<usize>() as f64
@@ -126,6 +131,7 @@ impl Course {
             all: curve(&[0, 1]),
             apart: curve(&[0]),
             met: curve(&[1]),
+            areas: (0..iterations).map(area).collect(),
             by_place: tracks.iter().map(last).collect(),
             fitted: fitted as f64 / counts.iter().sum::<usize>() as f64,
         }
@@ -139,9 +145,10 @@ impl Track {
         let targets = shapes.iter().map(|[_, [w, h]]| [CENTRE, CENTRE, *w, *h]).collect();
         let mut descent = Descent::new(loss, boxes, targets)?;
         let meet: Vec<usize> = descent.ious.iter().map(|iou| usize::from(*iou > 0.0)).collect();
-        let errors = || Vec::with_capacity(recipe.iterations.get() + 1);
+        let room = || Vec::with_capacity(recipe.iterations.get() + 1);
         let mut track = Self {
-            errors: [errors(), errors()],
+            errors: [room(), room()],
+            areas: room(),
             counts: [0, 1].map(|kind| meet.iter().filter(|meets| **meets == kind).count()),
             fitted: 0,
         };
@@ -155,10 +162,14 @@ impl Track {
     }
 
     fn record(&mut self, descent: &Descent, meet: &[usize]) {
-        let mut sums = [0.0; 2];
+        let (mut sums, mut area) = ([0.0; 2], 0.0);
         for ((p, g), kind) in descent.boxes.iter().zip(&descent.targets).zip(meet) {
             sums[*kind] += p.iter().zip(g).map(|(p, g)| (p - g).abs()).sum::<f64>();
+            if *kind == 0 {
+                area += p[2].max(0.0) * p[3].max(0.0);
+            }
         }
+        self.areas.push(area);
         for (errors, sum) in self.errors.iter_mut().zip(sums) {
             errors.push(sum);
         }

@@ -65,6 +65,8 @@ struct JsonLoss {
     errors: Vec<f64>,
     errors_met: Vec<f64>,
     errors_apart: Vec<f64>,
+    /// Mean areas of the boxes that do not meet at first; targets have 1.
+    areas_apart: Vec<f64>,
 }
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
@@ -142,6 +144,11 @@ impl Course {
         self.all.iter().position(|error| *error <= half)
     }
 
+    /// The largest mean area of boxes that do not meet their target at first; NaN where there are none.
+    fn largest_area(&self) -> f64 {
+        self.areas.iter().copied().fold(f64::NAN, f64::max)
+    }
+
     /// What a run's observers hear.
     fn curves(&self) -> impl Iterator<Item = (String, Vec<(u64, f64)>)> {
         let curves = [("all", &self.all), ("met", &self.met), ("apart", &self.apart)];
@@ -165,6 +172,7 @@ impl From<&Course> for JsonLoss {
             errors: course.all.clone(),
             errors_met: course.met.clone(),
             errors_apart: course.apart.clone(),
+            areas_apart: course.areas.clone(),
         }
     }
 }
