@@ -273,7 +273,14 @@ impl Arguments {
         };
         let (mut losses, mut gradients) = (vec![0.0; firsts.len()], vec![[0.0; N]; firsts.len()]);
         differentiate(&firsts, &seconds, &mut losses, &mut gradients)?;
-        Ok(Some(gradients.into_flattened()))
+        // Where there is no slope, plus zero makes of -0 a 0.
+        Ok(Some(
+            gradients
+                .into_flattened()
+                .into_iter()
+                .map(|slope| slope + 0.0)
+                .collect(),
+        ))
     }
 }
 

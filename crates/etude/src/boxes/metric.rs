@@ -159,10 +159,10 @@ impl Member {
         match self {
             Self::Iou => "No slope where boxes do not meet: they stay where they are, a plateau.",
             Self::Giou => {
-                "Made for boxes that do not meet. It grows them until they do, a detour, and then shrinks them again."
+                "Made for boxes that do not meet. It grows them until they do, a detour, and then shrinks them again; straight above, below and beside the target this takes longest."
             }
             Self::Diou => {
-                "Centres are drawn together at once, with less of a detour. What remains is the shape, which IoU alone has to mend."
+                "Centres are drawn together at once, with less of a detour. Boxes from far away are left with a wrong shape, which IoU alone has to mend."
             }
             Self::Ciou => "DIoU, and the aspect ratio is drawn to the target's.",
             Self::Eiou => "DIoU, and width and height are drawn to the target's, each by itself.",
@@ -221,7 +221,8 @@ impl Member {
     ) -> Result<Box<dyn Family>, CommandError> {
         let (eps_7, eps_6) = (Guard::added(1e-7), Guard::added(1e-6));
         Ok(match (convention, self) {
-            (Convention::Paper, _) => self.metric(surroundings),
+            // Torchvision's IoU alone has no guard.
+            (Convention::Paper, _) | (Convention::Torchvision, Self::Iou) => self.metric(surroundings),
             (Convention::Differentiated, Self::Ciou) => Box::new(Ciou {
                 alpha: Alpha::Differentiated,
                 ..Ciou::default()
@@ -230,8 +231,6 @@ impl Member {
                 weight: Weight::Differentiated,
                 ..FocalEiou::default()
             }),
-            // Its IoU alone has no guard.
-            (Convention::Torchvision, Self::Iou) => self.metric(surroundings),
             (Convention::Torchvision, Self::Giou | Self::Diou | Self::Ciou)
             | (Convention::Ultralytics, Self::Iou | Self::Giou | Self::Diou | Self::Ciou) => {
                 self.guarded(eps_7, surroundings)

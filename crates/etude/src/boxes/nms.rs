@@ -54,20 +54,17 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
         .then(|| classes(&table, boxed + 1))
         .transpose()?;
     let classes = classes.as_deref();
-    let keep = match arguments.format.upright() {
-        Some(format) => {
-            let rows = table.rows();
-            let boxes = Boxes::rows(&rows, format);
-            match classes {
-                Some(classes) => batched_nms(boxes, &scores, classes, arguments.iou),
-                None => nms(boxes, &scores, arguments.iou),
-            }
+    let keep = if let Some(format) = arguments.format.upright() {
+        let rows = table.rows();
+        let boxes = Boxes::rows(&rows, format);
+        match classes {
+            Some(classes) => batched_nms(boxes, &scores, classes, arguments.iou),
+            None => nms(boxes, &scores, arguments.iou),
         }
-        None => {
-            let rows = table.rows();
-            let boxes = RotatedBoxes::rows(&rows, arguments.angle.convention());
-            rotated_nms(boxes, &scores, classes, arguments.iou)
-        }
+    } else {
+        let rows = table.rows();
+        let boxes = RotatedBoxes::rows(&rows, arguments.angle.convention());
+        rotated_nms(boxes, &scores, classes, arguments.iou)
     };
     let keep = keep.bad_input(|| format!("cannot use `--iou {}`", arguments.iou))?;
     if !output.is_json() {

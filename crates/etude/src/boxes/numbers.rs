@@ -11,7 +11,7 @@ use crate::recipe;
 #[derive(Debug)]
 pub(super) struct Numbers {
     path: PathBuf,
-    numbers: Vec<f64>,
+    flat: Vec<f64>,
     width: usize,
     places: Places,
 }
@@ -81,7 +81,7 @@ impl Numbers {
         }
         Ok(Self {
             path: path.to_owned(),
-            numbers: rows.concat(),
+            flat: rows.concat(),
             width,
             places,
         })
@@ -89,7 +89,7 @@ impl Numbers {
 
     /// How many rows there are.
     pub(super) fn len(&self) -> usize {
-        self.numbers.len().checked_div(self.width).unwrap_or(0)
+        self.flat.len().checked_div(self.width).unwrap_or(0)
     }
 
     /// How many numbers a row has; none where there are no rows.
@@ -99,18 +99,18 @@ impl Numbers {
 
     /// All numbers, row by row.
     pub(super) fn flat(&self) -> &[f64] {
-        &self.numbers
+        &self.flat
     }
 
     /// The rows, each cut to its first `N` numbers.
     pub(super) fn rows<const N: usize>(&self) -> Vec<[f64; N]> {
-        let rows = self.numbers.chunks_exact(self.width.max(1));
+        let rows = self.flat.chunks_exact(self.width.max(1));
         rows.filter_map(|row| row.first_chunk().copied()).collect()
     }
 
     /// One number of every row.
     pub(super) fn column(&self, column: usize) -> impl Iterator<Item = f64> {
-        self.numbers.iter().copied().skip(column).step_by(self.width.max(1))
+        self.flat.iter().copied().skip(column).step_by(self.width.max(1))
     }
 
     /// What is wrong with a row, and with its file.

@@ -106,9 +106,9 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     run.finish(finished, |observer| {
         for course in &simulation.courses {
             for (name, points) in course.curves() {
-                points
-                    .into_iter()
-                    .for_each(|(step, value)| observer.scalar(&name, step, value));
+                for (step, value) in points {
+                    observer.scalar(&name, step, value);
+                }
             }
         }
     })

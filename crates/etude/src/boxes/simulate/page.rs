@@ -9,6 +9,8 @@ use crate::report::{GridMap, Plot, Section, Table};
 
 /// Cells along a side of a map.
 const SIDE: usize = 41;
+/// An error that is as good as none on a map.
+const NEGLIGIBLE: f64 = 1e-4;
 
 /// One line on the size of the experiment.
 pub(super) fn describe(simulation: &Simulation, recipe: &Recipe) -> String {
@@ -62,7 +64,7 @@ pub(super) fn sections(simulation: &Simulation, recipe: &Recipe) -> Result<Vec<S
         )
         .item(&stories)
         .item(&curves("All boxes", "mean error", simulation, |course| &course.all))
-        .item(&curves("Boxes that do not meet their targets at first", "mean error", simulation, |course| &course.apart))
+        .item(&curves("Boxes that do not meet their targets at first", "mean error", simulation, |course| &course.apart).log_y())
         .item(&table(simulation));
     let path = Section::new("The way there")
         .text(
@@ -73,7 +75,8 @@ pub(super) fn sections(simulation: &Simulation, recipe: &Recipe) -> Result<Vec<S
         .item(&paths::picture(simulation, recipe).failed_run(|| "cannot draw the paths".into())?)
         .item(&curves("Boxes that do not meet their targets at first", "mean area", simulation, |course| &course.areas));
     let map = Section::new("Where the error stays").text(format!(
-        "The mean error at the end by the place where boxes start, {} to each side of the targets' centre, on one scale for all losses.",
+        "The mean error at the end by the place where boxes start, {} to each side of the targets' centre, on one scale for all losses: \
+         in powers of ten above {NEGLIGIBLE}.",
         recipe.radius.get()
     ));
     let map = maps(simulation, recipe).iter().fold(map, Section::item);
@@ -96,7 +99,12 @@ fn experiment(recipe: &Recipe) -> Section {
     ))
 }
 
-fn curves<'a>(caption: &str, simulation: &'a Simulation, values: impl Fn(&'a super::Course) -> &'a [f64]) -> Plot {
+fn curves<'a>(
+    caption: &str,
+    y_label: &str,
+    simulation: &'a Simulation,
+    values: impl Fn(&'a super::Course) -> &'a [f64],
+) -> Plot {
     let plot = Plot::new(caption, "iteration", y_label);
     simulation.courses.iter().fold(plot, |plot, course| {
         let points = values(course).iter().enumerate();
@@ -106,18 +114,23 @@ fn curves<'a>(caption: &str, simulation: &'a Simulation, values: impl Fn(&'a sup
 
 /// A map of the error at the end for each loss, on the same scale.
 fn maps(simulation: &Simulation, recipe: &Recipe) -> Vec<GridMap> {
-    let radius = recipe.radius.get();
-    let cells = cells(&simulation.places, radius);
-    let values: Vec<Vec<f64>> = simulation
-        .courses
-        .iter()
-        .map(|course| {
-            let mean = |places: &Vec<usize>| {
-                places.iter().map(|place| course.by_place[*place]).sum::<f64>() / places.len() as f64
-            };
-            cells.iter().map(mean).collect()
-        })
-        .collect();
+    let cells = cells(&simulation.places, recipe.radius.get());
+    let decades = |course: &super::Course| -> Vec<f64> {
+        let mean = |places: &Vec<usize>| {
+            let sum: f64 = places.iter().map(|place| course.by_place[*place]).sum();
+            sum / places.len() as f64
+        };
+        // What is NaN, where there is no place, must stay so.
+        let decades = |error: f64| {
+            if error < NEGLIGIBLE {
+                0.0
+            } else {
+                (error / NEGLIGIBLE).log10()
+            }
+        };
+        cells.iter().map(|places| decades(mean(places))).collect()
+    };
+    let values: Vec<Vec<f64>> = simulation.courses.iter().map(decades).collect();
     let most = values.iter().flatten().copied().fold(0.0, f64::max);
     let map = |(course, values): (&super::Course, Vec<f64>)| {
         let caption = format!("{}: mean error {}", course.loss.title(), short(course.error()));
