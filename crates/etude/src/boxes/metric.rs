@@ -69,7 +69,7 @@ pub(crate) enum Convention {
     Differentiated,
     /// Denominators + 1e-7
     Torchvision,
-    /// 1e-6 in denominators; CIoU's alpha is zero up to IoU 1/2; SIoU's exponent has the other sign
+    /// 1e-6 in denominators (bounded-iou: 1e-3); CIoU's alpha is zero up to IoU 1/2; SIoU's exponent has the other sign
     Mmdetection,
     /// Denominators + 1e-7
     Ultralytics,
@@ -159,10 +159,12 @@ impl Member {
         match self {
             Self::Iou => "No slope where boxes do not meet: they stay where they are, a plateau.",
             Self::Giou => {
-                "Made for boxes that do not meet. It grows them until they do, a detour, and then shrinks them again; straight above, below and beside the target this takes longest."
+                "Made for boxes that do not meet. It grows them until they do, a detour, and then shrinks them again; straight \
+                 above, below and beside the target this takes longest."
             }
             Self::Diou => {
-                "Centres are drawn together at once, with less of a detour. Boxes from far away are left with a wrong shape, which IoU alone has to mend."
+                "Centres are drawn together at once, with less of a detour. Boxes from far away are left with a wrong shape, which \
+                 IoU alone has to mend."
             }
             Self::Ciou => "DIoU, and the aspect ratio is drawn to the target's.",
             Self::Eiou => "DIoU, and width and height are drawn to the target's, each by itself.",
