@@ -190,29 +190,25 @@ impl Arguments {
             picture: self.picture.map_or([1.0; 2], |Size(sides)| sides),
             mean: 1.0,
         };
-        let of = |metric: &dyn Family| {
+        let mut values = self.room(a.len(), b.len(), 0.0)?;
+        let of = |metric: &dyn Family, values: &mut [f64]| {
             let (a, b) = (Boxes::rows(a, format), Boxes::rows(b, format));
             if self.pairwise {
-                let mut values = vec![0.0; a.len() * b.len()];
-                metric.pairwise(a, b, &mut values).map(|()| values)
+                metric.pairwise(a, b, values)
             } else {
-                let mut values = vec![0.0; a.len()];
-                metric.elementwise(a, b, &mut values).map(|()| values)
+                metric.elementwise(a, b, values)
             }
         };
         if member.compares() {
-            let ious = of(&Iou::default()).failed_run(failed)?;
-            surroundings.mean = 1.0 - ious.iter().sum::<f64>() / ious.len().max(1) as f64;
+            of(&Iou::default(), &mut values).failed_run(failed)?;
+            surroundings.mean = 1.0 - values.iter().sum::<f64>() / values.len().max(1) as f64;
         }
         let metric = member.by(self.convention, surroundings)?;
-        let values = of(&*metric).failed_run(failed)?;
+        of(&*metric, &mut values).failed_run(failed)?;
         let gradients = self.gradients(a, b, |a, b, losses, gradients| {
             metric.loss_and_gradient(Boxes::rows(a, format), Boxes::rows(b, format), losses, gradients)
-        });
-        Ok(Compared {
-            values,
-            gradients: gradients.failed_run(failed)?,
-        })
+        })?;
+        Ok(Compared { values, gradients })
     }
 
     fn rotated(&self, a: &[[f64; 5]], b: &[[f64; 5]]) -> Result<Compared, CommandError> {
@@ -239,21 +235,18 @@ impl Arguments {
         let failed = || "cannot compare the boxes".into();
         let angle = self.angle.convention();
         let view = |boxes| RotatedBoxes::rows(boxes, angle);
-        let values = if self.pairwise {
-            let mut values = vec![0.0; a.len() * b.len()];
-            rotated::pairwise(&metric, view(a), view(b), &mut values).map(|()| values)
+        let mut values = self.room(a.len(), b.len(), 0.0)?;
+        if self.pairwise {
+            rotated::pairwise(&metric, view(a), view(b), &mut values)
         } else {
-            let mut values = vec![0.0; a.len()];
-            rotated::elementwise(&metric, view(a), view(b), &mut values).map(|()| values)
-        };
+            rotated::elementwise(&metric, view(a), view(b), &mut values)
+        }
+        .failed_run(failed)?;
         let gradients = self.gradients(a, b, |a, b, losses, gradients| {
             let (a, b) = (RotatedBoxes::rows(a, angle), RotatedBoxes::rows(b, angle));
             rotated::loss_and_gradient(&metric, a, b, losses, gradients)
-        });
-        Ok(Compared {
-            values: values.failed_run(failed)?,
-            gradients: gradients.failed_run(failed)?,
-        })
+        })?;
+        Ok(Compared { values, gradients })
     }
 
     /// The gradients of all pairs, where they are asked for.
@@ -262,25 +255,39 @@ impl Arguments {
         a: &[[f64; N]],
         b: &[[f64; N]],
         differentiate: impl Fn(&[[f64; N]], &[[f64; N]], &mut [f64], &mut [[f64; N]]) -> Result<(), BoxError>,
-    ) -> Result<Option<Vec<f64>>, BoxError> {
+    ) -> Result<Option<Vec<f64>>, CommandError> {
         if !self.gradient {
             return Ok(None);
         }
-        let (firsts, seconds): (Vec<_>, Vec<_>) = if self.pairwise {
-            a.iter().flat_map(|a| b.iter().map(move |b| (*a, *b))).unzip()
+        let mut gradients = self.room(a.len(), b.len(), [0.0; N])?;
+        let mut losses = vec![0.0; b.len()];
+        let computed = if self.pairwise {
+            let mut rows = a.iter().zip(gradients.chunks_mut(b.len().max(1)));
+            rows.try_for_each(|(a, gradients)| differentiate(&vec![*a; b.len()], b, &mut losses, gradients))
         } else {
-            (a.to_vec(), b.to_vec())
+            differentiate(a, b, &mut losses, &mut gradients)
         };
-        let (mut losses, mut gradients) = (vec![0.0; firsts.len()], vec![[0.0; N]; firsts.len()]);
-        differentiate(&firsts, &seconds, &mut losses, &mut gradients)?;
+        computed.failed_run(|| "cannot compare the boxes".into())?;
         // Where there is no slope, plus zero makes of -0 a 0.
-        Ok(Some(
-            gradients
-                .into_flattened()
-                .into_iter()
-                .map(|slope| slope + 0.0)
-                .collect(),
-        ))
+        let slopes = gradients.into_flattened().into_iter().map(|slope| slope + 0.0);
+        Ok(Some(slopes.collect()))
+    }
+
+    /// Something for each pair of boxes and targets.
+    fn room<T: Clone>(&self, boxes: usize, targets: usize, filling: T) -> Result<Vec<T>, CommandError> {
+        let pairs = if self.pairwise {
+            boxes.saturating_mul(targets)
+        } else {
+            boxes
+        };
+        let mut room = Vec::new();
+        room.try_reserve_exact(pairs).map_err(|_| {
+            let found = format!("{} boxes and {} targets", grouped(boxes), grouped(targets));
+            self.refuse()
+                .because(format!("the memory is too small for all pairs of {found}"))
+        })?;
+        room.resize(pairs, filling);
+        Ok(room)
     }
 }
 
