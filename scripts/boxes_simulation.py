@@ -8,8 +8,11 @@ figures. That program (github.com/Zzh-tju/DIoU, "simulation experiment") differs
 - CIoU: the factor 1 / (w^2 + h^2) is left out.
 
     python scripts/boxes_simulation.py [places]     (200 if not given: some ten seconds)
+    python scripts/boxes_simulation.py fixture      (slopes of the program, for crates/etude/src/boxes/simulate/published.rs)
 """
 
+import json
+import pathlib
 import sys
 
 import numpy as np
@@ -105,7 +108,20 @@ def run(loss, p, g, program):
     return errors, area
 
 
+def fixture():
+    """Slopes of the losses for boxes that meet, cross, contain each other or lie apart."""
+    random = np.random.default_rng(1)
+    draw = lambda spread: np.hstack([10 + spread * random.standard_normal((20, 2)), random.uniform(0.3, 2.5, (20, 2))])
+    p = np.vstack([draw(0.1), draw(0.6), draw(2)])
+    g = np.hstack([np.full((60, 2), 10), random.uniform(0.3, 2.5, (60, 2))])
+    losses = {loss: (-slopes(loss, Pair(p, g), True)).tolist() for loss in ("iou", "giou", "diou", "ciou")}
+    there = pathlib.Path(__file__).parent.parent / "crates/etude/src/boxes/simulate/published.json"
+    there.write_text(json.dumps({"boxes": p.tolist(), "targets": g.tolist(), **losses}))
+
+
 def main():
+    if sys.argv[1:] == ["fixture"]:
+        return fixture()
     p, g = cases(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
     shown = [0, 20, 40, 80, 120, 160, 200]
     print(f"{len(p)} boxes; mean error after", *shown, "iterations; largest mean area of boxes apart")

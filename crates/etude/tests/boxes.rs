@@ -481,6 +481,20 @@ fn each_loss_does_what_it_was_made_for() {
     assert!(number("ciou", "error") < number("diou", "error") && number("ciou", "error") < number("giou", "error"));
     assert!(number("eiou", "error") < number("ciou", "error"));
     assert!(of("iou")["halved"].is_null());
+
+    // As published: DIoU and CIoU are far ahead of GIoU.
+    let published = simulated["published"].as_array().unwrap();
+    let at = |name: &str, step: usize| {
+        let loss = published.iter().find(|loss| loss["loss"] == name).unwrap();
+        numbers(&loss["errors"])[step]
+    };
+    assert_eq!(published.len(), 4, "the program has no EIoU");
+    for name in ["diou", "ciou"] {
+        assert!(
+            at(name, 40) < 0.5 * at("giou", 40) && at(name, 200) < 0.1 * at("giou", 200),
+            "{name}"
+        );
+    }
 }
 
 #[test]

@@ -8,8 +8,9 @@ use etude_train::Seed;
 use rand::RngExt as _;
 use rayon::prelude::*;
 
+use super::published::Published;
 use super::recipe::Recipe;
-use crate::boxes::metric::{Family, Member, Surroundings};
+use crate::boxes::metric::{Member, Surroundings};
 use crate::error::{CommandError, Context as _};
 use crate::interrupt;
 use crate::output::Output;
@@ -21,6 +22,8 @@ pub(super) const CENTRE: f64 = 10.0;
 pub(super) const FITS: f64 = 0.9;
 /// The picture of MPDIoU: the targets are in its middle.
 const PICTURE: [f64; 2] = [2.0 * CENTRE, 2.0 * CENTRE];
+/// The share of the places from which boxes also run as they were published to.
+const PUBLISHED: usize = 10;
 /// Places whose boxes are done before progress is shown.
 const PART: usize = 64;
 
@@ -32,6 +35,8 @@ pub(super) struct Simulation {
     /// Of these, boxes that do not meet their target at first.
     pub(super) apart: usize,
     pub(super) courses: Vec<Course>,
+    /// From a tenth of the places, with the slopes of the paper's program.
+    pub(super) published: Vec<Course>,
 }
 
 /// How the boxes ran under one loss. An error is |x - xg| + |y - yg| + |w - wg| + |h - hg|.
@@ -50,10 +55,18 @@ pub(super) struct Course {
     pub(super) fitted: f64,
 }
 
+/// Which way is down.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Slopes {
+    /// That of the loss.
+    Exact(Member),
+    /// That of the paper's program.
+    Published(Published),
+}
+
 /// Some boxes, format cxcywh, on their way.
 pub(super) struct Descent {
-    loss: Member,
-    metric: Box<dyn Family>,
+    slopes: Slopes,
     pub(super) boxes: Vec<[f64; 4]>,
     targets: Vec<[f64; 4]>,
     ious: Vec<f64>,
@@ -76,34 +89,43 @@ impl Simulation {
     /// Lets all boxes run under all losses.
     pub(super) fn run(recipe: &Recipe, output: &Output) -> Result<Self, CommandError> {
         let places = places(recipe);
+        let few = &places[..places.len().div_ceil(PUBLISHED)];
+        let losses = || recipe.losses.iter().copied();
+        let exact = losses().map(|loss| (loss, Slopes::Exact(loss), &places[..]));
+        let published = losses().filter_map(|loss| Some((loss, Slopes::Published(Published::of(loss)?), few)));
+        let plan: Vec<_> = exact.chain(published).collect();
         let shapes = recipe.shapes();
-        let total = (places.len() * recipe.losses.len()) as u64;
-        let bar = Progress::bar(output, "boxes run, place by place", total);
-        let mut apart = 0;
+        let total: usize = plan.iter().map(|(_, _, places)| places.len()).sum();
+        let bar = Progress::bar(output, "boxes run, place by place", total as u64);
+        let (mut done, mut apart) = (0, 0);
         let mut courses = Vec::new();
-        for &loss in &recipe.losses {
-            let mut tracks: Vec<Track> = Vec::with_capacity(places.len());
-            for part in places.chunks(PART) {
+        for (loss, slopes, from) in plan {
+            let mut tracks: Vec<Track> = Vec::with_capacity(from.len());
+            for part in from.chunks(PART) {
                 let part: Result<Vec<Track>, BoxError> = part
                     .par_iter()
-                    .map(|place| Track::run(recipe, loss, *place, &shapes))
+                    .map(|place| Track::run(recipe, slopes, *place, &shapes))
                     .collect();
                 tracks.extend(part.failed_run(|| "the boxes cannot run".into())?);
-                let done = courses.len() * places.len() + tracks.len();
-                bar.set(done as u64, loss.name());
+                bar.set((done + tracks.len()) as u64, loss.name());
                 if interrupt::interrupted() {
                     return Err(CommandError::failed_run("stopped on request"));
                 }
             }
-            apart = tracks.iter().map(|track| track.counts[0]).sum();
+            done += tracks.len();
+            if from.len() == places.len() {
+                apart = tracks.iter().map(|track| track.counts[0]).sum();
+            }
             courses.push(Course::new(loss, &tracks));
         }
         bar.finish();
+        let published = courses.split_off(recipe.losses.len());
         Ok(Self {
             cases: places.len() * shapes.len(),
             places,
             apart,
             courses,
+            published,
         })
     }
 }
@@ -140,10 +162,10 @@ impl Course {
 
 impl Track {
     /// The boxes of all shapes from one place to their targets.
-    fn run(recipe: &Recipe, loss: Member, [x, y]: [f64; 2], shapes: &[[[f64; 2]; 2]]) -> Result<Self, BoxError> {
+    fn run(recipe: &Recipe, slopes: Slopes, [x, y]: [f64; 2], shapes: &[[[f64; 2]; 2]]) -> Result<Self, BoxError> {
         let boxes = shapes.iter().map(|[[w, h], _]| [x, y, *w, *h]).collect();
         let targets = shapes.iter().map(|[_, [w, h]]| [CENTRE, CENTRE, *w, *h]).collect();
-        let mut descent = Descent::new(loss, boxes, targets)?;
+        let mut descent = Descent::new(slopes, boxes, targets)?;
         let meet: Vec<usize> = descent.ious.iter().map(|iou| usize::from(*iou > 0.0)).collect();
         let room = || Vec::with_capacity(recipe.iterations.get() + 1);
         let mut track = Self {
@@ -178,11 +200,10 @@ impl Track {
 
 impl Descent {
     /// Boxes, one for each target, before their first step.
-    pub(super) fn new(loss: Member, boxes: Vec<[f64; 4]>, targets: Vec<[f64; 4]>) -> Result<Self, BoxError> {
+    pub(super) fn new(slopes: Slopes, boxes: Vec<[f64; 4]>, targets: Vec<[f64; 4]>) -> Result<Self, BoxError> {
         let count = boxes.len();
         let mut descent = Self {
-            loss,
-            metric: loss.metric(surroundings(1.0)),
+            slopes,
             boxes,
             targets,
             ious: vec![0.0; count],
@@ -195,13 +216,23 @@ impl Descent {
 
     /// One step: B <- B - rate (2 - IoU) dL/dB (algorithm 1, line 8). Boxes that fit badly are in more of a hurry.
     pub(super) fn step(&mut self, rate: f64) -> Result<(), BoxError> {
-        if self.loss.compares() {
-            let mean = 1.0 - self.ious.iter().sum::<f64>() / self.ious.len() as f64;
-            self.metric = self.loss.metric(surroundings(mean));
+        match self.slopes {
+            Slopes::Exact(loss) => {
+                let mean = 1.0 - self.ious.iter().sum::<f64>() / self.ious.len() as f64;
+                let (boxes, targets) = views(&self.boxes, &self.targets);
+                loss.metric(Surroundings { picture: PICTURE, mean }).loss_and_gradient(
+                    boxes,
+                    targets,
+                    &mut self.losses,
+                    &mut self.gradients,
+                )?;
+            }
+            Slopes::Published(loss) => {
+                for ((p, g), gradient) in self.boxes.iter().zip(&self.targets).zip(&mut self.gradients) {
+                    *gradient = loss.slopes(*p, *g);
+                }
+            }
         }
-        let (boxes, targets) = views(&self.boxes, &self.targets);
-        self.metric
-            .loss_and_gradient(boxes, targets, &mut self.losses, &mut self.gradients)?;
         for ((p, gradient), iou) in self.boxes.iter_mut().zip(&self.gradients).zip(&self.ious) {
             for (number, slope) in p.iter_mut().zip(gradient) {
                 *number -= rate * (2.0 - iou) * slope;
@@ -218,12 +249,6 @@ impl Descent {
 
 fn views<'a>(boxes: &'a [[f64; 4]], targets: &'a [[f64; 4]]) -> (Boxes<'a, f64>, Boxes<'a, f64>) {
     (Boxes::rows(boxes, Format::Cxcywh), Boxes::rows(targets, Format::Cxcywh))
-}
-
-/// What a loss needs beside the boxes; `mean` is of 1 - IoU over the boxes that run together.
-fn surroundings(mean: f64) -> Surroundings {
-    let picture = PICTURE;
-    Surroundings { picture, mean }
 }
 
 /// Places, evenly spread over a disc.

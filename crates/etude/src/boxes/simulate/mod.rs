@@ -3,6 +3,7 @@
 mod descent;
 mod page;
 mod paths;
+mod published;
 mod recipe;
 pub(crate) mod tour;
 
@@ -47,6 +48,8 @@ struct Json {
     apart: usize,
     iterations: usize,
     losses: Vec<JsonLoss>,
+    /// The same from the first tenth of the places, with the slopes of the paper's program, for the losses that it has.
+    published: Vec<JsonLoss>,
 }
 
 /// What became of the boxes under one loss. Errors are means of |x - xg| + |y - yg| + |w - wg| + |h - hg|.
@@ -82,13 +85,14 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
         apart: simulation.apart,
         iterations: recipe.iterations.get(),
         losses: simulation.courses.iter().map(JsonLoss::from).collect(),
+        published: simulation.published.iter().map(JsonLoss::from).collect(),
     });
     if output.is_json() && !run.writes() {
         return Ok(());
     }
     let subtitle = page::describe(&simulation, recipe);
     output.line(&subtitle);
-    output.line(terminal::table(&page::table(&simulation)).trim_end());
+    output.line(terminal::table(&page::table(&simulation.courses)).trim_end());
     let report = Report::new("Boxes that run to their targets").subtitle(subtitle);
     let report = simulation.courses.iter().fold(report, |report, course| {
         report.card(course.loss.title(), short(course.error()), "mean error at the end")

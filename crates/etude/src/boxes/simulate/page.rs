@@ -1,6 +1,6 @@
 //! The report of a simulation.
 
-use super::descent::{CENTRE, FITS, Simulation};
+use super::descent::{CENTRE, Course, FITS, Simulation};
 use super::paths;
 use super::recipe::Recipe;
 use crate::error::{CommandError, Context as _};
@@ -24,7 +24,7 @@ pub(super) fn describe(simulation: &Simulation, recipe: &Recipe) -> String {
 }
 
 /// What became of the boxes, loss by loss.
-pub(super) fn table(simulation: &Simulation) -> Table {
+pub(super) fn table(courses: &[Course]) -> Table {
     let number = |value: f64| if value.is_finite() { short(value) } else { "-".into() };
     let last = |errors: &[f64]| number(errors.last().copied().unwrap_or(f64::NAN));
     let header = [
@@ -36,7 +36,7 @@ pub(super) fn table(simulation: &Simulation) -> Table {
         "fit (IoU >= 0.9)",
         "error halved after",
     ];
-    simulation.courses.iter().fold(Table::new(header), |table, course| {
+    courses.iter().fold(Table::new(header), |table, course| {
         table.row([
             course.loss.title().to_owned(),
             last(&course.all),
@@ -63,9 +63,9 @@ pub(super) fn sections(simulation: &Simulation, recipe: &Recipe) -> Result<Vec<S
              targets at first.",
         )
         .item(&stories)
-        .item(&curves("All boxes", "mean error", simulation, |course| &course.all))
-        .item(&curves("Boxes that do not meet their targets at first", "mean error", simulation, |course| &course.apart).log_y())
-        .item(&table(simulation));
+        .item(&curves("All boxes", "mean error", &simulation.courses, |course| &course.all))
+        .item(&curves("Boxes that do not meet their targets at first", "mean error", &simulation.courses, |course| &course.apart).log_y())
+        .item(&table(&simulation.courses));
     let path = Section::new("The way there")
         .text(
             "The same anchor and the same target under each loss, after more and more iterations. The target is filled; lines grow \
@@ -73,23 +73,37 @@ pub(super) fn sections(simulation: &Simulation, recipe: &Recipe) -> Result<Vec<S
              until one meets, and shrinking again, is a detour.",
         )
         .item(&paths::picture(simulation, recipe).failed_run(|| "cannot draw the paths".into())?)
-        .item(&curves("Boxes that do not meet their targets at first", "mean area", simulation, |course| &course.areas));
+        .item(&curves("Boxes that do not meet their targets at first", "mean area", &simulation.courses, |course| &course.areas));
     let map = Section::new("Where the error stays").text(format!(
         "The mean error at the end by the place where boxes start, {} to each side of the targets' centre, on one scale for all losses: \
          in powers of ten above {NEGLIGIBLE}.",
         recipe.radius.get()
     ));
     let map = maps(simulation, recipe).iter().fold(map, Section::item);
-    Ok(vec![errors, path, map, experiment(recipe)])
+    let published = (!simulation.published.is_empty()).then(|| published(simulation));
+    Ok([errors, path, map, experiment(recipe)]
+        .into_iter()
+        .chain(published)
+        .collect())
+}
+
+fn published(simulation: &Simulation) -> Section {
+    Section::new("As it was published")
+        .text(
+            "The paper's figures show DIoU and CIoU far ahead of GIoU. They come from a program whose slopes are not those of the \
+             formulas: by width and height they are twice as large; GIoU's, where boxes do not meet, take in an intersection of negative sides; DIoU's \
+             and CIoU's let the enclosing box push the centre the other way. These are the first tenth of the boxes under that program's \
+             slopes. Above are the exact ones.",
+        )
+        .item(&curves("All boxes, with the slopes of the paper's program", "mean error", &simulation.published, |course| &course.all))
+        .item(&table(&simulation.published))
 }
 
 fn experiment(recipe: &Recipe) -> Section {
     Section::new("The experiment").text(format!(
         "Zheng et al., Distance-IoU Loss, AAAI 2020, algorithm 1. Targets have area 1, {} aspect ratios and their centre at ({CENTRE}, {CENTRE}). Anchors \
          have {} areas and {} aspect ratios at each of {} places, evenly spread over a disc of radius {}. Each box runs by B <- B - rate (2 - IoU) dL/dB in x, y, w \
-         and h, with a rate of {} that falls to a tenth after 80 % of the iterations and to a hundredth after 90 %. A box fits with an IoU of {FITS} or more. Slopes are the exact ones of the papers' formulas. Those of the authors' program are not, where \
-         boxes do not meet (`scripts/boxes_simulation.py` has both): it lets GIoU stay far behind, which with exact slopes it does not, and it makes DIoU faster \
-         than its formula.",
+         and h, with a rate of {} that falls to a tenth after 80 % of the iterations and to a hundredth after 90 %. A box fits with an IoU of {FITS} or more. Slopes are the exact ones of the formulas.",
         recipe.ratios.len(),
         recipe.areas.len(),
         recipe.ratios.len(),
@@ -99,14 +113,9 @@ fn experiment(recipe: &Recipe) -> Section {
     ))
 }
 
-fn curves<'a>(
-    caption: &str,
-    y_label: &str,
-    simulation: &'a Simulation,
-    values: impl Fn(&'a super::Course) -> &'a [f64],
-) -> Plot {
+fn curves<'a>(caption: &str, y_label: &str, courses: &'a [Course], values: impl Fn(&'a Course) -> &'a [f64]) -> Plot {
     let plot = Plot::new(caption, "iteration", y_label);
-    simulation.courses.iter().fold(plot, |plot, course| {
+    courses.iter().fold(plot, |plot, course| {
         let points = values(course).iter().enumerate();
         plot.series(course.loss.title(), points.map(|(step, value)| (step as f64, *value)))
     })
@@ -115,7 +124,7 @@ fn curves<'a>(
 /// A map of the error at the end for each loss, on the same scale.
 fn maps(simulation: &Simulation, recipe: &Recipe) -> Vec<GridMap> {
     let cells = cells(&simulation.places, recipe.radius.get());
-    let decades = |course: &super::Course| -> Vec<f64> {
+    let decades = |course: &Course| -> Vec<f64> {
         let mean = |places: &Vec<usize>| {
             let sum: f64 = places.iter().map(|place| course.by_place[*place]).sum();
             sum / places.len() as f64
@@ -132,7 +141,7 @@ fn maps(simulation: &Simulation, recipe: &Recipe) -> Vec<GridMap> {
     };
     let values: Vec<Vec<f64>> = simulation.courses.iter().map(decades).collect();
     let most = values.iter().flatten().copied().fold(0.0, f64::max);
-    let map = |(course, values): (&super::Course, Vec<f64>)| {
+    let map = |(course, values): (&Course, Vec<f64>)| {
         let caption = format!("{}: mean error {}", course.loss.title(), short(course.error()));
         GridMap::new(caption, SIDE, SIDE, values).ends(0.0, most)
     };

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use etude_boxes::BoxError;
 
-use super::descent::{CENTRE, Descent, Simulation};
+use super::descent::{CENTRE, Descent, Simulation, Slopes};
 use super::recipe::Recipe;
 use crate::report::Picture;
 
@@ -42,7 +42,7 @@ pub(super) fn picture(simulation: &Simulation, recipe: &Recipe) -> Result<Pictur
             "fill=\"currentColor\" fill-opacity=\".22\" stroke=\"none\"",
             "s5",
         ));
-        let mut descent = Descent::new(course.loss, vec![ANCHOR], vec![TARGET])?;
+        let mut descent = Descent::new(Slopes::Exact(course.loss), vec![ANCHOR], vec![TARGET])?;
         let iterations = recipe.iterations.get();
         let shown = SHOWN.map(|share| (share * iterations as f64).round() as usize);
         for iteration in 0..=iterations {

@@ -21,7 +21,7 @@ pub(crate) fn boxes(output: &Output) -> Result<Stop, CommandError> {
     let recipe = Recipe::load(None, &overrides)?.value;
     let simulation = Simulation::run(&recipe, output)?;
     output.line(&format!("{}:", page::describe(&simulation, &recipe)));
-    output.line(terminal::table(&page::table(&simulation)).trim_end());
+    output.line(terminal::table(&page::table(&simulation.courses)).trim_end());
     let losses: Vec<_> = simulation.courses.iter().map(JsonLoss::from).collect();
     let best = simulation.courses.iter().min_by(|a, b| a.error().total_cmp(&b.error()));
     Ok(Stop {
