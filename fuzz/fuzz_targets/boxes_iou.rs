@@ -2,6 +2,8 @@
 
 #![no_main]
 
+use std::fmt::Debug;
+
 use etude_boxes::iou::{
     Ciou, Diou, Eiou, Giou, Iou, Metric, RunningMean, Siou, elementwise, loss_and_gradient, pairwise,
 };
@@ -129,7 +131,7 @@ struct Check<'a, T> {
 }
 
 impl<T: Float> Visitor<T> for Check<'_, T> {
-    fn visit(self, metric: impl Metric<T>, largest: Option<f64>) {
+    fn visit(self, metric: impl Metric<T> + Debug, largest: Option<f64>) {
         let Self { p, g } = self;
         let count = p.len();
         let (mut values, mut matrix) = (vec![T::nan(); count], vec![T::nan(); count * count]);
@@ -144,22 +146,28 @@ impl<T: Float> Visitor<T> for Check<'_, T> {
         for index in 0..count {
             let (p, g) = (p.corners(index), g.corners(index));
             let (value, loss, gradient) = (values[index], losses[index], gradients[index]);
-            assert!(value.is_finite() && loss.is_finite(), "{p:?}, {g:?}: {value}, {loss}");
+            assert!(
+                value.is_finite() && loss.is_finite(),
+                "{metric:?} of {p:?}, {g:?}: {value}, {loss}"
+            );
             assert!(
                 gradient.iter().all(|slope| slope.is_finite()),
-                "{p:?}, {g:?}: {gradient:?}"
+                "{metric:?} of {p:?}, {g:?}: {gradient:?}"
             );
-            same(matrix[index * count + index], value);
-            same(loss, T::one() - value);
+            same(matrix[index * count + index], value, &metric);
+            same(loss, T::one() - value, &metric);
             if [p, g].map(Validity::of).contains(&Validity::NotFinite) {
                 assert!(
                     value == least && gradient == [T::zero(); 4],
-                    "{p:?}, {g:?}: {value}, {gradient:?}"
+                    "{metric:?} of {p:?}, {g:?}: {value}, {gradient:?}"
                 );
             }
             if let Some(largest) = largest {
                 let bounds = least - slack * (T::one() + least.abs())..=T::of(largest) + slack;
-                assert!(bounds.contains(&value), "{p:?}, {g:?}: {value}, not in {bounds:?}");
+                assert!(
+                    bounds.contains(&value),
+                    "{metric:?} of {p:?}, {g:?}: {value}, not in {bounds:?}"
+                );
             }
         }
         assert!(matrix.iter().all(|value| value.is_finite()), "{matrix:?}");
@@ -167,9 +175,9 @@ impl<T: Float> Visitor<T> for Check<'_, T> {
 }
 
 /// Equal but for rounding.
-fn same<T: Float>(a: T, b: T) {
+fn same<T: Float>(a: T, b: T, metric: &impl Debug) {
     assert!(
         (a - b).abs() <= T::of(16.0) * T::epsilon() * (T::one() + a.abs()),
-        "{a} and {b}"
+        "{metric:?}: {a} and {b}"
     );
 }

@@ -1,5 +1,7 @@
 //! Any member of the IoU family, with any settings.
 
+use std::fmt::Debug;
+
 use etude_boxes::Float;
 use etude_boxes::iou::{
     Alpha, AlphaIou, AlphaPenalty, BoundedIou, Ciou, Diou, Eiou, Exponent, FocalEiou, Giou, Guard, Inner, InnerIou,
@@ -12,7 +14,7 @@ use crate::input::Input;
 pub trait Visitor<T: Float> {
     /// `largest` is the largest value that it may have; none where its settings are out of their ranges, or its values
     /// have no bounds.
-    fn visit(self, metric: impl Metric<T>, largest: Option<f64>);
+    fn visit(self, metric: impl Metric<T> + Debug, largest: Option<f64>);
 }
 
 /// Reads a metric.
