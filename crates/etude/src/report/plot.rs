@@ -261,10 +261,10 @@ fn tenths(value: f64) -> String {
 }
 
 /// The style sheet's classes for the series of an index: neighbours differ in colour and in dashes, so that a curve
-/// which another covers shows in its gaps. Six times three series differ.
+/// which another covers shows in its gaps. Twenty-four series differ.
 fn series_class(index: usize) -> String {
     let (colour, round) = (index % COLOURS, index / COLOURS);
-    let dashes = ["solid", "dashed", "dotted"][(index + round) % 3];
+    let dashes = ["solid", "dashed", "dotted", "dash-dotted"][(index + round) % 4];
     format!("series s{colour} {dashes}")
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etude_kernels::{Adam, Pass, polyak};
+use etude_kernels::{Adam, Mlp, Pass, polyak};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -92,7 +92,7 @@ pub(super) struct FusedLearner {
     encoding: Encoding,
     scale: ActionScale,
     actor_pass: Pass,
-    critic_pass: Pass,
+    critic_memory: Vec<CriticMemory>,
     /// Encoded observations, now and next.
     memory: [Vec<f32>; 2],
     /// The minibatch's actions, between -1 and 1.
@@ -105,9 +105,30 @@ pub(super) struct FusedLearner {
     /// The least of the critics' values of s'.
     next_values: Vec<f32>,
     pub(super) targets: Vec<f32>,
-    value_gradient: Vec<f32>,
     pub(super) actor_gradient: Vec<f32>,
-    pub(super) critic_gradient: Vec<f32>,
+}
+
+/// What one critic's update needs for itself, so that two of them can learn at the same time.
+#[derive(Debug)]
+pub(super) struct CriticMemory {
+    pass: Pass,
+    /// Of s', by the slow copy.
+    next_values: Vec<f32>,
+    loss: f64,
+    value_gradient: Vec<f32>,
+    pub(super) gradient: Vec<f32>,
+}
+
+impl CriticMemory {
+    fn new(critic: &Mlp, batch: usize) -> Self {
+        Self {
+            pass: Pass::new(critic, batch),
+            next_values: vec![0.0; batch],
+            loss: 0.0,
+            value_gradient: vec![0.0; batch],
+            gradient: vec![0.0; critic.parameters().len()],
+        }
+    }
 }
 
 impl FusedLearner {
@@ -122,7 +143,11 @@ impl FusedLearner {
         let (actor, critic) = (networks.actor.online.mlp(), networks.critics[0].online.mlp());
         Self {
             actor_pass: Pass::new(actor, batch.max(envs)),
-            critic_pass: Pass::new(critic, batch),
+            critic_memory: networks
+                .critics
+                .iter()
+                .map(|_| CriticMemory::new(critic, batch))
+                .collect(),
             td3: options.td3,
             tau: options.tau,
             memory: [Vec::new(), Vec::new()],
@@ -132,13 +157,30 @@ impl FusedLearner {
             rows: Vec::with_capacity(batch * critic.inputs()),
             next_values: vec![0.0; batch],
             targets: vec![0.0; batch],
-            value_gradient: vec![0.0; batch],
             actor_gradient: vec![0.0; actor.parameters().len()],
-            critic_gradient: vec![0.0; critic.parameters().len()],
             encoding,
             scale,
             networks,
         }
+    }
+}
+
+/// Does something with each critic, with two of them at the same time if that is worth it.
+fn for_each(
+    critics: &mut [Learning<Critic>],
+    memory: &mut [CriticMemory],
+    work: impl Fn(&mut Learning<Critic>, &mut CriticMemory) + Sync,
+) {
+    match (critics, memory) {
+        ([first, second], [first_memory, second_memory])
+            if first.online.mlp().shares_work(first_memory.next_values.len()) =>
+        {
+            rayon::join(|| work(first, first_memory), || work(second, second_memory));
+        }
+        (critics, memory) => critics
+            .iter_mut()
+            .zip(memory)
+            .for_each(|(critic, memory)| work(critic, memory)),
     }
 }
 
@@ -159,7 +201,7 @@ impl Learner for FusedLearner {
         (self.networks.actor.online).forward(inputs, &mut self.actor_pass, actions);
         let critic = &self.networks.critics[0].online;
         critic.join(inputs, actions, &mut self.rows);
-        critic.forward(&self.rows, &mut self.critic_pass)[0]
+        critic.forward(&self.rows, &mut self.critic_memory[0].pass)[0]
     }
 
     fn update(&mut self, minibatch: &Minibatch, noise: &[f32], rates: LearningRates) -> Updated {
@@ -178,13 +220,13 @@ impl Learner for FusedLearner {
             smooth(&mut self.actions, noise, td3.target_noise_clip);
         }
         critics[0].target.join(next, &self.actions, &mut self.rows);
-        for (index, critic) in critics.iter().enumerate() {
-            let values = critic.target.forward(&self.rows, &mut self.critic_pass);
-            if index == 0 {
-                self.next_values.copy_from_slice(values);
-            } else {
-                take_lesser(&mut self.next_values, values);
-            }
+        for_each(critics, &mut self.critic_memory, |critic, memory| {
+            let values = critic.target.forward(&self.rows, &mut memory.pass);
+            memory.next_values.copy_from_slice(values);
+        });
+        self.next_values.copy_from_slice(&self.critic_memory[0].next_values);
+        for other in &self.critic_memory[1..] {
+            take_lesser(&mut self.next_values, &other.next_values);
         }
         let (rewards, discounts) = (&minibatch.rewards, &minibatch.discounts);
         action_value_targets(rewards, discounts, &self.next_values, &mut self.targets);
@@ -193,28 +235,32 @@ impl Learner for FusedLearner {
         self.taken.copy_from_slice(&minibatch.actions);
         self.scale.to_unit(&mut self.taken);
         critics[0].online.join(now, &self.taken, &mut self.rows);
-        let mut loss = 0.0;
-        for Learning { online, adam, .. } in critics.iter_mut() {
-            let values = online.forward(&self.rows, &mut self.critic_pass);
-            loss += critic_loss(values, &self.targets, &mut self.value_gradient);
-            let gradient = &mut self.critic_gradient;
-            online.backward(&self.rows, &self.value_gradient, &mut self.critic_pass, gradient);
-            adam.step(online.mlp_mut().parameters_mut(), gradient, 1.0, rates.critic);
-        }
+        for_each(
+            critics,
+            &mut self.critic_memory,
+            |Learning { online, adam, .. }, memory| {
+                let values = online.forward(&self.rows, &mut memory.pass);
+                memory.loss = critic_loss(values, &self.targets, &mut memory.value_gradient);
+                let gradient = &mut memory.gradient;
+                online.backward(&self.rows, &memory.value_gradient, &mut memory.pass, gradient);
+                adam.step(online.mlp_mut().parameters_mut(), gradient, 1.0, rates.critic);
+            },
+        );
+        let loss = self.critic_memory.iter().map(|memory| memory.loss).sum();
         *updates += 1;
 
         // The actor, by the first critic, and the slow copies.
         let delay = self.td3.map_or(1, |td3| td3.policy_delay);
         let actor_loss = updates.is_multiple_of(delay).then(|| {
-            let critic = &critics[0].online;
+            let (critic, memory) = (&critics[0].online, &mut self.critic_memory[0]);
             actor.online.forward(now, &mut self.actor_pass, &mut self.actions);
             critic.join(now, &self.actions, &mut self.rows);
-            let values = critic.forward(&self.rows, &mut self.critic_pass);
-            let loss = deterministic_policy_gradient(values, &mut self.value_gradient);
+            let values = critic.forward(&self.rows, &mut memory.pass);
+            let loss = deterministic_policy_gradient(values, &mut memory.value_gradient);
             critic.backward_to_actions(
                 &self.rows,
-                &self.value_gradient,
-                &mut self.critic_pass,
+                &memory.value_gradient,
+                &mut memory.pass,
                 &mut self.action_gradient,
             );
             let gradient = &mut self.actor_gradient;
@@ -231,10 +277,10 @@ impl Learner for FusedLearner {
                 actor.online.mlp().parameters(),
                 self.tau,
             );
-            for critic in critics.iter_mut() {
+            for_each(critics, &mut self.critic_memory, |critic, _| {
                 let parameters = critic.target.mlp_mut().parameters_mut();
                 polyak(parameters, critic.online.mlp().parameters(), self.tau);
-            }
+            });
             loss
         });
         Updated {
@@ -390,9 +436,8 @@ mod tests {
                 if let Some(targets) = &expected.targets {
                     near(&what, &learner.targets, targets);
                 }
-                // The memory holds the last critic's.
-                if let Some(theirs) = expected.critic_gradients.as_ref().and_then(|all| all.last()) {
-                    near(&what, &learner.critic_gradient, theirs);
+                for (theirs, memory) in expected.critic_gradients.iter().flatten().zip(&learner.critic_memory) {
+                    near(&what, &memory.gradient, theirs);
                 }
                 if let Some(theirs) = &expected.actor_gradient {
                     near(&what, &learner.actor_gradient, theirs);
