@@ -4,7 +4,7 @@
 
 use etude_boxes::Float;
 use etude_boxes::rotated::{
-    AngleConvention, AngleUnit, Direction, ProbIou, RotatedBoxes, RotatedIou, RotatedMetric, elementwise,
+    AngleConvention, AngleUnit, Direction, ProbIou, RotatedBoxes, RotatedIou, RotatedMetric, cuboid_iou, elementwise,
     loss_and_gradient, pairwise,
 };
 use etude_fuzz::input::{Input, columns};
@@ -86,5 +86,8 @@ fn check<T: Float>(input: &mut Input<'_>, metric: impl RotatedMetric) {
             }
         }
     }
+    let [one, other] = [0; 2].map(|_| std::array::from_fn(|_| T::of(input.number())));
+    let value = cuboid_iou(one, other, first);
+    assert!(unit.contains(&value), "{one:?}, {other:?}: {value}");
     assert!(RotatedBoxes::flat(&p_rows.as_flattened()[1..], first).is_err());
 }

@@ -170,11 +170,16 @@ fn the_tables_of_torchvisions_tests() {
         1e-12,
     );
     let ciou = |p, g| Ciou::default().loss_of(p, g).0;
-    assert_near(
-        &[ciou(b1, b2), ciou(b1, b3), ciou(b1, b4)],
-        &[0.8125, 1.1923, 1.25],
-        1e-4,
-    );
+    let diou = |p, g| Diou::default().loss_of(p, g).0;
+    for loss in [&ciou as &dyn Fn([f64; 4], [f64; 4]) -> f64, &diou] {
+        assert_near(
+            &[loss(b1, b2), loss(b1, b3), loss(b1, b4)],
+            &[0.8125, 1.1923, 1.25],
+            1e-4,
+        );
+        // The sum of a batch.
+        assert_near(&[loss(b2, b3) + loss(b2, b4)], &[2.45], 1e-12);
+    }
 }
 
 #[test]
@@ -334,6 +339,7 @@ fn the_table_of_conventions() {
     ] {
         near(Iou { guard }.of(small, small), iou, 5e-7);
         near(Iou { guard }.of([0.0; 4], [0.0; 4]), 0.0, 1e-300);
+        near(Giou { guard }.loss_of([0.0; 4], [0.0; 4]).0, 1.0, 1e-300);
     }
     for (format, iou) in [(Format::Xyxy, 0.109_589), (Format::XyxyInclusive, 0.142_857)] {
         let mut value = [0.0];

@@ -236,19 +236,25 @@ fn the_values_of_mmcvs_tests() {
         [3.0, 7.0, 10.0, 12.0],
         [1.0, 4.0, 13.0, 7.0],
     ];
-    let found = soft_nms(
-        view(&boxes),
-        &[0.6, 0.9, 0.7, 0.2],
-        None,
-        SoftDecay::Gaussian { sigma: 0.5 },
-        0.01,
-    )
-    .unwrap();
-    let expected: [(u32, f64); 4] = [(1, 0.9), (0, 0.596_307_75), (2, 0.352_755_1), (3, 0.186_504_59)];
-    assert_eq!(found.len(), 4);
-    for (found, (index, score)) in found.iter().zip(expected) {
-        assert_eq!(found.index, index);
-        assert!((found.score - score).abs() < 1e-7, "{found:?}, {score}");
+    let scores = [0.6, 0.9, 0.7, 0.2];
+    assert_eq!(nms(view(&boxes), &scores, 0.3).unwrap(), [1, 0, 3]);
+    let expected: [(SoftDecay, [(u32, f64); 4]); 2] = [
+        (
+            SoftDecay::Linear { threshold: 0.3 },
+            [(1, 0.9), (0, 0.6), (2, 0.290_243_92), (3, 0.2)],
+        ),
+        (
+            SoftDecay::Gaussian { sigma: 0.5 },
+            [(1, 0.9), (0, 0.596_307_75), (2, 0.352_755_1), (3, 0.186_504_59)],
+        ),
+    ];
+    for (decay, expected) in expected {
+        let found = soft_nms(view(&boxes), &scores, None, decay, 0.01).unwrap();
+        assert_eq!(found.len(), 4);
+        for (found, (index, score)) in found.iter().zip(expected) {
+            assert_eq!(found.index, index);
+            assert!((found.score - score).abs() < 1e-7, "{decay:?}: {found:?}, {score}");
+        }
     }
 }
 

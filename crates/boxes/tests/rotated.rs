@@ -7,8 +7,8 @@ use std::path::Path;
 use etude_boxes::iou::{Iou, Metric};
 use etude_boxes::nms::rotated_nms;
 use etude_boxes::rotated::{
-    AngleConvention, AngleUnit, Direction, ProbIou, Rectangle, RotatedBoxes, RotatedIou, RotatedMetric, elementwise,
-    loss_and_gradient, pairwise,
+    AngleConvention, AngleUnit, Direction, ProbIou, Rectangle, RotatedBoxes, RotatedIou, RotatedMetric, cuboid_iou,
+    elementwise, loss_and_gradient, pairwise,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -116,6 +116,19 @@ fn published_values() {
             "{other:?}: {}",
             iou(other, unit)
         );
+    }
+    // The unit cube, and the same with another height and turned, only turned, moved, and far away.
+    let cube = |numbers: [f64; 7]| cuboid_iou(numbers, [0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 0.0], MMCV);
+    for (other, expected) in [
+        ([0.5, 0.5, 0.5, 1.0, 1.0, 1.0, 0.0], 1.0),
+        ([0.5, 0.5, 0.5, 1.0, 1.0, 2.0, FRAC_PI_2], 0.5),
+        ([0.5, 0.5, 0.5, 1.0, 1.0, 1.0, FRAC_PI_4], 0.5_f64.sqrt()),
+        ([1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 0.0], 1.0 / 15.0),
+        ([-1.5, -1.5, -1.5, 2.5, 2.5, 2.5, 0.0], 0.0),
+        ([0.5, 0.5, 0.5, 1.0, 1.0, -1.0, 0.0], 0.0),
+        ([0.5, 0.5, f64::NAN, 1.0, 1.0, 1.0, 0.0], 0.0),
+    ] {
+        assert!((cube(other) - expected).abs() < 1e-12, "{other:?}: {}", cube(other));
     }
     // detectron2's tests of precision.
     let near = [

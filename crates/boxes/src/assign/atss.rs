@@ -13,6 +13,8 @@ use crate::{BoxError, Boxes, Float};
 ///
 /// `levels` is the number of anchors on each level of the feature pyramid, in the order of the anchors.
 ///
+#[doc = include_str!("../../docs/atss.svg")]
+///
 /// ```
 /// use etude_boxes::assign::{Label, atss};
 /// use etude_boxes::{Boxes, Format};

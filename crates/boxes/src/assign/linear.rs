@@ -27,6 +27,8 @@ pub struct Assignment {
 /// shorter side n. Everything is added in 64 bits. Of several assignments with the same cost, the same one is found
 /// always.
 ///
+#[doc = include_str!("../../docs/linear_assignment.svg")]
+///
 /// ```
 /// use etude_boxes::assign::linear_assignment;
 ///

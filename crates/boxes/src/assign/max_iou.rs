@@ -30,6 +30,8 @@ impl Default for MaxIou {
 /// they get all that have IoU zero too. Of equal targets the first counts; a target that gets its best anchors takes
 /// all that are equally good, and the last such target wins. Memory: a few numbers an anchor.
 ///
+#[doc = include_str!("../../docs/max_iou.svg")]
+///
 /// ```
 /// use etude_boxes::assign::{Label, MaxIou, max_iou};
 /// use etude_boxes::{Boxes, Format};

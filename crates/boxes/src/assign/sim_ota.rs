@@ -31,6 +31,8 @@ const FAR: f64 = 1e5;
 /// Each target takes the k predictions of least cost, where k is the sum of its largest IoUs, cut to a whole number,
 /// and 1 at least. Z. Ge et al., "YOLOX: Exceeding YOLO Series in 2021", section 2.1, after their "OTA", CVPR 2021.
 ///
+#[doc = include_str!("../../docs/sim_ota.svg")]
+///
 /// ```text
 /// cost = BCE(scores, one-hot of the target's class) + 3 (-ln(IoU + 1e-8)) + 1e5 (prior not inside, or not central)
 /// ```

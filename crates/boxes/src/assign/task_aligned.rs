@@ -44,6 +44,8 @@ pub struct Aligned<T> {
 /// `scores` [predictions, classes] are probabilities; `classes` are those of the targets. Memory: a few numbers a
 /// prediction.
 ///
+#[doc = include_str!("../../docs/task_aligned.svg")]
+///
 /// ```
 /// use etude_boxes::assign::{Label, TaskAligned, task_aligned};
 /// use etude_boxes::{Boxes, Format};

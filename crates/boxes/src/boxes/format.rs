@@ -3,6 +3,8 @@
 use crate::Float;
 
 /// What the four numbers of a box mean. The first axis points right and the second down, as in pictures.
+///
+#[doc = include_str!("../../docs/format.svg")]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
     /// Two corners: x1, y1, x2, y2 (torchvision, Pascal VOC's order, most code). The box is x2 - x1 wide.

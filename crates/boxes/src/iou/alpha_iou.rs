@@ -8,6 +8,8 @@ use crate::Float;
 /// IoU^alpha - penalty^alpha, term by term. He et al., "Alpha-IoU: A Family of Power Intersection over Union Losses for
 /// Bounding Box Regression", NeurIPS 2021, equation 4. With alpha above 1, pairs that fit well count more.
 ///
+#[doc = include_str!("../../docs/alpha_iou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{AlphaIou, Metric};
 ///

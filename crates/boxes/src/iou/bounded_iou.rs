@@ -9,6 +9,8 @@ use crate::Float;
 /// CVPR 2018; here with the smooth L1 of mmdetection's `BoundedIoULoss`. The loss is their sum, and the metric 1 minus
 /// it.
 ///
+#[doc = include_str!("../../docs/bounded_iou.svg")]
+///
 /// ```text
 /// bound of x = max(0, (wg - 2 |dx|) / (wg + 2 |dx|))        bound of w = min(wg / w, w / wg)
 /// loss = sum over x, y, w, h of smooth(1 - bound), where smooth(z) = z^2 / (2 beta) below beta, z - beta / 2 above

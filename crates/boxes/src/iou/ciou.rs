@@ -9,6 +9,8 @@ use crate::Float;
 /// "Distance-IoU Loss: Faster and Better Learning for Bounding Box Regression", AAAI 2020, equations 8 to 12. Equation
 /// 12 divides by w^2 + h^2, and so it is here; the authors' code leaves that factor out.
 ///
+#[doc = include_str!("../../docs/ciou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Ciou, Metric};
 ///

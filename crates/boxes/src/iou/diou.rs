@@ -6,6 +6,8 @@ use crate::Float;
 /// DIoU = IoU - d^2 / c^2, with d the distance of the centres and c the diagonal of the smallest enclosing box. Zheng
 /// et al., "Distance-IoU Loss: Faster and Better Learning for Bounding Box Regression", AAAI 2020, equation 7.
 ///
+#[doc = include_str!("../../docs/diou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Diou, Metric};
 ///

@@ -7,6 +7,8 @@ use crate::Float;
 /// et al., "Focal and Efficient IOU Loss for Accurate Bounding Box Regression", 2021, equation 7. (Mmdetection's
 /// `EIoULoss` is something else, the Extended IoU.)
 ///
+#[doc = include_str!("../../docs/eiou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Eiou, Metric};
 ///

@@ -6,6 +6,8 @@ use crate::Float;
 /// The loss IoU^gamma (1 - EIoU), so that pairs which fit well count more; the metric is 1 minus it. Zhang et al.,
 /// "Focal and Efficient IOU Loss for Accurate Bounding Box Regression", 2021, equation 11.
 ///
+#[doc = include_str!("../../docs/focal_eiou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Eiou, FocalEiou, Metric};
 ///

@@ -7,6 +7,8 @@ use crate::Float;
 /// Intersection over Union: A Metric and A Loss for Bounding Box Regression", CVPR 2019, algorithm 1. Boxes that do not
 /// meet are drawn together, though often by growing the predicted box first.
 ///
+#[doc = include_str!("../../docs/giou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Giou, Metric};
 ///

@@ -8,6 +8,8 @@ use crate::Float;
 /// "Inner-IoU: More Effective Intersection over Union Loss with Auxiliary Bounding Box", 2023. A ratio below 1 sharpens
 /// the gradient of pairs that fit well, one above 1 reaches pairs that do not meet.
 ///
+#[doc = include_str!("../../docs/inner_iou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{InnerIou, Metric};
 ///

@@ -6,6 +6,8 @@ use crate::Float;
 /// IoU = I / U, the area of the intersection over that of the union (Jaccard's index). As a loss it has no gradient
 /// where boxes do not meet.
 ///
+#[doc = include_str!("../../docs/iou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Iou, Metric};
 ///

@@ -7,6 +7,8 @@ use crate::Float;
 /// the diagonal of the picture. Ma and Xu, "MPDIoU: A Loss for Efficient and Accurate Bounding Box Regression", 2023,
 /// algorithm 1. Boxes outside of the picture can have less than -2.
 ///
+#[doc = include_str!("../../docs/mpdiou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Metric, Mpdiou};
 ///

@@ -10,6 +10,8 @@ use crate::Float;
 /// - ww = 2 wg^s / (wg^s + hg^s), hh = 2 hg^s / (wg^s + hg^s), with s the scale.
 /// - S = (1 - exp(-hh |w - wg| / max(w, wg)))^4 + (1 - exp(-ww |h - hg| / max(h, hg)))^4.
 ///
+#[doc = include_str!("../../docs/shape_iou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Metric, ShapeIou};
 ///

@@ -10,6 +10,8 @@ use crate::Float;
 /// - The distance: D = sum over x and y of 1 - exp(-(2 - L) (dx / cw)^2).
 /// - The shape: S = sum over w and h of (1 - exp(-|w - wg| / max(w, wg)))^theta.
 ///
+#[doc = include_str!("../../docs/siou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Metric, Siou};
 ///

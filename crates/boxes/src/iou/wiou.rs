@@ -7,6 +7,8 @@ use crate::Float;
 /// et al., "Wise-IoU: Bounding Box Regression Loss with Dynamic Focusing Mechanism", 2023. Versions 2 and 3 compare the
 /// loss 1 - IoU with its mean over recent batches, a [`RunningMean`] that the caller keeps.
 ///
+#[doc = include_str!("../../docs/wiou.svg")]
+///
 /// ```
 /// use etude_boxes::iou::{Metric, RunningMean, Wiou, WiouFocus};
 ///

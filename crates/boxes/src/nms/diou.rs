@@ -11,6 +11,8 @@ use crate::{BoxError, Boxes, Float};
 /// equation 13, where beta is 1; a beta below 1 makes distance count more. With classes, each by itself. Returns the
 /// indices of the boxes that stay by falling score.
 ///
+#[doc = include_str!("../../docs/diou_nms.svg")]
+///
 /// ```
 /// use etude_boxes::nms::{diou_nms, nms};
 /// use etude_boxes::{Boxes, Format};

@@ -8,6 +8,8 @@ use crate::{BoxError, Boxes, Float};
 /// go than in greedy suppression. Bolya et al., "YOLACT: Real-time Instance Segmentation", ICCV 2019, section 4.1. With
 /// classes, each by itself. Returns the indices of the boxes that stay by falling score.
 ///
+#[doc = include_str!("../../docs/fast_nms.svg")]
+///
 /// ```
 /// use etude_boxes::nms::{fast_nms, nms};
 /// use etude_boxes::{Boxes, Format};

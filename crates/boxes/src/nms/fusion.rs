@@ -72,6 +72,8 @@ pub struct Fused<T> {
 /// so are those whose score is above [`Float::LIMIT`], or whose weighted score is above it or below 1 / it. Returns the
 /// fused boxes by falling score.
 ///
+#[doc = include_str!("../../docs/weighted_boxes_fusion.svg")]
+///
 /// ```
 /// use etude_boxes::nms::{Detections, Fusion, weighted_boxes_fusion};
 /// use etude_boxes::{Boxes, Format};

@@ -7,6 +7,8 @@ use crate::{BoxError, Boxes, Float};
 /// Greedy non-maximum suppression: by falling score, each box stays that has an IoU of no more than `threshold` with
 /// all that stay before it. Returns their indices by falling score.
 ///
+#[doc = include_str!("../../docs/nms.svg")]
+///
 /// ```
 /// use etude_boxes::nms::nms;
 /// use etude_boxes::{Boxes, Format};
@@ -24,6 +26,8 @@ pub fn nms<T: Float>(boxes: Boxes<'_, T>, scores: &[T], threshold: f64) -> Resul
 }
 
 /// [`nms`] in each class by itself. Returns the indices of the boxes that stay, of all classes, by falling score.
+///
+#[doc = include_str!("../../docs/batched_nms.svg")]
 ///
 /// ```
 /// use etude_boxes::nms::batched_nms;

@@ -32,6 +32,8 @@ impl MatrixDecay {
 /// largest IoU of i with what is better than i). Wang et al., "SOLOv2: Dynamic and Fast Instance Segmentation", NeurIPS
 /// 2020, section 3.3. Returns the boxes with a score of `min_score` or more, by falling score.
 ///
+#[doc = include_str!("../../docs/matrix_nms.svg")]
+///
 /// ```
 /// use etude_boxes::nms::{MatrixDecay, matrix_nms};
 /// use etude_boxes::{Boxes, Format};

@@ -9,6 +9,8 @@ use crate::{BoxError, Boxes, Float, Format};
 /// no more than `threshold` with all that stay before it. With classes, each by itself. Returns their indices by
 /// falling score.
 ///
+#[doc = include_str!("../../docs/rotated_nms.svg")]
+///
 /// ```
 /// use etude_boxes::nms::rotated_nms;
 /// use etude_boxes::rotated::{AngleConvention, RotatedBoxes};

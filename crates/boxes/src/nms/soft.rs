@@ -28,6 +28,8 @@ pub enum SoftDecay {
 /// Line of Code", ICCV 2017, equations 2 and 3. With classes, each by itself. Returns the boxes that stay by falling
 /// score.
 ///
+#[doc = include_str!("../../docs/soft_nms.svg")]
+///
 /// ```
 /// use etude_boxes::nms::{SoftDecay, soft_nms};
 /// use etude_boxes::{Boxes, Format};

@@ -12,6 +12,17 @@ pub(super) fn area(p: &Rectangle, half: [f64; 2]) -> f64 {
     polygon.area()
 }
 
+/// The area that two rotated boxes share.
+pub(super) fn shared(p: &Rectangle, g: &Rectangle) -> f64 {
+    // Half the sum of the sides is more than half a diagonal.
+    let reach = |one: &Rectangle| one.size[0].max(0.0).midpoint(one.size[1].max(0.0));
+    let apart = [0, 1].map(|axis| (p.centre[axis] - g.centre[axis]).abs());
+    if apart[0].max(apart[1]) > reach(p) + reach(g) {
+        return 0.0;
+    }
+    area(&p.seen_from(g), g.size.map(|side| side.max(0.0) / 2.0))
+}
+
 /// A convex polygon. A rectangle that is cut four times has eight corners at most; rounding might leave one more at
 /// each cut.
 struct Polygon {

@@ -7,6 +7,8 @@ use super::{Rectangle, RotatedMetric};
 /// Kristen and Jung, "Gaussian Bounding Boxes and Probabilistic Intersection-over-Union for Object Detection", 2021,
 /// equations 2 to 7. The loss 1 - ProbIoU is their L1.
 ///
+#[doc = include_str!("../../docs/prob_iou.svg")]
+///
 /// ```text
 /// B = d^T S^-1 d / 4 + ln(det S / (4 sqrt(det Sp det Sg))) / 2,        S = Sp + Sg
 /// ```

@@ -18,6 +18,13 @@ pub struct Rectangle {
 
 impl Rectangle {
     /// cx, cy, w, h and the angle of a box.
+    ///
+    /// ```
+    /// use etude_boxes::rotated::{AngleConvention, Rectangle};
+    ///
+    /// let quarter = Rectangle::new([5.0, 5.0, 4.0, 2.0, -90.0], AngleConvention::DETECTRON2);
+    /// assert!(quarter.turn[0].abs() < 1e-15 && quarter.turn[1] == 1.0);
+    /// ```
     pub fn new<T: Float>(numbers: [T; 5], convention: AngleConvention) -> Self {
         let holds = numbers.iter().all(|number| number.abs() <= T::LIMIT);
         let numbers = if holds { numbers } else { [T::zero(); 5] };
@@ -58,6 +65,13 @@ impl Rectangle {
     }
 
     /// The smallest upright box x1, y1, x2, y2 around it.
+    ///
+    /// ```
+    /// use etude_boxes::rotated::{AngleConvention, Rectangle};
+    ///
+    /// let upright = Rectangle::new([5.0, 5.0, 4.0, 2.0, 90.0], AngleConvention::DETECTRON2).bounding_box();
+    /// assert!(upright.iter().zip([4.0, 3.0, 6.0, 7.0]).all(|(a, b)| (a - b).abs() < 1e-12));
+    /// ```
     pub fn bounding_box(&self) -> [f64; 4] {
         let [w, h] = self.size.map(|side| side.max(0.0) / 2.0);
         let [cosine, sine] = self.turn.map(f64::abs);

@@ -7,6 +7,8 @@ use crate::iou::Guard;
 
 /// IoU = I / (A + B - I), with I the area of the polygon in which two rotated boxes overlap.
 ///
+#[doc = include_str!("../../docs/rotated_iou.svg")]
+///
 /// ```
 /// use etude_boxes::rotated::{AngleConvention, Rectangle, RotatedIou, RotatedMetric};
 ///
@@ -19,14 +21,7 @@ pub struct RotatedIou;
 
 impl RotatedMetric for RotatedIou {
     fn value(&self, p: &Rectangle, g: &Rectangle) -> f64 {
-        // Half the sum of the sides is more than half a diagonal.
-        let reach = |one: &Rectangle| one.size[0].max(0.0).midpoint(one.size[1].max(0.0));
-        let apart = [0, 1].map(|axis| (p.centre[axis] - g.centre[axis]).abs());
-        if apart[0].max(apart[1]) > reach(p) + reach(g) {
-            return 0.0;
-        }
-        let inter = intersection::area(&p.seen_from(g), g.size.map(|side| side.max(0.0) / 2.0));
-        quotient(inter, p.area(), g.area())
+        quotient(intersection::shared(p, g), p.area(), g.area())
     }
 
     fn slopes(&self, p: &Rectangle, g: &Rectangle) -> (f64, [f64; 5]) {
