@@ -309,6 +309,9 @@ fn the_table_of_conventions() {
         near(1.0 - loss, ciou, 5e-7);
         near(gradient[0], slope, 5e-8);
     }
+    // Mmdetection's `EIoULoss` of boxes that meet, and that of the paper by this name.
+    near(Iou::default().loss_of(p, g).0 - 0.1 / 2.0, 0.476_316, 5e-7);
+    near(Eiou::default().loss_of(p, g).0, 0.610_628, 5e-7);
     for (exponent, siou) in [(Exponent::Negative, 0.444_913), (Exponent::Positive, 0.501_647)] {
         near(
             Siou {

@@ -46,10 +46,12 @@
 //! | | [`Guard::added`] 1e-7 | torchvision's losses, Ultralytics | 0.714286; 0 |
 //! | | [`Guard::floor`] 1e-6 | mmdetection | 0.25; 0 |
 //! | | none at all | torchvision's `box_iou` | 1; NaN |
+//! | an empty box with itself | any [`Guard`] | here, and torchvision's losses | IoU 0, and the loss of GIoU 1 |
 //! | the last pixel | [`Format::Xyxy`] | torchvision, mmdetection since 2, COCO | IoU of [0, 0, 9, 9] and [5, 5, 14, 14] 0.109589 |
 //! | | [`Format::XyxyInclusive`] | VOC's evaluation, mmcv's `offset=1` | 0.142857 |
 //!
-//! Mmdetection's `EIoULoss` is none of these: it is the Extended IoU of Peng and Yu (2021), and no Efficient IoU.
+//! Mmdetection's `EIoULoss` is none of these: it is the Extended IoU of Peng and Yu (2021), and no Efficient IoU. Where
+//! boxes meet it is a smooth L1 of 1 - IoU, here 0.476316, where the loss of [`Eiou`] is 0.610628.
 
 mod alpha_iou;
 mod block;
