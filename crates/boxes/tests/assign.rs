@@ -206,6 +206,10 @@ fn wrong_classes_and_lengths_are_errors() {
     assert!(task_aligned(view(&boxes), view(&boxes), &[0.5; 4], target, &[], &rule).is_err());
     assert!(sim_ota(&[[0.0; 3]], view(&boxes), &[0.5; 4], target, &[0], &SimOta::default()).is_err());
     assert!(atss(view(&boxes), &[1], target, 9).is_err());
+    for (alpha, beta) in [(-1.0, 6.0), (1.0, -1.0), (f64::NAN, 6.0)] {
+        let rule = TaskAligned { alpha, beta, ..rule };
+        assert!(task_aligned(view(&boxes), view(&boxes), &[0.5; 2], target, &[0], &rule).is_err());
+    }
     assert!(atss(view(&boxes), &[usize::MAX, 3], target, 9).is_err());
     // Whatever a score is, what is learnt from it is a number.
     let found = task_aligned(

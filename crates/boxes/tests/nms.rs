@@ -336,6 +336,52 @@ fn many_boxes_in_little_memory() {
 }
 
 #[test]
+fn decays_without_end_leave_numbers() {
+    let boxes = [[0.0, 0.0, 1.0, 1.0_f32], [5.0, 5.0, 6.0, 6.0], [5.0, 5.0, 6.0, 6.0]];
+    // In 32 bits the one sigma is zero and the other infinite.
+    let soft = soft_nms(
+        view(&boxes),
+        &[0.9, 0.8, 0.7],
+        None,
+        SoftDecay::Gaussian { sigma: 1e-300 },
+        0.0,
+    )
+    .unwrap();
+    let matrix = matrix_nms(
+        view(&boxes),
+        &[0.9, 0.8, 0.7],
+        None,
+        MatrixDecay::Gaussian { sigma: 1e300 },
+        0.0,
+    )
+    .unwrap();
+    for found in [soft, matrix] {
+        let scores: Vec<(u32, f32)> = found.iter().map(|one| (one.index, one.score)).collect();
+        assert_eq!(scores, [(0, 0.9), (1, 0.8), (2, 0.0)]);
+    }
+    // Times zero, a negative score is no better than it was.
+    let stay = matrix_nms(view(&boxes[1..]), &[0.9, -7.0], None, MatrixDecay::Linear, 0.0).unwrap();
+    assert_eq!(stay.iter().map(|one| one.index).collect::<Vec<_>>(), [0]);
+}
+
+#[test]
+fn models_that_weigh_next_to_nothing_fuse_to_numbers() {
+    let boxes = [[0.0, 0.0, 1.0, 1.0_f32]];
+    let fuse = |weight: f64, score: f32| {
+        let model = Detections {
+            boxes: view(&boxes),
+            scores: &[score],
+            classes: &[0],
+            weight,
+        };
+        weighted_boxes_fusion(&[model, model], &Fusion::default())
+    };
+    assert_eq!(fuse(1e-300, 4.0).unwrap(), []);
+    assert!(fuse(1e300, 1e-30).is_err());
+    assert_eq!(fuse(1e-10, 1.0).unwrap()[0].corners, boxes[0]);
+}
+
+#[test]
 fn settings_that_cannot_be_are_errors() {
     let boxes = [[0.0, 0.0, 1.0, 1.0]; 2];
     let (boxes, scores) = (view(&boxes), [0.5, 0.6]);
@@ -350,6 +396,9 @@ fn settings_that_cannot_be_are_errors() {
     let some = [[0.0, 0.0, 1.0, 1.0], [5.0, 5.0, f64::NAN, 6.0], [9.0, 9.0, 8.0, 8.0]];
     assert_eq!(nms(view(&some), &[0.1, 0.9, 0.2], 0.5).unwrap(), [2, 0]);
     assert_eq!(nms(view(&some), &[f64::NAN, 0.9, 0.2], 0.5).unwrap(), [2]);
+    for sigma in [-1.0, 0.0, f64::NAN, f64::INFINITY] {
+        assert!(matrix_nms(boxes, &scores, None, MatrixDecay::Gaussian { sigma }, 0.0).is_err());
+    }
     let infinite = Detections {
         boxes,
         scores: &[f64::INFINITY, 0.5],

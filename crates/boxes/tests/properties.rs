@@ -4,7 +4,8 @@ mod common;
 
 use common::{Visitor, visit_metrics};
 use etude_boxes::iou::{
-    Ciou, Diou, Eiou, Guard, InnerIou, Iou, Metric, Mpdiou, Wiou, WiouFocus, elementwise, loss_and_gradient, pairwise,
+    BoundedIou, Ciou, Diou, Eiou, Guard, InnerIou, Iou, Metric, Mpdiou, RunningMean, Wiou, WiouFocus, elementwise,
+    loss_and_gradient, pairwise,
 };
 use etude_boxes::{Boxes, Float, Format, Validity};
 use proptest::array::uniform4;
@@ -347,6 +348,15 @@ fn wrong_lengths_are_errors() {
 }
 
 #[test]
+fn a_running_mean_stays_a_mean_of_losses() {
+    let mut mean = RunningMean::new(1);
+    for batch in [f64::MAX, f64::MIN, f64::NAN, f64::INFINITY, -3.0] {
+        mean.update(batch);
+        assert!((0.0..=1.0).contains(&mean.value()), "{batch}: {}", mean.value());
+    }
+}
+
+#[test]
 fn settings_out_of_range_give_numbers_too() {
     let (p, g) = ([0.0, 0.0, 2.0, 2.0], [1.0, 1.0, 3.0, 3.0]);
     let check = |(loss, gradient): (f64, [f64; 4])| {
@@ -371,6 +381,11 @@ fn settings_out_of_range_give_numbers_too() {
         }
         .loss_of(p, g),
     );
+    let bounded = BoundedIou {
+        beta: f64::NAN,
+        ..BoundedIou::default()
+    };
+    check(bounded.loss_of([f64::NAN; 4], g));
     // Slopes that are too large are zero.
     check(Ciou::default().loss_of([0.0, 0.0, 1e-300, 1e-310], g));
     check(Eiou::default().loss_of([0.0, 0.0, 1e-320, 1e-310], [0.0, 0.0, 1e-310, 1e-320]));

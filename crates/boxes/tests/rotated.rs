@@ -153,6 +153,26 @@ fn rotated_suppression_is_that_of_mmcvs_tests() {
     );
 }
 
+#[test]
+fn boxes_at_the_limit_are_suppressed_like_others() {
+    // The boxes around them end beyond the limit, or are too small for 32 bits so far out.
+    let boxes = [
+        [-42.0, 1e18, 1e12, 0.0, -11.0],
+        [1e18, 1e18, 1e17, 1e17, 10.0_f32],
+        [1e18, 1e18, 1e17, 1e17, 10.0],
+        [1e9, 0.0, 4.0, 4.0, 45.0],
+        [1e9, 0.0, 4.0, 4.0, 45.0],
+    ];
+    let found = rotated_nms(
+        RotatedBoxes::rows(&boxes, AngleConvention::DETECTRON2),
+        &[0.5; 5],
+        None,
+        0.5,
+    )
+    .unwrap();
+    assert_eq!(found, [0, 1, 3]);
+}
+
 /// A box with sides between 0.1 and 10.
 fn proper() -> impl Strategy<Value = [f64; 5]> {
     (-5.0..5.0, -5.0..5.0, 0.1..10.0, 0.1..10.0, -4.0..4.0).prop_map(|(x, y, w, h, angle)| [x, y, w, h, angle])

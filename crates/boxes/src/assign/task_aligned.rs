@@ -1,15 +1,15 @@
 //! Task-aligned assignment.
 
 use super::label::{Ious, Label, centre, check_scores, holds, least_first};
-use crate::error::check_length;
+use crate::error::{check_length, check_setting};
 use crate::{BoxError, Boxes, Float};
 
 /// The constants of [`task_aligned`]. The default is TOOD's.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct TaskAligned {
-    /// The power of the score: 1.
+    /// The power of the score: 1. Not negative.
     pub alpha: f64,
-    /// The power of the IoU: 6.
+    /// The power of the IoU: 6. Not negative.
     pub beta: f64,
     /// How many predictions a target gets: 13.
     pub count: usize,
@@ -61,7 +61,7 @@ pub struct Aligned<T> {
 ///
 /// # Errors
 /// There are not as many anchors as predictions, classes as targets, or scores of each class as predictions; a class
-/// has no scores.
+/// has no scores; a power is negative.
 pub fn task_aligned<T: Float>(
     anchors: Boxes<'_, T>,
     predicted: Boxes<'_, T>,
@@ -71,6 +71,9 @@ pub fn task_aligned<T: Float>(
     rule: &TaskAligned,
 ) -> Result<Aligned<T>, BoxError> {
     check_length("anchors", anchors.len(), predicted.len())?;
+    for (name, power) in [("alpha", rule.alpha), ("beta", rule.beta)] {
+        check_setting(name, power, power >= 0.0, "0 or more")?;
+    }
     let width = check_scores(scores, predicted.len(), targets.len(), classes)?;
     let overlaps = Ious::of(predicted);
     let mut row = vec![T::zero(); predicted.len()];

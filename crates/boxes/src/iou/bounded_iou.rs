@@ -41,7 +41,7 @@ impl Default for BoundedIou {
 impl<T: Float> Metric<T> for BoundedIou {
     #[inline(always)]
     fn least(&self) -> T {
-        T::of(2.0 * self.beta - 3.0)
+        T::of(2.0 * self.beta - 3.0).or_zero()
     }
 
     #[inline(always)]

@@ -116,10 +116,11 @@ impl RunningMean {
         Self { mean: 1.0, momentum }
     }
 
-    /// Takes in the mean of 1 - IoU of one batch. One that is no number is left out.
+    /// Takes in the mean of 1 - IoU of one batch. One that is no number is left out, and one that is not between 0 and
+    /// 1 counts as the nearer of the two.
     pub fn update(&mut self, mean: f64) {
         if mean.is_finite() {
-            self.mean += self.momentum * (mean - self.mean);
+            self.mean += self.momentum * (mean.clamp(0.0, 1.0) - self.mean);
         }
     }
 

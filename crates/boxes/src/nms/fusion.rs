@@ -69,8 +69,8 @@ pub struct Fused<T> {
 /// with which it has the largest IoU, if that is above the threshold, or else a new one; corners are means, weighted by
 /// the weighted scores. Solovyev, Wang and Gabruseva, "Weighted boxes fusion: Ensembling boxes from different object
 /// detection models", Image and Vision Computing 107, 2021. Empty, inverted and not finite boxes are left out, and
-/// so are those whose weighted score is above [`Float::LIMIT`]. Returns
-/// the fused boxes by falling score.
+/// so are those whose score is above [`Float::LIMIT`], or whose weighted score is above it or below 1 / it. Returns the
+/// fused boxes by falling score.
 ///
 /// ```
 /// use etude_boxes::nms::{Detections, Fusion, weighted_boxes_fusion};
@@ -101,15 +101,16 @@ pub fn weighted_boxes_fusion<T: Float>(models: &[Detections<'_, T>], rule: &Fusi
         check_setting(
             "the weight of a model",
             weight,
-            weight > 0.0 && weight.is_finite(),
-            "above 0",
+            weight > 0.0 && weight <= f64::LIMIT,
+            "above 0, and 1e150 or less",
         )?;
         for (index, corners) in found.boxes.iter().enumerate() {
             let (score, class) = (found.scores[index], found.classes[index]);
-            let counts = score >= T::of(rule.min_score) && score > T::zero();
+            let counts = score >= T::of(rule.min_score) && score > T::zero() && score <= T::LIMIT;
             let score = score * T::of(weight);
-            // Sums of such scores times corners are still numbers.
-            if counts && score <= T::LIMIT && Validity::of(corners) == Validity::Proper {
+            // Sums of such scores times corners are still numbers, and can be divided by sums of such scores.
+            let reckoned = score >= T::LIMIT.recip() && score <= T::LIMIT;
+            if counts && reckoned && Validity::of(corners) == Validity::Proper {
                 parts.push(Part {
                     corners,
                     score,

@@ -2,6 +2,7 @@
 
 use super::neighbours::Neighbours;
 use super::ranked::{Scored, by_class, check_min_score, iou};
+use crate::error::check_setting;
 use crate::{BoxError, Boxes, Float};
 
 /// How a score falls with the IoU with a better box.
@@ -21,7 +22,8 @@ impl MatrixDecay {
     fn factor<T: Float>(self, iou: T) -> T {
         match self {
             Self::Linear => T::one() - iou,
-            Self::Gaussian { sigma } => (-T::of(sigma) * iou * iou).exp(),
+            // In 64 bits, where no finite sigma is infinite.
+            Self::Gaussian { sigma } => T::of((-sigma * (iou * iou).to_64()).exp()),
         }
     }
 }
@@ -42,7 +44,8 @@ impl MatrixDecay {
 /// ```
 ///
 /// # Errors
-/// There are not as many scores, and classes, as boxes; the least score is negative.
+/// There are not as many scores, and classes, as boxes; the least score is negative, or sigma is not positive and
+/// finite.
 pub fn matrix_nms<T: Float>(
     boxes: Boxes<'_, T>,
     scores: &[T],
@@ -51,6 +54,9 @@ pub fn matrix_nms<T: Float>(
     min_score: f64,
 ) -> Result<Vec<Scored<T>>, BoxError> {
     check_min_score(min_score)?;
+    if let MatrixDecay::Gaussian { sigma } = decay {
+        check_setting("sigma", sigma, sigma > 0.0 && sigma.is_finite(), "above 0, and finite")?;
+    }
     by_class(boxes, scores, classes, |ranked| {
         let mut better = Neighbours::new(ranked.len());
         // Of each box, its largest IoU with what is better.
@@ -70,7 +76,8 @@ pub fn matrix_nms<T: Float>(
                 false
             });
             let (index, score) = (detection.index, detection.score * factor);
-            if score >= T::of(min_score) {
+            // A negative score times zero is zero, but such a box has less than what it may have from the start.
+            if detection.score.smaller(score) >= T::of(min_score) {
                 stay.push(Scored { index, score });
             }
             better.insert(detection.corners);

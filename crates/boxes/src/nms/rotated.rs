@@ -30,15 +30,23 @@ pub fn rotated_nms<T: Float>(
 ) -> Result<Vec<u32>, BoxError> {
     check_threshold(threshold)?;
     let rectangles: Vec<Rectangle> = (0..boxes.len()).map(|index| boxes.rectangle(index)).collect();
-    // Boxes that meet have upright boxes around them that meet.
-    let upright = |one: &Rectangle| {
-        let corners = one.bounding_box().map(T::of);
-        if one.holds { corners } else { [T::nan(); 4] }
-    };
-    let around: Vec<[T; 4]> = rectangles.iter().map(upright).collect();
+    let around: Vec<[T; 4]> = rectangles.iter().map(around).collect();
     let around = Boxes::rows(&around, Format::Xyxy);
     greedy(around, scores, classes, 0.0, |(stays, _), (other, _)| {
         let [stays, other] = [stays, other].map(|index| &rectangles[index as usize]);
         RotatedIou.value(stays, other) > threshold
     })
+}
+
+/// An upright box around a rotated one: boxes that meet have such boxes that meet. It is a little too large, so that
+/// rounding takes nothing away, and ends at the limit of what boxes may be.
+fn around<T: Float>(rectangle: &Rectangle) -> [T; 4] {
+    let [x1, y1, x2, y2] = rectangle.bounding_box().map(T::of);
+    let grown = |x: T, by: T| (x + by * x.abs()).larger(-T::LIMIT).smaller(T::LIMIT);
+    let more = T::epsilon() + T::epsilon();
+    if rectangle.holds {
+        [grown(x1, -more), grown(y1, -more), grown(x2, more), grown(y2, more)]
+    } else {
+        [T::nan(); 4]
+    }
 }

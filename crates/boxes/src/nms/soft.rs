@@ -108,7 +108,8 @@ impl SoftDecay {
         match self {
             Self::Linear { threshold } if iou < T::of(threshold) => T::one(),
             Self::Linear { .. } => T::one() - iou,
-            Self::Gaussian { sigma } => (-(iou * iou) / T::of(sigma)).exp(),
+            // In 64 bits, where no sigma above zero is zero.
+            Self::Gaussian { sigma } => T::of((-(iou * iou).to_64() / sigma).exp()),
         }
     }
 }
