@@ -64,7 +64,10 @@ pub enum BoxError {
         width: usize,
     },
     /// The runs of a mask do not fill its picture, or are too long for it.
-    #[error("runs of a mask: found {found} pixels, expected {height} x {width} = {}", u64::from(*height) * u64::from(*width))]
+    #[error(
+        "runs of a mask: found {found} pixels, expected {height} x {width} = {}",
+        u64::from(*height) * u64::from(*width)
+    )]
     Runs {
         /// How many pixels they have.
         found: u64,

@@ -1,5 +1,5 @@
-//! COCO's strings: each run's length, from the fourth run on less that of the run before the last, in groups of five bits
-//! from the lowest on, one printable character each.
+//! COCO's strings: each run's length, from the fourth run on less that of the run before the last, in groups of five
+//! bits from the lowest on, one printable character each.
 
 use super::Mask;
 use crate::BoxError;

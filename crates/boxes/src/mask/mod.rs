@@ -7,9 +7,9 @@
 //! | [`Mask::from_polygons`] | `polygon.rs` |
 //! | [`pairwise`], [`Mask::iou`], [`Mask::part_within`], [`Mask::union`], [`Mask::intersection`] | `overlap.rs` |
 //!
-//! All are equal to pycocotools, where that has an answer. What is no mask, such as runs that do not fill their picture,
-//! is an error. However large a picture, a mask of it takes memory for its runs only, and [`Mask::decode`] writes into
-//! memory that the caller has.
+//! All are equal to pycocotools, where that has an answer. What is no mask, such as runs that do not fill their
+//! picture, is an error. However large a picture, a mask of it takes memory for its runs only, and [`Mask::decode`]
+//! writes into memory that the caller has.
 
 mod compressed;
 mod overlap;

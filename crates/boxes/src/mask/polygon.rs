@@ -1,8 +1,8 @@
 //! Polygons as masks, by the rule of COCO's own code (`rleFrPoly` of pycocotools), which decides pixel by pixel.
 //!
-//! Corners are rounded to a grid five times as fine as the pixels, and edges are drawn on it, a point for each step along
-//! their longer side. Where an edge crosses the middle of a column, all pixels from there on change sides, in the order of
-//! the runs: those that have done so an odd number of times belong to the object.
+//! Corners are rounded to a grid five times as fine as the pixels, and edges are drawn on it, a point for each step
+//! along their longer side. Where an edge crosses the middle of a column, all pixels from there on change sides, in the
+//! order of the runs: those that have done so an odd number of times belong to the object.
 
 use super::Mask;
 use super::runs::Runs;
@@ -31,8 +31,8 @@ impl Mask {
     /// ```
     ///
     /// # Errors
-    /// A polygon has an odd number of coordinates, or one that is not finite or beyond 1e8; or the picture has more than
-    /// 2^32 - 1 pixels.
+    /// A polygon has an odd number of coordinates, or one that is not finite or beyond 1e8; or the picture has more
+    /// than 2^32 - 1 pixels.
     pub fn from_polygons<P: AsRef<[f64]>>(polygons: &[P], size: [usize; 2]) -> Result<Self, BoxError> {
         let mut mask = Runs::new(size)?;
         mask.push(false, mask.pixels());
@@ -91,8 +91,8 @@ fn cancel(toggles: &mut Vec<u32>) {
     *toggles = odd.map(|same| same[0]).collect();
 }
 
-/// Shows each column of the picture whose middle an edge crosses, and the y at which it does so, on the fine grid: of the
-/// two points to both sides of the middle, that of the upper one.
+/// Shows each column of the picture whose middle an edge crosses, and the y at which it does so, on the fine grid: of
+/// the two points to both sides of the middle, that of the upper one.
 fn cross_columns(from: [i64; 2], to: [i64; 2], width: i64, mut cross: impl FnMut(i64, i64)) {
     let longer = usize::from((to[0] - from[0]).abs() < (to[1] - from[1]).abs());
     let [start, end] = if from[longer] > to[longer] {

@@ -1,13 +1,13 @@
 //! What the formulas are made of, with the slopes of `crates/boxes`: means at kinks, and none where there is no number.
 //!
-//! Autodiff's own rules will not do. Its quotient has the square of the denominator in its slope, which is zero for boxes
-//! that are small and still good ones; its maximum takes one side of a kink.
+//! Autodiff's own rules will not do. Its quotient has the square of the denominator in its slope, which is zero for
+//! boxes that are small and still good ones; its maximum takes one side of a kink.
 
 use burn::tensor::{DType, Tensor};
 use etude_boxes::iou::Guard;
 
-/// A function with known slopes: `value`, and for each argument the slope by it. One that is too large for a number counts
-/// as zero.
+/// A function with known slopes: `value`, and for each argument the slope by it. One that is too large for a number
+/// counts as zero.
 pub(super) fn with_slopes<const N: usize>(value: Tensor<2>, slopes: [(Tensor<2>, Tensor<2>); N]) -> Tensor<2> {
     slopes.into_iter().fold(value.detach(), |value, (argument, slope)| {
         if argument.is_tracked() {

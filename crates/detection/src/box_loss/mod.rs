@@ -1,12 +1,12 @@
 //! The losses of the IoU family on Burn's tensors, for any device, differentiable by its autodiff.
 //!
-//! The metrics are those of [`etude_boxes::iou`], with the same settings, of which the paper's are the default: its table
-//! says where libraries differ. [`box_loss`] takes any of them. For rotated boxes there is [`prob_iou_loss`].
+//! The metrics are those of [`etude_boxes::iou`], with the same settings, of which the paper's are the default: its
+//! table says where libraries differ. [`box_loss`] takes any of them. For rotated boxes there is [`prob_iou_loss`].
 //!
 //! Values and gradients are those of [`etude_boxes::iou::loss_and_gradient`], for boxes that are hardly boxes too: zero
-//! over zero is zero, a kink has the mean of the slopes to both sides, a box that is not finite has the loss of the worst
-//! pair and no gradient. Nothing is NaN or infinite. One thing differs: a pair with a side above zero, but below 1e-18 in
-//! 32 bits or 1e-150 in 64, has no gradient, for that could be too large for a number.
+//! over zero is zero, a kink has the mean of the slopes to both sides, a box that is not finite has the loss of the
+//! worst pair and no gradient. Nothing is NaN or infinite. One thing differs: a pair with a side above zero, but below
+//! 1e-18 in 32 bits or 1e-150 in 64, has no gradient, for that could be too large for a number.
 
 mod alpha_iou;
 mod arithmetic;
@@ -38,8 +38,9 @@ pub trait TensorMetric: Metric<f64> {
     fn value(&self, pair: &Pair) -> Tensor<2>;
 }
 
-/// The loss 1 - metric of each predicted box and its target, shape `[n]`, where boxes x1, y1, x2, y2 have shape `[n, 4]`.
-/// Targets are constants for the gradient. Boxes in half precision are brought to 32 bits, and so are their losses.
+/// The loss 1 - metric of each predicted box and its target, shape `[n]`, where boxes x1, y1, x2, y2 have shape `[n,
+/// 4]`. Targets are constants for the gradient. Boxes in half precision are brought to 32 bits, and so are their
+/// losses.
 ///
 /// ```
 /// use burn::tensor::{Device, Tensor};

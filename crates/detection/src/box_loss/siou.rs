@@ -25,7 +25,8 @@ impl TensorMetric for Siou {
     }
 }
 
-/// (1 - exp(-factor |size - target| / max(size, target)))^theta for width and height, with factor 1 where none is given.
+/// (1 - exp(-factor |size - target| / max(size, target)))^theta for width and height, with factor 1 where none is
+/// given.
 pub(super) fn shape_cost(pair: &Pair, factor: Option<Tensor<2>>, theta: f64, guard: Guard) -> Tensor<2> {
     let (size, target) = (pair.size.clone(), pair.target_size.clone());
     let part = divide(guard, (size.clone() - target.clone()).abs(), larger(size, target));
