@@ -16,12 +16,12 @@ pub enum BoxError {
         /// The length it should have.
         expected: usize,
     },
-    /// A flat array is not a whole number of boxes.
-    #[error("a flat array of boxes: found {found} numbers, expected {each} a box")]
+    /// A flat array is not a whole number of boxes, or of corners.
+    #[error("a flat array: found {found} numbers, expected a multiple of {each}")]
     Flat {
         /// How many numbers there are.
         found: usize,
-        /// How many a box has.
+        /// How many a box, or a corner, has.
         each: usize,
     },
     /// A setting is out of its range.
@@ -54,6 +54,45 @@ pub enum BoxError {
     Infeasible {
         /// The row (or the column, where there are fewer columns than rows).
         row: usize,
+    },
+    /// A mask is of more pixels than its runs could count.
+    #[error("a mask: found {height} x {width} pixels, expected 2^32 - 1 at most")]
+    MaskSize {
+        /// The height of the picture.
+        height: usize,
+        /// The width.
+        width: usize,
+    },
+    /// The runs of a mask do not fill its picture, or are too long for it.
+    #[error(
+        "runs of a mask: found {found} pixels, expected {height} x {width} = {}",
+        u64::from(*height) * u64::from(*width)
+    )]
+    Runs {
+        /// How many pixels they have.
+        found: u64,
+        /// The height of the picture.
+        height: u32,
+        /// The width.
+        width: u32,
+    },
+    /// A string is no compressed mask.
+    #[error("compressed mask, byte {index}: found {found}, expected {expected}")]
+    Compressed {
+        /// Where.
+        index: usize,
+        /// The byte there.
+        found: u8,
+        /// What may be there.
+        expected: &'static str,
+    },
+    /// Masks are of pictures of different sizes.
+    #[error("masks of one picture: found {found:?}, expected {expected:?} (height and width)")]
+    MaskSizes {
+        /// The height and width of the one.
+        found: [usize; 2],
+        /// Those of the other.
+        expected: [usize; 2],
     },
 }
 

@@ -7,6 +7,7 @@
 //! - [`assign`]: which prediction belongs to which target: the Hungarian matcher, max-IoU, ATSS, SimOTA, task-aligned.
 //! - [`nms`]: which detections stay: greedy, batched, soft, DIoU, matrix, fast and rotated suppression, and weighted
 //!   boxes fusion.
+//! - [`mask`]: masks run by run, as COCO has them: encoded, decoded, compressed, drawn from polygons, compared.
 //!
 //! ```
 //! use etude_boxes::iou::{Ciou, loss_and_gradient};
@@ -50,6 +51,7 @@ mod error;
 mod float;
 pub mod iou;
 mod layout;
+pub mod mask;
 pub mod nms;
 pub mod rotated;
 

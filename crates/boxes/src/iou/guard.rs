@@ -8,8 +8,10 @@ use crate::Float;
 /// (Two numbers, and no enumeration: a choice in the middle of a loop would keep it from becoming vector instructions.)
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Guard {
-    added: f64,
-    floor: f64,
+    /// What is added to the denominator.
+    pub added: f64,
+    /// The least that it may be after that.
+    pub floor: f64,
 }
 
 /// A quotient and its slopes by numerator and denominator.
