@@ -74,7 +74,9 @@ impl Bits for f64 {
 #[inline(always)]
 fn parts<T: Float>(x: T) -> (T, T) {
     let [least, largest] = T::EXPONENTS;
-    let x = x.larger(least).smaller(largest);
+    // What is no number stays so.
+    let x = if x < least { least } else { x };
+    let x = if x > largest { largest } else { x };
     let (n, power) = (x * T::of(std::f64::consts::LOG2_E)).nearest_power();
     let r = (x - n * T::LN_2[0]) - n * T::LN_2[1];
     // r (1 + r/2 (1 + r/3 (1 + ...)))
@@ -85,11 +87,12 @@ fn parts<T: Float>(x: T) -> (T, T) {
     (power, r * sum)
 }
 
-/// e^x, within a few units of the last place. What would be too large for a number is a large number.
+/// e^x, within a few units of the last place; infinite where it is about as large as a number can be.
 #[inline(always)]
 pub(crate) fn exp<T: Float>(x: T) -> T {
     let (power, rest) = parts(x);
-    power + power * rest
+    let value = power + power * rest;
+    if x > T::EXPONENTS[1] { T::infinity() } else { value }
 }
 
 /// e^x - 1, within a few units of the last place.
@@ -99,7 +102,7 @@ pub(crate) fn exp_m1<T: Float>(x: T) -> T {
     (power - T::one()) + power * rest
 }
 
-/// ln(x) of a positive normal number.
+/// ln(x) of a positive normal number. What is infinite or no number stays so.
 #[inline(always)]
 fn ln<T: Float>(x: T) -> T {
     let (m, n) = x.split();
@@ -110,18 +113,20 @@ fn ln<T: Float>(x: T) -> T {
     for term in (1..T::LOGARITHM_TERMS).rev() {
         sum = (sum + T::of(1.0 / f64::from(2 * term + 1))) * (s * s);
     }
-    n * T::LN_2[0] + (n * T::LN_2[1] + T::of(2.0) * (s + s * sum))
+    let value = n * T::LN_2[0] + (n * T::LN_2[1] + T::of(2.0) * (s + s * sum));
+    if x <= T::max_value() { value } else { x }
 }
 
 /// x^exponent for x >= 0, and its slope, which counts as zero at x = 0. The error is a few units of the last place, times
 /// the logarithm of the power where that is above 1.
 #[inline(always)]
 pub(crate) fn power<T: Float>(x: T, exponent: T) -> (T, T) {
-    let positive = x.larger(T::min_positive_value());
+    let least = T::min_positive_value();
+    let positive = if x < least { least } else { x };
     let power = exp(exponent * ln(positive));
-    // Zero to the power of zero is one, and what would be infinite is large.
-    let counts = (x > T::zero()) | (exponent <= T::zero());
-    let value = if counts { power } else { T::zero() };
+    // Zero to the power of zero is one.
+    let vanishes = (x <= T::zero()) & (exponent > T::zero());
+    let value = if vanishes { T::zero() } else { power };
     (value, exponent * value / positive)
 }
 
@@ -170,13 +175,14 @@ mod tests {
 
     #[test]
     #[expect(clippy::float_cmp, reason = "these numbers are exact")]
-    fn at_the_ends_they_are_finite() {
+    fn at_the_ends_they_are_the_library_s_too() {
         assert_eq!((exp(0.0), exp_m1(0.0), ln(1.0)), (1.0, 0.0, 0.0));
         assert_eq!([0.0, 0.5, 1.0].map(|x| power(x, 0.0)), [(1.0, 0.0); 3]);
         assert_eq!(power(0.0, 3.0), (0.0, 0.0));
         assert_eq!(power(1.0, 3.0), (1.0, 3.0));
-        let large: [f64; 2] = [exp(1e300), power(0.0, -3.0).0];
-        assert!(large.iter().all(|number| number.is_finite()) && exp(f32::MAX).is_finite());
+        assert_eq!((exp(1e300), exp(f32::MAX)), (f64::INFINITY, f32::INFINITY));
+        assert_eq!(power(f64::INFINITY, 0.5).0, f64::INFINITY);
+        assert!(exp(f64::NAN).is_nan() && power(f32::NAN, 2.0).0.is_nan());
         assert!(exp(-1e300) < 1e-300 && exp(f32::MIN) < 1e-37);
         assert_eq!(exp_m1(-1e300), -1.0);
     }
