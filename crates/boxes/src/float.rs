@@ -4,14 +4,10 @@ use std::cmp::Ordering;
 use std::fmt::{Debug, Display};
 use std::iter::Sum;
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
+use crate::exponential::Bits;
 
 /// `f32` or `f64`.
-pub trait Float: num_traits::Float + Sum + Debug + Display + Default + Send + Sync + sealed::Sealed + 'static {
+pub trait Float: num_traits::Float + Sum + Debug + Display + Default + Send + Sync + Bits + 'static {
     /// The largest coordinate that a box may have: 1e18 in 32 bits and 1e150 in 64. Squares of sums of a few of them
     /// are still numbers.
     const LIMIT: Self;

@@ -45,10 +45,16 @@
     reason = "the loops must take on the vector instructions of `with_simd`"
 )]
 
+#[cfg(test)]
+extern crate self as etude_boxes; // for what unit tests share with those in tests/
+
 pub mod assign;
 mod boxes;
 mod error;
+mod exponential;
 mod float;
+#[cfg(test)]
+mod instructions;
 pub mod iou;
 mod layout;
 pub mod mask;

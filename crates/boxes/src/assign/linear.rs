@@ -301,6 +301,31 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::instructions::sets;
+
+    /// Assigns under every set of instructions: columns and duals are the same to the last bit.
+    #[test]
+    fn all_instructions_assign_the_same() {
+        let mut seed = 1_u64;
+        let mut draw = || {
+            seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            (seed >> 40) as f64 / 16_777_216.0
+        };
+        for [rows, columns] in [[1, 1], [7, 9], [40, 40], [90, 30]] {
+            let cost: Vec<f64> = (0..rows * columns).map(|_| draw()).collect();
+            let solve = |set: Arch| {
+                let mut solver = Solver::new(&cost, [rows, columns]);
+                set.dispatch(Solve(&mut solver)).unwrap();
+                let duals = [solver.row_dual, solver.column_dual].concat();
+                (
+                    solver.column_of,
+                    duals.into_iter().map(f64::to_bits).collect::<Vec<_>>(),
+                )
+            };
+            let found: Vec<_> = sets().into_iter().map(solve).collect();
+            assert!(found.windows(2).all(|pair| pair[0] == pair[1]));
+        }
+    }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(300))]

@@ -1,9 +1,9 @@
 //! Alpha-IoU and its forms with a penalty.
 
 use super::ciou::aspect;
-use super::focal_eiou::power;
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
+use crate::exponential::power;
 
 /// IoU^alpha - penalty^alpha, term by term. He et al., "Alpha-IoU: A Family of Power Intersection over Union Losses for
 /// Bounding Box Regression", NeurIPS 2021, equation 4. With alpha above 1, pairs that fit well count more.

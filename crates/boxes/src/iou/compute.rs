@@ -315,3 +315,6 @@ impl<T: Float, M: Metric<T>> WithSimd for Differentiated<'_, T, M> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,7 @@
 
 use super::{Eiou, Guard, Metric, Pair, Slopes};
 use crate::Float;
+use crate::exponential::power;
 
 /// The loss IoU^gamma (1 - EIoU), so that pairs which fit well count more; the metric is 1 minus it. Zhang et al.,
 /// "Focal and Efficient IOU Loss for Accurate Bounding Box Regression", 2021, equation 11.
@@ -64,12 +65,4 @@ impl<T: Float> Metric<T> for FocalEiou {
         }
         (T::one() - weight * loss, slopes)
     }
-}
-
-/// x^exponent for x >= 0, and its slope, which counts as zero at x = 0.
-#[inline(always)]
-pub(crate) fn power<T: Float>(x: T, exponent: T) -> (T, T) {
-    let value = x.powf(exponent);
-    let slope = if x > T::zero() { exponent * value / x } else { T::zero() };
-    (value, slope)
 }

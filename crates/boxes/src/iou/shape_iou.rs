@@ -3,6 +3,7 @@
 use super::siou::shape_cost;
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
+use crate::exponential::power;
 
 /// Shape-IoU = IoU - (hh dx^2 + ww dy^2) / c^2 - S / 2, weighted by the shape of the target. Zhang and Zhang,
 /// "Shape-IoU: More Accurate Metric considering Bounding Box Shape and Scale", 2023.
@@ -37,7 +38,7 @@ impl<T: Float> Metric<T> for ShapeIou {
     fn slopes(&self, pair: &Pair<T>) -> (T, Slopes<T>) {
         let (half, two) = (T::of(0.5), T::of(2.0));
         let scale = T::of(self.scale);
-        let (wide, high) = (pair.target_w.powf(scale), pair.target_h.powf(scale));
+        let (wide, high) = (power(pair.target_w, scale).0, power(pair.target_h, scale).0);
         let by_width = two * Guard::NONE.divide(wide, wide + high).value;
         let by_height = two * Guard::NONE.divide(high, wide + high).value;
 

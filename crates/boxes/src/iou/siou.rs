@@ -1,8 +1,8 @@
 //! SIoU.
 
-use super::focal_eiou::power;
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
+use crate::exponential::{exp, exp_m1, power};
 
 /// SIoU = IoU - (D + S) / 2. Gevorgyan, "SIoU Loss: More Powerful Learning for Bounding Box Regression", 2022.
 ///
@@ -77,8 +77,8 @@ impl<T: Float> Metric<T> for Siou {
             self.guard.divide(pair.dy, pair.hull_h),
         );
         let (near_x, near_y) = (
-            (sign * gamma * x.value * x.value).exp(),
-            (sign * gamma * y.value * y.value).exp(),
+            exp(sign * gamma * x.value * x.value),
+            exp(sign * gamma * y.value * y.value),
         );
         let by_gamma = -sign * (near_x * x.value * x.value + near_y * y.value * y.value);
         let (by_x, by_y) = (
@@ -109,7 +109,7 @@ pub(crate) fn shape_cost<T: Float>(size: T, target: T, factor: T, theta: T, guar
     let difference = size - target;
     let part = guard.divide(difference.abs(), size.larger(target));
     let by_size = sign_of(difference) * part.by_numerator + size.above(target) * part.by_denominator;
-    let far = (-factor * part.value).exp_m1();
+    let far = exp_m1(-factor * part.value);
     let (cost, by_cost) = power(-far, theta);
     (cost, by_cost * (far + T::one()) * factor * by_size)
 }

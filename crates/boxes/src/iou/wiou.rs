@@ -2,6 +2,7 @@
 
 use super::{Guard, Metric, Pair, Slopes};
 use crate::Float;
+use crate::exponential::{exp, power};
 
 /// The loss r exp(d^2 / c^2) (1 - IoU), where c^2 and r are constants for the gradient; the metric is 1 minus it. Tong
 /// et al., "Wise-IoU: Bounding Box Regression Loss with Dynamic Focusing Mechanism", 2023. Versions 2 and 3 compare the
@@ -60,10 +61,10 @@ impl WiouFocus {
     fn factor<T: Float>(self, loss: T) -> T {
         match self {
             Self::V1 => T::one(),
-            Self::V2 { gamma, mean } => (loss / T::of(mean)).powf(T::of(gamma)),
+            Self::V2 { gamma, mean } => power(loss / T::of(mean), T::of(gamma)).0,
             Self::V3 { alpha, delta, mean } => {
                 let outlier = loss / T::of(mean);
-                outlier / (T::of(delta) * T::of(alpha).powf(outlier - T::of(delta)))
+                outlier / (T::of(delta) * power(T::of(alpha), outlier - T::of(delta)).0)
             }
         }
     }
@@ -78,7 +79,7 @@ impl<T: Float> Metric<T> for Wiou {
             WiouFocus::V3 { alpha, mean, .. } => T::one().smaller(T::of(mean / alpha.ln())),
             _ => T::one(),
         };
-        (T::one() - T::one().exp() * self.focus.factor(largest)).or_zero()
+        (T::one() - exp(T::one()) * self.focus.factor(largest)).or_zero()
     }
 
     #[inline(always)]
@@ -86,7 +87,7 @@ impl<T: Float> Metric<T> for Wiou {
         let (iou, by_iou) = pair.iou(self.guard);
         let (distance, by_distance) = pair.centre_distance(self.guard);
         let loss = T::one() - iou;
-        let factor = self.focus.factor(loss) * distance.exp();
+        let factor = self.focus.factor(loss) * exp(distance);
         let mut slopes = by_iou.times(factor);
         let far = -factor * loss;
         slopes.dx = slopes.dx + far * by_distance.dx;

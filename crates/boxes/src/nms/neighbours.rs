@@ -4,16 +4,18 @@ use crate::Float;
 
 /// Boxes by place and size.
 ///
-/// A box of which the longer side is above 2^(k-1) and up to 2^k lies on level k, in the cell of its centre in a grid
-/// of step 2^k / [`FINE`]. All cells are chains in one table of hashes, newest box first. Two boxes with an IoU above t
-/// have sides that differ by no more than the factor t, and centres that are near: so only a few levels, and on each a
-/// few cells, are looked at.
+/// Boxes whose widths have the same power of two, and whose heights have too, make a level. There each lies in the cell
+/// of its centre, in a grid whose steps are the largest sides of the level. All cells are chains in one table
+/// of hashes, newest box first. Two boxes with an IoU above t have widths, heights and areas that differ by no more
+/// than the factor t, and centres that are near: so only a few levels, and on each a few cells, are looked at.
 pub(super) struct Neighbours<T> {
-    boxes: Vec<[T; 4]>,
+    /// How many boxes there are.
+    count: u32,
     links: Vec<Link<T>>,
     /// The newest link of each chain.
     heads: Vec<u32>,
-    levels: Vec<Level>,
+    /// By the octave of the width, and for each by that of the height.
+    widths: Vec<(i32, Vec<Level<T>>)>,
 }
 
 /// A few boxes of a chain, which lie together in memory, and the link before them.
@@ -29,29 +31,76 @@ struct Link<T> {
 const LINK: usize = 4;
 
 impl<T: Float> Link<T> {
-    /// Which of the boxes share more than so much with another one, along each axis.
+    /// A link with one box.
+    fn new(index: u32, corners: [T; 4], next: u32) -> Self {
+        Self {
+            corners: corners.map(|corner| [corner; LINK]),
+            index: [index; LINK],
+            count: 1,
+            next,
+        }
+    }
+
+    /// The index of the last box that has come.
     #[inline(always)]
-    fn near(&self, [x1, y1, x2, y2]: [T; 4], shared: [T; 2]) -> [bool; LINK] {
-        let mut near = [false; LINK];
-        for (lane, near) in near.iter_mut().enumerate() {
+    fn newest(&self) -> u32 {
+        self.index[self.count as usize - 1]
+    }
+
+    /// Takes a box up where there is room.
+    fn add(&mut self, index: u32, corners: [T; 4]) -> bool {
+        let lane = self.count as usize;
+        if lane == LINK {
+            return false;
+        }
+        self.index[lane] = index;
+        for (column, corner) in self.corners.iter_mut().zip(corners) {
+            column[lane] = corner;
+        }
+        self.count += 1;
+        true
+    }
+
+    /// Shows the boxes that may meet another one, the newest first, until one is taken.
+    #[inline(always)]
+    fn any(&self, like: &Like<T>, taken: &mut impl FnMut(u32, [T; 4]) -> bool) -> bool {
+        let ([x1, y1, x2, y2], [least_w, least_h]) = (like.corners, like.shared);
+        // What each shares with it beyond the least, along the axis where that is less: a loop that becomes vector
+        // instructions.
+        let mut beyond = [T::zero(); LINK];
+        for (lane, beyond) in beyond.iter_mut().enumerate() {
             let [u1, v1, u2, v2] = self.corners.map(|column| column[lane]);
             let (w, h) = (x2.smaller(u2) - x1.larger(u1), y2.smaller(v2) - y1.larger(v1));
-            *near = w > shared[0] && h > shared[1];
+            *beyond = (w - least_w).smaller(h - least_h);
         }
-        near
+        let most = beyond.into_iter().fold(T::zero(), T::larger);
+        most > T::zero()
+            && (0..LINK.min(self.count as usize)).rev().any(|lane| {
+                beyond[lane] > T::zero()
+                    && self.index[lane] >= like.since
+                    && taken(self.index[lane], self.corners.map(|column| column[lane]))
+            })
     }
 }
 
+/// The box whose neighbours are asked for.
+struct Like<T> {
+    corners: [T; 4],
+    place: Place,
+    /// What is less than what boxes share with it along each axis.
+    shared: [T; 2],
+    least: f64,
+    since: u32,
+}
+
 /// The boxes of about one size.
-struct Level {
-    exponent: i32,
-    boxes: Vec<u32>,
+struct Level<T> {
+    octaves: [i32; 2],
+    /// All of them, from the oldest to the newest.
+    links: Vec<Link<T>>,
 }
 
 const NONE: u32 = u32::MAX;
-
-/// Cells along the side of the largest box of a level: fewer boxes are looked at with more, and more cells.
-const FINE: f64 = 2.0;
 
 /// Rounding in [`Float`] moves the IoU and the sides of boxes by less than this part.
 const SLACK: f64 = 1e-5;
@@ -60,61 +109,56 @@ impl<T: Float> Neighbours<T> {
     /// Room for so many boxes.
     pub(super) fn new(count: usize) -> Self {
         Self {
-            boxes: Vec::new(),
+            count: 0,
             links: Vec::new(),
             heads: vec![NONE; (2 * count).next_power_of_two()],
-            levels: Vec::new(),
+            widths: Vec::new(),
         }
     }
 
     /// How many boxes there are.
     pub(super) fn len(&self) -> usize {
-        self.boxes.len()
+        self.count as usize
     }
 
     /// One more box.
     pub(super) fn insert(&mut self, corners: [T; 4]) {
-        let index = self.boxes.len() as u32;
+        let index = self.count;
+        self.count += 1;
         let place = Place::of(corners);
-        self.boxes.push(corners);
-        // A box without size meets nothing.
-        if place.longer > 0.0 {
-            let exponent = place.longer.log2().ceil() as i32;
-            let at = self.levels.partition_point(|level| level.exponent < exponent);
-            if self.levels.get(at).is_none_or(|level| level.exponent != exponent) {
-                let boxes = Vec::new();
-                self.levels.insert(at, Level { exponent, boxes });
+        // A box without area meets nothing.
+        if place.has_area() {
+            let octaves = place.sides.map(octave);
+            let all = &mut self.level(octaves).links;
+            if !all.last_mut().is_some_and(|link| link.add(index, corners)) {
+                all.push(Link::new(index, corners, NONE));
             }
-            self.levels[at].boxes.push(index);
-            let step = f64::exp2(f64::from(exponent));
-            let cell = place.centre.map(|x| cell(x, step));
-            let chain = self.chain(exponent, cell);
-            self.add_to_chain(chain, index, corners);
+            let cell = [0, 1].map(|axis| cell(place.centre[axis], largest(octaves[axis])));
+            let chain = self.chain(octaves, cell);
+            let newest = self.heads[chain];
+            let link = self.links.get_mut(newest as usize);
+            if !link.is_some_and(|link| link.add(index, corners)) {
+                self.heads[chain] = self.links.len() as u32;
+                self.links.push(Link::new(index, corners, newest));
+            }
         }
     }
 
-    /// Puts a box into the newest link of a chain, or into a new one if that is full.
-    fn add_to_chain(&mut self, chain: usize, index: u32, corners: [T; 4]) {
-        let next = self.heads[chain];
-        match self.links.get_mut(next as usize) {
-            Some(link) if (link.count as usize) < LINK => {
-                let lane = link.count as usize;
-                link.index[lane] = index;
-                for (column, corner) in link.corners.iter_mut().zip(corners) {
-                    column[lane] = corner;
-                }
-                link.count += 1;
-            }
-            _ => {
-                self.heads[chain] = self.links.len() as u32;
-                self.links.push(Link {
-                    corners: corners.map(|corner| [corner; LINK]),
-                    index: [index; LINK],
-                    count: 1,
-                    next,
-                });
-            }
-        }
+    /// A level, which may be new.
+    fn level(&mut self, octaves: [i32; 2]) -> &mut Level<T> {
+        let at = self.widths.iter().position(|&(octave, _)| octave == octaves[0]);
+        let at = at.unwrap_or_else(|| {
+            self.widths.push((octaves[0], Vec::new()));
+            self.widths.len() - 1
+        });
+        let levels = &mut self.widths[at].1;
+        let at = levels.iter().position(|level| level.octaves == octaves);
+        let at = at.unwrap_or_else(|| {
+            let links = Vec::new();
+            levels.push(Level { octaves, links });
+            levels.len() - 1
+        });
+        &mut levels[at]
     }
 
     /// Shows the boxes from `since` on that may have an IoU above `least` with this one, until one is taken. Some may
@@ -128,44 +172,56 @@ impl<T: Float> Neighbours<T> {
         mut taken: impl FnMut(u32, [T; 4]) -> bool,
     ) -> bool {
         let place = Place::of(corners);
-        if place.longer <= 0.0 || place.shorter <= 0.0 {
+        if !place.has_area() {
             return false;
         }
-        // What boxes share, along each axis, is more than this.
-        let shared = place.sides.map(|side| T::of(least * side * (1.0 - SLACK)));
-        // The levels of sides that fit.
-        let fewest = (place.longer * least * (1.0 - SLACK)).log2().ceil();
-        let most = (place.longer / least * (1.0 + SLACK)).log2().ceil();
-        for level in &self.levels {
-            let exponent = f64::from(level.exponent);
-            if exponent < fewest || exponent > most {
+        // The octaves of sides that fit.
+        let [widths, heights] = place.sides.map(|side| {
+            let (shortest, longest) = (side * least * (1.0 - SLACK), side / least * (1.0 + SLACK));
+            octave(shortest)..=octave(longest)
+        });
+        let like = Like {
+            corners,
+            shared: place.sides.map(|side| T::of(least * side * (1.0 - SLACK))),
+            place,
+            least,
+            since,
+        };
+        for (octave, levels) in &self.widths {
+            if !widths.contains(octave) {
                 continue;
             }
-            let step = f64::exp2(exponent);
-            let [columns, rows] = [0, 1].map(|axis| place.cells(axis, step, least));
-            let count = |cells: [i64; 2]| cells[1] as f64 - cells[0] as f64 + 1.0;
-            if count(columns) * count(rows) > level.boxes.len() as f64 {
-                let recent = level.boxes.iter().rev().take_while(|&&index| index >= since);
-                if recent.copied().any(|index| taken(index, self.boxes[index as usize])) {
+            for level in levels {
+                if heights.contains(&level.octaves[1]) && self.any_of_level(level, &like, &mut taken) {
                     return true;
                 }
-                continue;
             }
-            for row in rows[0]..=rows[1] {
-                for column in columns[0]..=columns[1] {
-                    let mut next = self.heads[self.chain(level.exponent, [column, row])];
-                    while let Some(link) = self.links.get(next as usize) {
-                        let near = link.near(corners, shared);
-                        if near != [false; LINK] {
-                            for lane in (0..LINK.min(link.count as usize)).rev() {
-                                let recent = near[lane] && link.index[lane] >= since;
-                                if recent && taken(link.index[lane], link.corners.map(|column| column[lane])) {
-                                    return true;
-                                }
-                            }
-                        }
-                        next = if link.index[0] >= since { link.next } else { NONE };
+        }
+        false
+    }
+
+    /// The same on one level.
+    #[inline(always)]
+    fn any_of_level(&self, level: &Level<T>, like: &Like<T>, taken: &mut impl FnMut(u32, [T; 4]) -> bool) -> bool {
+        let steps = level.octaves.map(largest);
+        let [columns, rows] = [0, 1].map(|axis| like.place.cells(axis, steps[axis], like.least));
+        let count = |cells: [i64; 2]| cells[1] as f64 - cells[0] as f64 + 1.0;
+        // To find a cell takes as long as to look at two links.
+        if 2.0 * count(columns) * count(rows) > level.links.len() as f64 {
+            let recent = level.links.iter().rev();
+            let mut recent = recent.take_while(|link| link.newest() >= like.since);
+            return recent.any(|link| link.any(like, taken));
+        }
+        for row in rows[0]..=rows[1] {
+            for column in columns[0]..=columns[1] {
+                let mut next = self.heads[self.chain(level.octaves, [column, row])];
+                while let Some(link) = self.links.get(next as usize)
+                    && link.newest() >= like.since
+                {
+                    if link.any(like, taken) {
+                        return true;
                     }
+                    next = link.next;
                 }
             }
         }
@@ -174,10 +230,10 @@ impl<T: Float> Neighbours<T> {
 
     /// The chain of a cell.
     #[inline(always)]
-    fn chain(&self, exponent: i32, [column, row]: [i64; 2]) -> usize {
+    fn chain(&self, [width, height]: [i32; 2], [column, row]: [i64; 2]) -> usize {
         let mixed = (column as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
             ^ (row as u64).wrapping_mul(0xc2b2_ae3d_27d4_eb4f)
-            ^ (exponent as u64).wrapping_mul(0x1656_67b1_9e37_79f9);
+            ^ (u64::from(width as u32) << 32 | u64::from(height as u32)).wrapping_mul(0x1656_67b1_9e37_79f9);
         let spread = mixed.wrapping_mul(0xff51_afd7_ed55_8ccd);
         (spread >> 32) as usize & (self.heads.len() - 1)
     }
@@ -187,38 +243,57 @@ impl<T: Float> Neighbours<T> {
 struct Place {
     centre: [f64; 2],
     sides: [f64; 2],
-    longer: f64,
-    shorter: f64,
 }
 
 impl Place {
     #[inline(always)]
     fn of<T: Float>(corners: [T; 4]) -> Self {
         let [x1, y1, x2, y2] = corners.map(T::to_64);
-        let (w, h) = (x2 - x1, y2 - y1);
         Self {
             centre: [x1.midpoint(x2), y1.midpoint(y2)],
-            sides: [w, h],
-            longer: w.max(h),
-            shorter: w.min(h),
+            sides: [x2 - x1, y2 - y1],
         }
     }
 
-    /// The first and the last cell, along one axis, of centres of boxes up to `step` large with which the IoU may be
-    /// above `least`. Intervals of lengths a and b that share more than t max(a, b) have centres less than (a + b) / 2
-    /// - t max(a, b) apart.
     #[inline(always)]
-    fn cells(&self, axis: usize, step: f64, least: f64) -> [i64; 2] {
+    fn has_area(&self) -> bool {
+        self.sides[0] > 0.0 && self.sides[1] > 0.0
+    }
+
+    /// The first and the last cell, along one axis, of centres of boxes with a side from `largest` / 2 to `largest`
+    /// with which the IoU may be above `least`. Intervals of lengths a and b that share more than t max(a, b) have
+    /// centres less than (a + b) / 2 - t max(a, b) apart. Of all b that is most for the nearest to a where t is 1/2 or
+    /// more, and else for the largest.
+    #[inline(always)]
+    fn cells(&self, axis: usize, largest: f64, least: f64) -> [i64; 2] {
         let (centre, side) = (self.centre[axis], self.sides[axis]);
-        let reach = (side.midpoint(step) - least * side) + SLACK * (side + step) + 4.0 * f64::EPSILON * centre.abs();
-        [centre - reach, centre + reach].map(|x| cell(x, step))
+        let other = if least < 0.5 {
+            largest
+        } else {
+            side.clamp(largest / 2.0, largest)
+        };
+        let reach = side.midpoint(other) - least * side.max(other);
+        let reach = reach + SLACK * (side + largest) + 4.0 * f64::EPSILON * centre.abs();
+        [centre - reach, centre + reach].map(|x| cell(x, largest))
     }
 }
 
-/// The cell of a coordinate, on a level of boxes up to `step` large.
+/// The power of two of a side that is not negative: the exponent of its representation.
 #[inline(always)]
-fn cell(x: f64, step: f64) -> i64 {
-    (x / step * FINE).floor() as i64
+fn octave(side: f64) -> i32 {
+    (side.to_bits() >> 52) as i32
+}
+
+/// What all sides of an octave are below.
+#[inline(always)]
+fn largest(octave: i32) -> f64 {
+    f64::from_bits((octave as u64 + 1) << 52)
+}
+
+/// The cell of a coordinate, on a level of boxes up to `largest` large.
+#[inline(always)]
+fn cell(x: f64, largest: f64) -> i64 {
+    (x / largest).floor() as i64
 }
 
 #[cfg(test)]
