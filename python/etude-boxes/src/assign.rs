@@ -19,8 +19,8 @@ type Labelled<'py> = (Labels<'py>, Bound<'py, PyAny>);
 /// Rows and their columns.
 type Pairs<'py> = (Bound<'py, PyArray1<u32>>, Bound<'py, PyArray1<u32>>);
 
-/// The one-to-one assignment of rows to columns with the least total cost, as SciPy's `linear_sum_assignment`: rows, and
-/// their columns. An infinite cost means that the two may not be paired.
+/// The one-to-one assignment of rows to columns with the least total cost, as SciPy's `linear_sum_assignment`: rows,
+/// and their columns. An infinite cost means that the two may not be paired.
 #[pyfunction]
 #[pyo3(signature = (cost))]
 pub(crate) fn linear_assignment<'py>(cost: &Bound<'py, PyAny>) -> PyResult<Pairs<'py>> {
@@ -41,7 +41,9 @@ fn pairs<'py, T: Number>(cost: &Bound<'py, PyAny>) -> PyResult<Pairs<'py>> {
 /// `negative`, and left out in between. A target with a best IoU of `low_quality` or more gets its best anchors in any
 /// case (`None`: it may go without). Returns labels (a target, -1 for background, -2 for left out) and IoUs.
 #[pyfunction]
-#[pyo3(signature = (anchors, targets, *, positive = 0.5, negative = 0.4, low_quality = Some(0.0), format = Corners(Format::Xyxy)))]
+#[pyo3(signature = (
+    anchors, targets, *, positive = 0.5, negative = 0.4, low_quality = Some(0.0), format = Corners(Format::Xyxy)
+))]
 pub(crate) fn max_iou<'py>(
     anchors: &Bound<'py, PyAny>,
     targets: &Bound<'py, PyAny>,
@@ -152,8 +154,8 @@ fn of_sim_ota<'py, T: Number>(
     Ok(labelled(py, found.map_err(value_error)?))
 }
 
-/// Task-aligned assignment: each target takes the predictions of the largest score^alpha IoU^beta (C. Feng et al. 2021).
-/// `scores` [n, classes] are probabilities. Returns labels (a target, or -1 for background), IoUs, and the scores that
+/// Task-aligned assignment: each target takes the predictions of the largest score^alpha IoU^beta (C. Feng et al.
+/// 2021). `scores` [n, classes] are probabilities. Returns labels (a target, or -1 for background), IoUs, and the scores that
 /// predictions should have for the classes of their targets.
 #[pyfunction]
 #[pyo3(signature = (

@@ -24,9 +24,9 @@ use pyo3::prelude::*;
 /// How well boxes fit, which of them stay, and which belong together.
 ///
 /// A metric, such as `ciou()`, compares boxes `pairwise` and `elementwise`, and has a `loss_and_gradient`. Boxes are
-/// float32 or float64 arrays [n, 4], in C or Fortran order, and are not copied; do not write to them from another thread
-/// meanwhile. Whatever is wrong with them, results are never NaN or infinite. The formulas are those of the papers; what
-/// libraries do otherwise has a name.
+/// float32 or float64 arrays [n, 4], in C or Fortran order, and are not copied; do not write to them from another
+/// thread meanwhile. Whatever is wrong with them, results are never NaN or infinite. The formulas are those of the
+/// papers; what libraries do otherwise has a name.
 #[pymodule(name = "etude_boxes")]
 mod module {
     #[pymodule_export]

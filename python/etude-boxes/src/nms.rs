@@ -143,11 +143,13 @@ impl<'py, T: Number> Found<'py, T> {
     }
 }
 
-/// Soft suppression: the scores of boxes that meet a better one fall (Bodla et al. 2017): by exp(-IoU^2 / sigma), or with a
-/// `threshold` instead of sigma by 1 - IoU from that IoU on. Returns the indices and the scores, by falling score, of
+/// Soft suppression: the scores of boxes that meet a better one fall (Bodla et al. 2017): by exp(-IoU^2 / sigma), or
+/// with a `threshold` instead of sigma by 1 - IoU from that IoU on. Returns the indices and the scores, by falling score, of
 /// those with a score of `min_score` or more. With classes, each by itself.
 #[pyfunction]
-#[pyo3(signature = (boxes, scores, *, sigma = None, threshold = None, min_score = 0.0, classes = None, format = Corners(Format::Xyxy)))]
+#[pyo3(signature = (
+    boxes, scores, *, sigma = None, threshold = None, min_score = 0.0, classes = None, format = Corners(Format::Xyxy)
+))]
 pub(crate) fn soft_nms<'py>(
     boxes: &Bound<'py, PyAny>,
     scores: &Bound<'py, PyAny>,
@@ -253,8 +255,8 @@ fn rotated_listed<'py, T: Number>(
 /// What `weighted_boxes_fusion` returns: boxes [n, 4], scores [n] and classes [n].
 type Fused<'py> = (Bound<'py, PyAny>, Bound<'py, PyAny>, Indices<'py>);
 
-/// Fuses what several models have found in a picture (Solovyev et al. 2021): lists with an array of boxes, of scores and of
-/// classes for each model. A box becomes part of a fused one of its class above this IoU. Returns the fused boxes x1,
+/// Fuses what several models have found in a picture (Solovyev et al. 2021): lists with an array of boxes, of scores
+/// and of classes for each model. A box becomes part of a fused one of its class above this IoU. Returns the fused boxes x1,
 /// y1, x2, y2, their scores and their classes, by falling score.
 #[pyfunction]
 #[pyo3(signature = (

@@ -4,9 +4,10 @@ use super::{AngleConvention, Rectangle, intersection};
 use crate::Float;
 use crate::iou::Guard;
 
-/// The exact IoU of two boxes in space that are turned about the vertical axis, such as cars: the area that their rotated
-/// boxes on the ground share, times the height that they share, over the volume of the union. Each is x, y, z, w, h, l and
-/// an angle, with the centre x, y, z, and the size l along z. (KITTI's "3D" overlap; mmcv's `diff_iou_rotated_3d`.)
+/// The exact IoU of two boxes in space that are turned about the vertical axis, such as cars: the area that their
+/// rotated boxes on the ground share, times the height that they share, over the volume of the union. Each is x, y, z,
+/// w, h, l and an angle, with the centre x, y, z, and the size l along z. (KITTI's "3D" overlap; mmcv's
+/// `diff_iou_rotated_3d`.)
 ///
 /// A box without size, or one that is not finite or beyond [`Float::LIMIT`], has IoU 0 with all others.
 ///
