@@ -26,7 +26,7 @@ pub trait Bits: Sized {
 impl Bits for f32 {
     const EXPONENTIAL_TERMS: u32 = 8;
     const LOGARITHM_TERMS: u32 = 6;
-    const LN_2: [Self; 2] = [0.693_359_4, -2.121_944_4e-4];
+    const LN_2: [Self; 2] = [0.693_359_4, -0.000_212_194_44];
     const EXPONENTS: [Self; 2] = [-87.0, 88.0];
 
     #[inline(always)]
