@@ -129,8 +129,8 @@ impl Bench {
                 rotated::pairwise(&RotatedIou, a, b, &mut values).unwrap();
                 Answer::Doubles(values)
             }
-            "assignment_100x100" => Answer::Indices(linear_assignment(&self.square, [100, 100]).unwrap().columns),
-            "assignment_900x300" => Answer::Indices(linear_assignment(&self.wide, [900, 300]).unwrap().columns),
+            "assignment_100x100" => assignments(&self.square, [100, 100]),
+            "assignment_900x300" => assignments(&self.wide, [900, 300]),
             _ => panic!("no such task: {task}"),
         }
     }
@@ -146,6 +146,15 @@ impl Bench {
         loss_and_gradient(metric, p, g, &mut self.losses, &mut self.gradients).unwrap();
         Answer::Nothing
     }
+}
+
+/// Of each matrix on its own.
+fn assignments(costs: &[f64], [rows, columns]: [usize; 2]) -> Answer {
+    let each = costs.chunks(rows * columns);
+    Answer::Indices(
+        each.flat_map(|cost| linear_assignment(cost, [rows, columns]).unwrap().columns)
+            .collect(),
+    )
 }
 
 fn xyxy(boxes: &[[f32; 4]]) -> Boxes<'_, f32> {
