@@ -150,7 +150,7 @@ proptest! {
     #[test]
     fn what_goes_is_what_all_pairs_say(
         detections in detections(),
-        threshold in prop_oneof![Just(0.0), Just(0.25), Just(0.5), Just(1.0), 0.0..1.0],
+        threshold in prop_oneof![Just(0.0), Just(-0.0), Just(0.25), Just(0.5), Just(1.0), 0.0..1.0],
     ) {
         let (boxes, scores, classes) = split(&detections);
         let by_score = order(&boxes, &scores);

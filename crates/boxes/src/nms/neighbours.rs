@@ -175,6 +175,8 @@ impl<T: Float> Neighbours<T> {
         if !place.has_area() {
             return false;
         }
+        // Of -0 the octaves below would be none.
+        let least = least.abs();
         // The octaves of sides that fit.
         let [widths, heights] = place.sides.map(|side| {
             let (shortest, longest) = (side * least * (1.0 - SLACK), side / least * (1.0 + SLACK));
