@@ -1,4 +1,5 @@
-//! Object detection. So far: how wrong predicted boxes are, on tensors of any device ([`box_loss`]).
+//! Object detection. So far: how wrong predicted boxes ([`box_loss`]) and their classes ([`focal_loss`]) are, on tensors of
+//! any device.
 
 // Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
 #![cfg_attr(
@@ -13,3 +14,4 @@
 )]
 
 pub mod box_loss;
+pub mod focal_loss;
