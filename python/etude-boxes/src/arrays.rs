@@ -173,6 +173,35 @@ where
     Ok(array.cast_into()?)
 }
 
+/// A new array that `fill` writes, while other Python threads run.
+pub(crate) fn filled<T: Number, const N: usize>(
+    py: Python<'_>,
+    shape: [usize; N],
+    fill: impl FnOnce(&mut [T]) -> Result<(), BoxError> + Send,
+) -> PyResult<Bound<'_, PyAny>>
+where
+    Dim<[Ix; N]>: Dimension,
+{
+    let values = zeros(py, shape)?;
+    let mut room = values.readwrite();
+    let slice = room.as_slice_mut()?;
+    py.detach(|| fill(slice)).map_err(value_error)?;
+    Ok(values.into_any())
+}
+
+/// The same for losses [n] and gradients [n, `N`].
+pub(crate) fn losses<T: Number, const N: usize>(
+    py: Python<'_>,
+    count: usize,
+    fill: impl FnOnce(&mut [T], &mut [[T; N]]) -> Result<(), BoxError> + Send,
+) -> PyResult<(Bound<'_, PyAny>, Bound<'_, PyAny>)> {
+    let gradients = zeros(py, [count, N])?;
+    let mut room = gradients.readwrite();
+    let (slopes, _) = room.as_slice_mut()?.as_chunks_mut();
+    let losses = filled(py, [count], |losses| fill(losses, slopes))?;
+    Ok((losses, gradients.into_any()))
+}
+
 /// Numbers that have been collected, as an array. Nothing is copied.
 pub(crate) fn array<T: Element>(py: Python<'_>, numbers: Vec<T>) -> Bound<'_, PyArray1<T>> {
     numbers.into_pyarray(py)

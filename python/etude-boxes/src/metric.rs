@@ -4,53 +4,16 @@ use std::fmt::Debug;
 
 use etude_boxes::iou as family;
 use etude_boxes::iou::{
-    Alpha, AlphaIou, BoundedIou, Ciou, Diou, Eiou, FocalEiou, Giou, Inner, InnerIou, Iou, Mpdiou, ShapeIou, Siou,
-    Weight, Wiou, WiouFocus,
+    Alpha, AlphaIou, BoundedIou, Ciou, Diou, DynMetric, Eiou, FocalEiou, Giou, Inner, InnerIou, Iou, Mpdiou, ShapeIou,
+    Siou, Weight, Wiou, WiouFocus,
 };
-use etude_boxes::{BoxError, Boxes, Float};
-use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 
-use crate::arrays::{self, Number, read, value_error, zeros};
+use crate::arrays::{self, Number, filled, losses, read};
 use crate::choice::{AlphaChoice, Corners, ExponentChoice, Penalty};
 
-/// Any metric of the family, for numbers of one kind.
-trait Of<T: Float>: Send + Sync {
-    fn elementwise(&self, a: Boxes<'_, T>, b: Boxes<'_, T>, values: &mut [T]) -> Result<(), BoxError>;
-
-    fn pairwise(&self, a: Boxes<'_, T>, b: Boxes<'_, T>, values: &mut [T]) -> Result<(), BoxError>;
-
-    fn loss_and_gradient(
-        &self,
-        predicted: Boxes<'_, T>,
-        targets: Boxes<'_, T>,
-        losses: &mut [T],
-        gradients: &mut [[T; 4]],
-    ) -> Result<(), BoxError>;
-}
-
-impl<T: Float, M: family::Metric<T>> Of<T> for M {
-    fn elementwise(&self, a: Boxes<'_, T>, b: Boxes<'_, T>, values: &mut [T]) -> Result<(), BoxError> {
-        family::elementwise(self, a, b, values)
-    }
-
-    fn pairwise(&self, a: Boxes<'_, T>, b: Boxes<'_, T>, values: &mut [T]) -> Result<(), BoxError> {
-        family::pairwise(self, a, b, values)
-    }
-
-    fn loss_and_gradient(
-        &self,
-        predicted: Boxes<'_, T>,
-        targets: Boxes<'_, T>,
-        losses: &mut [T],
-        gradients: &mut [[T; 4]],
-    ) -> Result<(), BoxError> {
-        family::loss_and_gradient(self, predicted, targets, losses, gradients)
-    }
-}
-
-/// The same for both kinds.
-trait Family: Of<f32> + Of<f64> + Debug {}
+/// Any metric, for both kinds of numbers.
+trait Family: DynMetric<f32> + DynMetric<f64> + Debug {}
 
 impl<M: family::Metric<f32> + family::Metric<f64> + Debug> Family for M {}
 
@@ -112,16 +75,12 @@ fn pairwise<'py, T: Number>(
     format: Corners,
 ) -> PyResult<Bound<'py, PyAny>>
 where
-    dyn Family: Of<T>,
+    dyn Family: DynMetric<T>,
 {
     let py = a.py();
     let (a, b) = (read("a", a)?, read("b", b)?);
     let (a, b) = (arrays::boxes::<T>("a", &a, format)?, arrays::boxes("b", &b, format)?);
-    let values: Bound<'py, PyArray2<T>> = zeros(py, [a.len(), b.len()])?;
-    let mut room = values.readwrite();
-    let slice = room.as_slice_mut()?;
-    py.detach(|| metric.pairwise(a, b, slice)).map_err(value_error)?;
-    Ok(values.into_any())
+    filled(py, [a.len(), b.len()], |values| metric.pairwise(a, b, values))
 }
 
 fn elementwise<'py, T: Number>(
@@ -131,16 +90,12 @@ fn elementwise<'py, T: Number>(
     format: Corners,
 ) -> PyResult<Bound<'py, PyAny>>
 where
-    dyn Family: Of<T>,
+    dyn Family: DynMetric<T>,
 {
     let py = a.py();
     let (a, b) = (read("a", a)?, read("b", b)?);
     let (a, b) = (arrays::boxes::<T>("a", &a, format)?, arrays::boxes("b", &b, format)?);
-    let values: Bound<'py, PyArray1<T>> = zeros(py, [a.len()])?;
-    let mut room = values.readwrite();
-    let slice = room.as_slice_mut()?;
-    py.detach(|| metric.elementwise(a, b, slice)).map_err(value_error)?;
-    Ok(values.into_any())
+    filled(py, [a.len()], |values| metric.elementwise(a, b, values))
 }
 
 fn loss_and_gradient<'py, T: Number>(
@@ -150,19 +105,15 @@ fn loss_and_gradient<'py, T: Number>(
     format: Corners,
 ) -> PyResult<(Bound<'py, PyAny>, Bound<'py, PyAny>)>
 where
-    dyn Family: Of<T>,
+    dyn Family: DynMetric<T>,
 {
     let py = predicted.py();
     let (p, g) = (read("predicted", predicted)?, read("targets", targets)?);
     let p = arrays::boxes::<T>("predicted", &p, format)?;
     let g = arrays::boxes("targets", &g, format)?;
-    let losses: Bound<'py, PyArray1<T>> = zeros(py, [p.len()])?;
-    let gradients: Bound<'py, PyArray2<T>> = zeros(py, [p.len(), 4])?;
-    let (mut room, mut room_of_slopes) = (losses.readwrite(), gradients.readwrite());
-    let (slice, (slopes, _)) = (room.as_slice_mut()?, room_of_slopes.as_slice_mut()?.as_chunks_mut());
-    py.detach(|| metric.loss_and_gradient(p, g, slice, slopes))
-        .map_err(value_error)?;
-    Ok((losses.into_any(), gradients.into_any()))
+    losses(py, p.len(), |losses, gradients| {
+        metric.loss_and_gradient(p, g, losses, gradients)
+    })
 }
 
 /// What is done to denominators, where libraries differ. Without it, 0 / 0 is 0, and formulas are those of the papers.

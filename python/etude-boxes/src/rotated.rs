@@ -1,10 +1,9 @@
 //! Metrics of rotated boxes.
 
 use etude_boxes::rotated::{self, AngleConvention, ProbIou, Rectangle, RotatedIou};
-use numpy::{PyArray1, PyArray2, PyArrayMethods};
 use pyo3::prelude::*;
 
-use crate::arrays::{self, Number, read, value_error, zeros};
+use crate::arrays::{self, Number, filled, losses, read};
 use crate::choice::Angle;
 
 /// Either metric.
@@ -94,12 +93,9 @@ fn pairwise<'py, T: Number>(
     let py = a.py();
     let (a, b) = (read("a", a)?, read("b", b)?);
     let (a, b) = (arrays::rotated::<T>("a", &a, angle)?, arrays::rotated("b", &b, angle)?);
-    let values: Bound<'py, PyArray2<T>> = zeros(py, [a.len(), b.len()])?;
-    let mut room = values.readwrite();
-    let slice = room.as_slice_mut()?;
-    py.detach(|| rotated::pairwise(&metric, a, b, slice))
-        .map_err(value_error)?;
-    Ok(values.into_any())
+    filled(py, [a.len(), b.len()], |values| {
+        rotated::pairwise(&metric, a, b, values)
+    })
 }
 
 fn elementwise<'py, T: Number>(
@@ -111,12 +107,7 @@ fn elementwise<'py, T: Number>(
     let py = a.py();
     let (a, b) = (read("a", a)?, read("b", b)?);
     let (a, b) = (arrays::rotated::<T>("a", &a, angle)?, arrays::rotated("b", &b, angle)?);
-    let values: Bound<'py, PyArray1<T>> = zeros(py, [a.len()])?;
-    let mut room = values.readwrite();
-    let slice = room.as_slice_mut()?;
-    py.detach(|| rotated::elementwise(&metric, a, b, slice))
-        .map_err(value_error)?;
-    Ok(values.into_any())
+    filled(py, [a.len()], |values| rotated::elementwise(&metric, a, b, values))
 }
 
 fn loss_and_gradient<'py, T: Number>(
@@ -129,11 +120,7 @@ fn loss_and_gradient<'py, T: Number>(
     let (p, g) = (read("predicted", predicted)?, read("targets", targets)?);
     let p = arrays::rotated::<T>("predicted", &p, angle)?;
     let g = arrays::rotated("targets", &g, angle)?;
-    let losses: Bound<'py, PyArray1<T>> = zeros(py, [p.len()])?;
-    let gradients: Bound<'py, PyArray2<T>> = zeros(py, [p.len(), 5])?;
-    let (mut room, mut room_of_slopes) = (losses.readwrite(), gradients.readwrite());
-    let (slice, (slopes, _)) = (room.as_slice_mut()?, room_of_slopes.as_slice_mut()?.as_chunks_mut());
-    py.detach(|| rotated::loss_and_gradient(&metric, p, g, slice, slopes))
-        .map_err(value_error)?;
-    Ok((losses.into_any(), gradients.into_any()))
+    losses(py, p.len(), |losses, gradients| {
+        rotated::loss_and_gradient(&metric, p, g, losses, gradients)
+    })
 }

@@ -175,8 +175,6 @@ impl<T: Float> Neighbours<T> {
         if !place.has_area() {
             return false;
         }
-        // Of -0 the octaves below would be none.
-        let least = least.abs();
         // The octaves of sides that fit.
         let [widths, heights] = place.sides.map(|side| {
             let (shortest, longest) = (side * least * (1.0 - SLACK), side / least * (1.0 + SLACK));
@@ -280,10 +278,10 @@ impl Place {
     }
 }
 
-/// The power of two of a side that is not negative: the exponent of its representation.
+/// The power of two of a side that is not negative: the exponent of its representation. A side of -0 is one of 0.
 #[inline(always)]
 fn octave(side: f64) -> i32 {
-    (side.to_bits() >> 52) as i32
+    (side.abs().to_bits() >> 52) as i32
 }
 
 /// What all sides of an octave are below.

@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use clap::{Args, ValueEnum};
-use etude_boxes::iou::Iou;
+use etude_boxes::iou::{DynMetric, Iou};
 use etude_boxes::rotated::{self, ProbIou, RotatedBoxes, RotatedIou, RotatedMetric};
 use etude_boxes::{BoxError, Boxes, Format};
 use serde::Serialize;
 
 use super::layout::{Angle, Layout};
-use super::metric::{Convention, Family, Member, Surroundings};
+use super::metric::{Convention, Member, Surroundings};
 use super::numbers::{Numbers, Wanted};
 use super::{SHOWN, show};
 use crate::error::{CommandError, Context as _};
@@ -191,7 +191,7 @@ impl Arguments {
             mean: 1.0,
         };
         let mut values = self.room(a.len(), b.len(), 0.0)?;
-        let of = |metric: &dyn Family, values: &mut [f64]| {
+        let of = |metric: &dyn DynMetric<f64>, values: &mut [f64]| {
             let (a, b) = (Boxes::rows(a, format), Boxes::rows(b, format));
             if self.pairwise {
                 metric.pairwise(a, b, values)

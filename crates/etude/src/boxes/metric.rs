@@ -2,10 +2,9 @@
 
 use clap::ValueEnum;
 use etude_boxes::iou::{
-    self, Alpha, AlphaIou, AlphaPenalty, BoundedIou, Ciou, Diou, Eiou, Exponent, FocalEiou, Giou, Guard, Inner,
-    InnerIou, Iou, Metric, Mpdiou, ShapeIou, Siou, Weight, Wiou, WiouFocus,
+    Alpha, AlphaIou, AlphaPenalty, BoundedIou, Ciou, Diou, DynMetric, Eiou, Exponent, FocalEiou, Giou, Guard, Inner,
+    InnerIou, Iou, Mpdiou, ShapeIou, Siou, Weight, Wiou, WiouFocus,
 };
-use etude_boxes::{BoxError, Boxes};
 use serde::{Deserialize, Serialize};
 
 use crate::error::CommandError;
@@ -82,44 +81,6 @@ pub(crate) struct Surroundings {
     pub(crate) picture: [f64; 2],
     /// The mean of 1 - IoU over all pairs, for versions 2 and 3 of Wise IoU.
     pub(crate) mean: f64,
-}
-
-/// Any [`Metric`], on many pairs at a time.
-pub(crate) trait Family {
-    /// See [`iou::elementwise`].
-    fn elementwise(&self, a: Boxes<'_, f64>, b: Boxes<'_, f64>, values: &mut [f64]) -> Result<(), BoxError>;
-
-    /// See [`iou::pairwise`].
-    fn pairwise(&self, a: Boxes<'_, f64>, b: Boxes<'_, f64>, values: &mut [f64]) -> Result<(), BoxError>;
-
-    /// See [`iou::loss_and_gradient`].
-    fn loss_and_gradient(
-        &self,
-        predicted: Boxes<'_, f64>,
-        targets: Boxes<'_, f64>,
-        losses: &mut [f64],
-        gradients: &mut [[f64; 4]],
-    ) -> Result<(), BoxError>;
-}
-
-impl<M: Metric<f64>> Family for M {
-    fn elementwise(&self, a: Boxes<'_, f64>, b: Boxes<'_, f64>, values: &mut [f64]) -> Result<(), BoxError> {
-        iou::elementwise(self, a, b, values)
-    }
-
-    fn pairwise(&self, a: Boxes<'_, f64>, b: Boxes<'_, f64>, values: &mut [f64]) -> Result<(), BoxError> {
-        iou::pairwise(self, a, b, values)
-    }
-
-    fn loss_and_gradient(
-        &self,
-        predicted: Boxes<'_, f64>,
-        targets: Boxes<'_, f64>,
-        losses: &mut [f64],
-        gradients: &mut [[f64; 4]],
-    ) -> Result<(), BoxError> {
-        iou::loss_and_gradient(self, predicted, targets, losses, gradients)
-    }
 }
 
 impl Member {
@@ -208,7 +169,7 @@ impl Member {
     }
 
     /// The metric by its paper.
-    pub(crate) fn metric(self, surroundings: Surroundings) -> Box<dyn Family> {
+    pub(crate) fn metric(self, surroundings: Surroundings) -> Box<dyn DynMetric<f64>> {
         self.guarded(Guard::NONE, surroundings)
     }
 
@@ -220,7 +181,7 @@ impl Member {
         self,
         convention: Convention,
         surroundings: Surroundings,
-    ) -> Result<Box<dyn Family>, CommandError> {
+    ) -> Result<Box<dyn DynMetric<f64>>, CommandError> {
         let (eps_7, eps_6) = (Guard::added(1e-7), Guard::added(1e-6));
         Ok(match (convention, self) {
             // Torchvision's IoU alone has no guard.
@@ -270,7 +231,7 @@ impl Member {
     }
 
     /// The paper's formula, with something done to its denominators.
-    fn guarded(self, guard: Guard, surroundings: Surroundings) -> Box<dyn Family> {
+    fn guarded(self, guard: Guard, surroundings: Surroundings) -> Box<dyn DynMetric<f64>> {
         let alpha_iou = |penalty| AlphaIou {
             alpha: ALPHA,
             penalty,

@@ -47,7 +47,8 @@ pub(super) struct Course {
     /// The same of the boxes that meet their target at first, and of those that do not; NaN where there are none.
     pub(super) met: Vec<f64>,
     pub(super) apart: Vec<f64>,
-    /// The mean area of boxes that do not meet their target at first. Targets have 1.
+    /// How many do not meet at first, and their mean area. Targets have 1.
+    boxes_apart: usize,
     pub(super) areas: Vec<f64>,
     /// The mean error in the end of the boxes from each place.
     pub(super) by_place: Vec<f64>,
@@ -90,18 +91,18 @@ impl Simulation {
     pub(super) fn run(recipe: &Recipe, output: &Output) -> Result<Self, CommandError> {
         let places = places(recipe);
         let few = &places[..places.len().div_ceil(PUBLISHED)];
-        let losses = || recipe.losses.iter().copied();
-        let exact = losses().map(|loss| (loss, Slopes::Exact(loss), &places[..]));
-        let published = losses().filter_map(|loss| Some((loss, Slopes::Published(Published::of(loss)?), few)));
-        let plan: Vec<_> = exact.chain(published).collect();
+        let published: Vec<_> = recipe
+            .losses
+            .iter()
+            .filter_map(|loss| Some((*loss, Published::of(*loss)?)))
+            .collect();
         let shapes = recipe.shapes();
-        let total: usize = plan.iter().map(|(_, _, places)| places.len()).sum();
+        let total = recipe.losses.len() * places.len() + published.len() * few.len();
         let bar = Progress::bar(output, "boxes run, place by place", total as u64);
-        let (mut done, mut apart) = (0, 0);
-        let mut courses = Vec::new();
-        for (loss, slopes, from) in plan {
-            let mut tracks: Vec<Track> = Vec::with_capacity(from.len());
-            for part in from.chunks(PART) {
+        let mut done = 0;
+        let mut run = |loss: Member, slopes, places: &[[f64; 2]]| {
+            let mut tracks: Vec<Track> = Vec::with_capacity(places.len());
+            for part in places.chunks(PART) {
                 let part: Result<Vec<Track>, BoxError> = part
                     .par_iter()
                     .map(|place| Track::run(recipe, slopes, *place, &shapes))
@@ -113,17 +114,22 @@ impl Simulation {
                 }
             }
             done += tracks.len();
-            if from.len() == places.len() {
-                apart = tracks.iter().map(|track| track.counts[0]).sum();
-            }
-            courses.push(Course::new(loss, &tracks));
-        }
+            Ok(Course::new(loss, &tracks))
+        };
+        let courses = recipe
+            .losses
+            .iter()
+            .map(|loss| run(*loss, Slopes::Exact(*loss), &places));
+        let courses = courses.collect::<Result<Vec<_>, CommandError>>()?;
+        let published = published
+            .into_iter()
+            .map(|(loss, form)| run(loss, Slopes::Published(form), few));
+        let published = published.collect::<Result<_, CommandError>>()?;
         bar.finish();
-        let published = courses.split_off(recipe.losses.len());
         Ok(Self {
             cases: places.len() * shapes.len(),
             places,
-            apart,
+            apart: courses.first().map_or(0, |course| course.boxes_apart),
             courses,
             published,
         })
@@ -153,6 +159,7 @@ impl Course {
             all: curve(&[0, 1]),
             apart: curve(&[0]),
             met: curve(&[1]),
+            boxes_apart: counts[0],
             areas: (0..iterations).map(area).collect(),
             by_place: tracks.iter().map(last).collect(),
             fitted: fitted as f64 / counts.iter().sum::<usize>() as f64,
@@ -218,7 +225,11 @@ impl Descent {
     pub(super) fn step(&mut self, rate: f64) -> Result<(), BoxError> {
         match self.slopes {
             Slopes::Exact(loss) => {
-                let mean = 1.0 - self.ious.iter().sum::<f64>() / self.ious.len() as f64;
+                let mean = if loss.compares() {
+                    1.0 - self.ious.iter().sum::<f64>() / self.ious.len() as f64
+                } else {
+                    1.0
+                };
                 let (boxes, targets) = views(&self.boxes, &self.targets);
                 loss.metric(Surroundings { picture: PICTURE, mean }).loss_and_gradient(
                     boxes,

@@ -21,15 +21,17 @@ pub(super) enum Published {
     Ciou,
 }
 
-/// Ends and sides of two boxes; pairs of numbers are along x and y.
+/// Two boxes. What there is of each end comes first of the left and the upper one, then of the right and the lower one; pairs of
+/// numbers are along x and y.
 struct Pair {
+    /// Sides of the enclosing box.
     hull: [f64; 2],
-    /// Whether the first box ends before the other begins to, and after it ends.
+    /// Whether the first box reaches beyond the other, at each end.
     sticks_out: [[bool; 2]; 2],
     meets: bool,
     union: f64,
     iou: f64,
-    /// Slopes of intersection and area by the ends.
+    /// Slopes of intersection and union by the first box's ends.
     inter_slopes: [[f64; 2]; 2],
     union_slopes: [[f64; 2]; 2],
 }
