@@ -14,7 +14,9 @@ const DOCUMENTS: [&str; 6] = [
 ];
 
 /// Folders of the repository: a word that begins with one of them is a path.
-const FOLDERS: [&str; 8] = [".ci/", "benches/", "crates/", "docs/", "fuzz/", "python/", "recipes/", "scripts/"];
+const FOLDERS: [&str; 8] = [
+    ".ci/", "benches/", "crates/", "docs/", "fuzz/", "python/", "recipes/", "scripts/",
+];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..")
