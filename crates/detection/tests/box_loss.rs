@@ -252,6 +252,20 @@ proptest! {
 }
 
 #[test]
+fn a_thin_hull_of_boxes_without_an_inside_has_finite_gradients() {
+    let (p, g) = ([0.0, 0.0, 2.434_676e15, 0.0], [0.011_905_515, 0.0, 0.0, -2.810_193e-39]);
+    for case in cases::<f32>() {
+        let (losses, gradients) = (case.tensors)(&[p], &[g]);
+        assert!(losses[0].is_finite(), "{}", case.name);
+        assert!(
+            gradients.as_flattened().iter().all(|by| by.is_finite()),
+            "{}: {gradients:?}",
+            case.name
+        );
+    }
+}
+
+#[test]
 fn no_boxes_have_no_losses() {
     for case in cases::<f32>() {
         assert_eq!((case.tensors)(&[], &[]), (vec![], vec![]), "{}", case.name);

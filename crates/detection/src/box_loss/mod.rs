@@ -92,7 +92,12 @@ pub fn box_loss(metric: &impl TensorMetric, predicted: Tensor<2>, targets: Tenso
             .greater_elem(0.0)
             .bool_and(sides.lower_elem(limit.recip()))
     };
-    let thin = thin(p.clone().detach().size()).bool_or(thin(g.size())).any_dim(1);
+    // The enclosing box of boxes without an inside may be thin where neither of them is.
+    let hull = Pair::new(p.clone().detach(), g.clone()).hull();
+    let thin = thin(p.clone().detach().size())
+        .bool_or(thin(g.size()))
+        .bool_or(thin(hull))
+        .any_dim(1);
     let p = p.held_where(&thin);
 
     let value = metric.value(&Pair::new(p, g));
