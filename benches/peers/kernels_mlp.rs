@@ -8,7 +8,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Instant;
 
-use etude_kernels::{Activation, Adam, Mlp, Pass, with_helper};
+use etude_kernels::perceptron::{Activation, Adam, Mlp, Pass, with_helper};
 use etude_train::Seed;
 use pulp::{Arch, Simd, WithSimd};
 use rand::RngExt;

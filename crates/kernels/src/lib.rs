@@ -1,33 +1,16 @@
-//! Hand-written CPU paths. So far one: small networks, trained on memory that is laid out beforehand.
+//! Hand-written CPU paths, each with its backward.
 //!
-//! A network of a few hundred units is so little work that a general tensor library spends most of its time around it. Here
-//! are a multilayer perceptron ([`Mlp`]), the memory of its passes forward and backward ([`Pass`]), and [`Adam`] in one
-//! sweep over its parameters. The parameters are one flat vector, so that clipping ([`square_norm`]) and target networks
-//! ([`polyak`]) are single sweeps too.
+//! - [`adam_w`]: AdamW in one sweep;
+//! - [`attention`]: without a stored score matrix, forward, backward and from caches;
+//! - [`gated`], [`norm`], [`rotary`]: gated units, norms and rotary embeddings;
+//! - [`linear_cross_entropy`]: log-probabilities of tokens without the logits of all of them;
+//! - [`matrix`]: products of dense matrices in f32 and bf16, and weights packed for them; [`linear`]: linear layers made of them;
+//! - [`perceptron`]: small networks, trained on memory that is laid out beforehand;
+//! - [`quantized`]: weights in the blocks of GGUF, and products with them.
 //!
-//! ```
-//! use etude_kernels::{Activation, Adam, Mlp, Pass};
-//! use etude_train::Seed;
-//!
-//! // Learns that the first of two numbers is wanted.
-//! let mut mlp = Mlp::new(&[2, 16, 1], Activation::Tanh, &mut Seed(0).stream("network"));
-//! let mut pass = Pass::new(&mlp, 3);
-//! let mut adam = Adam::new(mlp.parameters().len(), 1e-8);
-//! let mut gradient = vec![0.0; mlp.parameters().len()];
-//! let (inputs, targets) = ([0.5, 1.0, -1.0, 0.5, 0.0, 2.0], [0.5, -1.0, 0.0]);
-//! let mut loss = f32::INFINITY;
-//! for _ in 0..200 {
-//!     let mut error: Vec<f32> = mlp.forward(&inputs, &mut pass).to_vec();
-//!     error.iter_mut().zip(&targets).for_each(|(output, target)| *output -= target);
-//!     loss = error.iter().map(|error| error * error).sum::<f32>() / 2.0;
-//!     mlp.backward(&inputs, &error, &mut pass, &mut gradient, None);
-//!     adam.step(mlp.parameters_mut(), &gradient, 1.0, 0.02);
-//! }
-//! assert!(loss < 1e-3);
-//! ```
-//!
-//! The same call gives the same bytes on any number of threads. Another processor may round matrix products otherwise,
-//! where its registers are wider or narrower.
+//! What comes out for a row depends on that row alone, and for attention on its own sequence, bit by bit: not on how many rows
+//! there are, not on the number of threads. With the feature `burn`, the parts of language models are operations on Burn's tensors too,
+//! each with its gradient.
 
 // Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
 #![cfg_attr(
@@ -41,23 +24,25 @@
     )
 )]
 
-mod activation;
-mod adam;
-mod backward;
+pub mod adam_w;
+pub mod attention;
+#[cfg(feature = "burn")]
+pub mod burn;
 mod error;
-mod helper;
-mod initial;
-mod mlp;
-mod pass;
-mod product;
-mod rms_prop;
-mod vector;
+mod exponential;
+pub mod gated;
+mod instructions;
+pub mod linear;
+pub mod linear_cross_entropy;
+pub mod matrix;
+mod memory;
+pub mod norm;
+pub mod perceptron;
+mod precision;
+pub mod quantized;
+pub mod rotary;
+mod vectorized;
 
-pub use activation::Activation;
-pub use adam::Adam;
 pub use error::KernelError;
-pub use helper::with_helper;
-pub use mlp::{Layer, Mlp};
-pub use pass::Pass;
-pub use rms_prop::RmsProp;
-pub use vector::{polyak, square_norm};
+pub use instructions::Instructions;
+pub use precision::Precision;

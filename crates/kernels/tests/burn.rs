@@ -7,7 +7,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::optim::{AdamConfig, GradientsParams};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 use common::{assert_close, mean_squared_error};
-use etude_kernels::{Activation, Adam, Layer, Mlp, Pass};
+use etude_kernels::perceptron::{Activation, Adam, Layer, Mlp, Pass};
 use etude_train::Seed;
 use rand::{Rng, RngExt};
 

@@ -1,6 +1,6 @@
 //! What is true of any network and any vector.
 
-use etude_kernels::{Activation, Mlp, Pass};
+use etude_kernels::perceptron::{Activation, Mlp, Pass};
 use etude_train::Seed;
 use proptest::prelude::*;
 use rand::RngExt;

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use common::{assert_close, mean_squared_error};
-use etude_kernels::{Activation, Adam, Mlp, Pass};
+use etude_kernels::perceptron::{Activation, Adam, Mlp, Pass};
 use serde::Deserialize;
 
 /// See `scripts/kernels_fixtures.py`.

@@ -1,6 +1,6 @@
 //! The number of threads changes nothing.
 
-use etude_kernels::{Activation, Adam, Mlp, Pass, square_norm};
+use etude_kernels::perceptron::{Activation, Adam, Mlp, Pass, square_norm};
 use etude_train::Seed;
 use rand::RngExt;
 

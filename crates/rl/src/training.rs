@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use etude_kernels::with_helper;
+use etude_kernels::perceptron::with_helper;
 use etude_train::Observer;
 
 use crate::agent::{Agent, Policy};

@@ -6,7 +6,7 @@ mod one_step;
 
 use std::fmt;
 
-use etude_kernels::Activation;
+use etude_kernels::perceptron::Activation;
 
 use etude_rl::dqn::{DqnOptions, Loss};
 use etude_rl::{NormalizerOptions, PriorityOptions, Schedule, Wrapping};

@@ -11,7 +11,7 @@
 
 use std::path::Path;
 
-use etude_kernels::{Activation, Pass};
+use etude_kernels::perceptron::{Activation, Pass};
 use etude_train::{Observer, Seed};
 use rand_chacha::ChaCha8Rng;
 

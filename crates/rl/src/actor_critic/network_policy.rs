@@ -1,6 +1,6 @@
 //! What has been learnt: the most probable action.
 
-use etude_kernels::{Mlp, Pass};
+use etude_kernels::perceptron::{Mlp, Pass};
 
 use super::distribution::Distribution;
 use crate::agent::Policy;

@@ -1,6 +1,6 @@
 //! The policy and the value function.
 
-use etude_kernels::{Activation, Mlp};
+use etude_kernels::perceptron::{Activation, Mlp};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etude_kernels::Mlp;
+use etude_kernels::perceptron::Mlp;
 use etude_train::{Observer, Seed};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;

@@ -1,6 +1,6 @@
 //! Networks that move by plain steps, one observation at a time, as the book's algorithms do.
 
-use etude_kernels::{Activation, Mlp, Pass};
+use etude_kernels::perceptron::{Activation, Mlp, Pass};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! Optimisers that are chosen while the program runs.
 
-use etude_kernels::{Adam, RmsProp};
+use etude_kernels::perceptron::{Adam, RmsProp};
 use serde::{Deserialize, Serialize};
 
 /// Which one.

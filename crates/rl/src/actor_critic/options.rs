@@ -1,6 +1,6 @@
 //! The constants of the on-policy methods.
 
-use etude_kernels::Activation;
+use etude_kernels::perceptron::Activation;
 
 use super::distribution::GaussianOptions;
 use super::optimizer::OptimizerKind;

@@ -1,6 +1,6 @@
 //! A step along the gradient of a minibatch.
 
-use etude_kernels::{Mlp, Pass, square_norm};
+use etude_kernels::perceptron::{Mlp, Pass, square_norm};
 use rand_chacha::ChaCha8Rng;
 
 use super::loss::{clipped_surrogate, clipped_value_loss, policy_gradient, value_loss};
@@ -295,7 +295,7 @@ fn normalize(numbers: &mut [f32]) {
 
 #[cfg(test)]
 mod tests {
-    use etude_kernels::{Activation, Mlp};
+    use etude_kernels::perceptron::{Activation, Mlp};
     use serde::Deserialize;
 
     use super::super::distribution::{Distribution, GaussianOptions};

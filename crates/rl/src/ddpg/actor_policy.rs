@@ -1,6 +1,6 @@
 //! What has been learnt: mu, without noise.
 
-use etude_kernels::Pass;
+use etude_kernels::perceptron::Pass;
 
 use super::networks::Actor;
 use super::scale::ActionScale;

@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::optim::decay::WeightDecayConfig;
 use burn::optim::{AdamConfig, GradientsParams, ModuleOptimizer};
 use burn::tensor::{Bytes, Device, Tensor};
-use etude_kernels::Mlp;
+use etude_kernels::perceptron::Mlp;
 use rand_chacha::ChaCha8Rng;
 
 use super::actor_policy::ActorPolicy;

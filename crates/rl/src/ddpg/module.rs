@@ -5,7 +5,7 @@ use burn::tensor::activation::{relu, tanh};
 use burn::tensor::module::{conv2d, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor, TensorData};
-use etude_kernels::Activation;
+use etude_kernels::perceptron::Activation;
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 

@@ -1,6 +1,6 @@
 //! The actor mu(s; theta) and the critic q(s, a; w).
 
-use etude_kernels::{Activation, Mlp, Pass};
+use etude_kernels::perceptron::{Activation, Mlp, Pass};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,6 @@
 //! The constants of DDPG and TD3.
 
-use etude_kernels::Activation;
+use etude_kernels::perceptron::Activation;
 
 use super::networks::ActionLayer;
 use super::noise::Noise;

@@ -1,7 +1,7 @@
 //! What has been learnt from pixels: mu, without noise.
 
 use burn::tensor::Device;
-use etude_kernels::Activation;
+use etude_kernels::perceptron::Activation;
 
 use super::actor_policy::ActorPolicy;
 use super::module::{Convolution, convolve};

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etude_kernels::{Adam, Mlp, Pass, polyak};
+use etude_kernels::perceptron::{Adam, Mlp, Pass, polyak};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
@@ -314,7 +314,7 @@ impl Learner for FusedLearner {
 
 #[cfg(test)]
 mod tests {
-    use etude_kernels::{Activation, Mlp};
+    use etude_kernels::perceptron::{Activation, Mlp};
     use serde::Deserialize;
 
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use etude_kernels::{Adam, polyak, square_norm};
+use etude_kernels::perceptron::{Adam, polyak, square_norm};
 
 use super::greedy_policy::GreedyPolicy;
 use super::learner::{Learner, Rule, Updated};
@@ -162,7 +162,7 @@ impl Learner for FusedLearner {
 
 #[cfg(test)]
 mod tests {
-    use etude_kernels::{Activation, Mlp};
+    use etude_kernels::perceptron::{Activation, Mlp};
     use serde::Deserialize;
 
     use super::super::loss::Loss;

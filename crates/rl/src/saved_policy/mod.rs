@@ -6,7 +6,7 @@ mod write;
 use std::fs;
 use std::path::Path;
 
-use etude_kernels::Activation;
+use etude_kernels::perceptron::Activation;
 use serde::{Deserialize, Serialize};
 
 use self::read::load_numbers;

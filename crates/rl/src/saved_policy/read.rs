@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
-use etude_kernels::{Activation, Mlp};
+use etude_kernels::perceptron::{Activation, Mlp};
 use safetensors::tensor::{Dtype, SafeTensors};
 
 use super::{ACTOR, NUMBERS, NetworkCard, Outputs, POLICY, PolicyCard, convolution_names, part_names};

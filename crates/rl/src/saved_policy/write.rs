@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use etude_kernels::Mlp;
+use etude_kernels::perceptron::Mlp;
 use etude_train::write_atomically;
 use safetensors::tensor::{Dtype, TensorView};
 

@@ -5,7 +5,7 @@
 //! minibatches are drawn from them, and w moves along the gradient of the mean of (r + gamma max_a q(s', a; w-) - q(s, a; w))^2;
 //! then w- becomes w.
 
-use etude_kernels::{Activation, Adam, Mlp, Pass};
+use etude_kernels::perceptron::{Activation, Adam, Mlp, Pass};
 use etude_train::Seed;
 use rand::RngExt;
 

@@ -1,6 +1,6 @@
 //! Chapter 10: QAC, A2C and the off-policy actor-critic on the grid of the book, and the deterministic one on a regulator.
 
-use etude_kernels::Activation;
+use etude_kernels::perceptron::Activation;
 use etude_rl::actor_critic::{
     DeterministicActorCritic, DeterministicOptions, Distribution, GaussianOptions, Horizon, OnPolicy, OnPolicyOptions,
     OneStepActorCritic, OneStepMethod, OnlineOptions, OptimizerKind,

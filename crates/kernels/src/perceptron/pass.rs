@@ -17,9 +17,9 @@
 
 use std::ops::Range;
 
-use crate::activation::activate;
-use crate::mlp::Mlp;
-use crate::product::{Matrix, Product, multiply_vector, nonzero_rows};
+use super::activation::activate;
+use super::mlp::Mlp;
+use super::product::{Matrix, Product, multiply_vector, nonzero_rows};
 
 /// Multiplications of a layer from which on they are shared between two threads: about a microsecond at a processor's peak.
 const SHARED: usize = 1 << 16;

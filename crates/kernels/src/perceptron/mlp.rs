@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::activation::Activation;
+use super::activation::Activation;
 use crate::error::KernelError;
 
 /// Fully connected layers, with an [`Activation`] after each but the last. Some of the inputs may be late: they enter at the

@@ -4,7 +4,7 @@ use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
-use crate::mlp::{Mlp, shapes};
+use super::mlp::{Mlp, shapes};
 
 impl Mlp {
     /// Weights that are parts of random orthogonal matrices (Saxe et al. 2014), times `gain` in the hidden layers and `last_gain` in
@@ -76,7 +76,7 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     use super::*;
-    use crate::activation::Activation;
+    use crate::perceptron::Activation;
 
     #[test]
     fn orthogonal_weights_keep_lengths() {

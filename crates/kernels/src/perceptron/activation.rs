@@ -10,7 +10,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
-use crate::vector::sum;
+use super::vector::sum;
 
 /// What the units of hidden layers do with their sums. The output layer is linear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -148,7 +148,7 @@ const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
 /// With 2 x = n ln 2 + r, E = 2^n (exp(r) - 1) + (2^n - 1), and exp(r) - 1 is its Taylor series: |r| is at most (ln 2) / 2,
 /// where the eighth power is below what a 32-bit number resolves. Nothing cancels near zero, where n is 0 and E is the series.
 #[inline(always)]
-fn tanh(x: f32) -> f32 {
+pub(crate) fn tanh(x: f32) -> f32 {
     // Beyond 9.01 the nearest 32-bit number is 1.
     let y = 2.0 * x.clamp(-10.0, 10.0);
     let rounded = y * std::f32::consts::LOG2_E + ROUND;

@@ -2,10 +2,10 @@
 
 use std::ops::Range;
 
-use crate::activation::{Activation, differentiate};
-use crate::mlp::{Mlp, shapes};
-use crate::pass::{Half, Pass, join_lists, middle, share, transpose};
-use crate::product::{Matrix, Product, multiply_vector, nonzero_rows};
+use super::activation::{Activation, differentiate};
+use super::mlp::{Mlp, shapes};
+use super::pass::{Half, Pass, join_lists, middle, share, transpose};
+use super::product::{Matrix, Product, multiply_vector, nonzero_rows};
 
 /// Outputs of a layer up to which the gradient of its weights is computed one by one.
 const FEW: usize = 4;

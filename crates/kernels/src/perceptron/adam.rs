@@ -8,8 +8,8 @@
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
+use super::vector::{PART, cut};
 use crate::error::KernelError;
-use crate::vector::{PART, cut};
 
 /// With g the gradient plus `weight_decay` times the parameter, t the number of the step and alpha its learning rate:
 ///

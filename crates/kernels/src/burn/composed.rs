@@ -1,0 +1,176 @@
+//! The same operations composed of Burn's own: what runs on every other backend, whose gradients are Burn's too.
+//!
+//! Shapes and meanings are those of the operations of the same names in [`burn`](super). Nothing is fused here: scores of
+//! attention and logits stand in memory.
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
+
+use crate::Precision;
+use crate::adam_w::{AdamW, Step};
+use crate::attention::Attention;
+use crate::gated::Gate;
+use crate::linear_cross_entropy::IGNORED;
+use crate::rotary::RotaryTable;
+
+/// [`rms_norm`](super::rms_norm).
+pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f32, offset: f32) -> Tensor<D> {
+    let size = (x.clone().square().mean_dim(D - 1) + epsilon).sqrt();
+    x / size * (weight + offset).unsqueeze()
+}
+
+/// [`layer_norm`](super::layer_norm).
+pub fn layer_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, bias: Tensor<1>, epsilon: f32) -> Tensor<D> {
+    let mean = x.clone().mean_dim(D - 1);
+    let centred = x - mean;
+    let deviation = (centred.clone().square().mean_dim(D - 1) + epsilon).sqrt();
+    centred / deviation * weight.unsqueeze() + bias.unsqueeze()
+}
+
+/// [`rotary`](super::rotary).
+pub fn rotary(x: Tensor<3>, positions: &[u32], table: &RotaryTable) -> Tensor<3> {
+    let [tokens, heads, size] = x.dims();
+    let half = size / 2;
+    let angles = |row: fn(&RotaryTable, usize) -> &[f32]| {
+        let numbers: Vec<f32> = positions
+            .iter()
+            .flat_map(|&position| row(table, position as usize).to_vec())
+            .collect();
+        Tensor::<3>::from_data(TensorData::new(numbers, [tokens, 1, half]), &x.device()).expand([tokens, heads, half])
+    };
+    let (cosines, sines) = (angles(RotaryTable::cosines), angles(RotaryTable::sines));
+    let (first, second) = (x.clone().narrow(2, 0, half), x.narrow(2, half, half));
+    let turned = first.clone() * cosines.clone() - second.clone() * sines.clone();
+    Tensor::cat(vec![turned, second * cosines + first * sines], 2)
+}
+
+/// [`gated`](super::gated).
+pub fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>, kind: Gate) -> Tensor<D> {
+    let gate = match kind {
+        Gate::Silu => activation::silu(gate),
+        Gate::GeluTanh => activation::gelu_approximate(gate),
+    };
+    gate * up
+}
+
+/// [`linear`](super::linear).
+pub fn linear<const D: usize>(
+    x: Tensor<D>,
+    weight: Tensor<2>,
+    bias: Option<Tensor<1>>,
+    precision: Precision,
+) -> Tensor<D> {
+    let [outputs, inputs] = weight.dims();
+    let mut shape = x.dims();
+    let rows = shape.iter().product::<usize>() / inputs.max(1);
+    shape[D - 1] = outputs;
+    let product = product(x.reshape([rows, inputs]), weight, precision).reshape(shape);
+    match bias {
+        None => product,
+        Some(bias) => product + bias.unsqueeze(),
+    }
+}
+
+/// [n, inputs] times [outputs, inputs], transposed.
+fn product(rows: Tensor<2>, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
+    let round = |factor: Tensor<2>| match precision {
+        Precision::F32 => factor,
+        Precision::Bf16 => factor.cast(DType::BF16).cast(DType::F32),
+    };
+    round(rows).matmul(round(weight).transpose())
+}
+
+/// [`attention`](super::attention).
+pub fn attention(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, offsets: &[usize], attention: &Attention) -> Tensor<3> {
+    if q.dims()[0] == 0 {
+        return q;
+    }
+    let ranges = offsets.windows(2).filter(|range| range[0] < range[1]);
+    let split = |x: Tensor<3>| -> Vec<Tensor<3>> {
+        let part = |range: &[usize]| x.clone().narrow(0, range[0], range[1] - range[0]);
+        ranges.clone().map(part).collect()
+    };
+    let sequences = split(q).into_iter().zip(split(k)).zip(split(v));
+    let outputs = sequences.map(|((q, k), v)| of_one_sequence(q, k, v, attention));
+    Tensor::cat(outputs.collect(), 0)
+}
+
+fn of_one_sequence(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, attention: &Attention) -> Tensor<3> {
+    let (device, tokens) = (q.device(), q.dims()[0]);
+    // [heads, tokens, head_size], each head of keys and values once for every head of its group.
+    let heads = |x: Tensor<3>| {
+        let [_, heads, size] = x.dims();
+        let grouped: Tensor<4> = x.swap_dims(0, 1).unsqueeze_dim(1);
+        grouped
+            .expand([heads, attention.heads / heads, tokens, size])
+            .reshape([attention.heads, tokens, size])
+    };
+    let mut scores = heads(q).matmul(heads(k).transpose()) * attention.scale;
+    if let Some(cap) = attention.soft_cap {
+        scores = (scores / cap).tanh() * cap;
+    }
+    let scores = scores + hidden(tokens, attention, &device).unsqueeze();
+    activation::softmax(scores, 2).matmul(heads(v)).swap_dims(0, 1)
+}
+
+/// [tokens, tokens]: 0 where a query sees the key, minus infinity where it does not.
+fn hidden(tokens: usize, attention: &Attention, device: &Device) -> Tensor<2> {
+    let near = |query: usize, key: usize| attention.window.is_none_or(|window| query.abs_diff(key) < window);
+    let seen = |query: usize, key: usize| near(query, key) && (key <= query || !attention.causal);
+    let numbers: Vec<f32> = (0..tokens * tokens)
+        .map(|index| {
+            if seen(index / tokens, index % tokens) {
+                0.0
+            } else {
+                f32::NEG_INFINITY
+            }
+        })
+        .collect();
+    Tensor::from_data(TensorData::new(numbers, [tokens, tokens]), device)
+}
+
+/// [`token_log_probabilities`](super::token_log_probabilities).
+pub fn token_log_probabilities(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+) -> Tensor<1> {
+    let (device, tokens) = (hidden.device(), targets.len());
+    let mut logits = product(hidden, weight, precision);
+    if let Some(cap) = soft_cap {
+        logits = (logits / cap).tanh() * cap;
+    }
+    let counts: Vec<f32> = targets.iter().map(|&target| f32::from(target != IGNORED)).collect();
+    let counts = Tensor::<1>::from_data(TensorData::new(counts, [tokens]), &device);
+    let index = |&target| if target == IGNORED { 0 } else { i64::from(target) };
+    let indices: Vec<i64> = targets.iter().map(index).collect();
+    let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [tokens, 1]), &device);
+    activation::log_softmax(logits, 1).gather(1, indices).reshape([tokens]) * counts
+}
+
+/// One step of AdamW (Loshchilov and Hutter, 2019, algorithm 2) on a parameter and its flat moments, in the order of
+/// PyTorch's operations: what [`ModuleAdamW`](super::ModuleAdamW) does. It is computed in the type of the moments.
+pub fn adam_w<const D: usize>(
+    settings: &AdamW,
+    step: Step,
+    parameter: Tensor<D>,
+    gradient: Tensor<D>,
+    [first, second]: [Tensor<1>; 2],
+) -> (Tensor<D>, Tensor<1>, Tensor<1>) {
+    let AdamW {
+        beta1,
+        beta2,
+        epsilon,
+        weight_decay,
+    } = *settings;
+    let (shape, stored, computed) = (parameter.dims(), parameter.dtype(), first.dtype());
+    let gradient: Tensor<1> = gradient.reshape([-1]).cast(computed) * step.gradient_scale;
+    let first = first * beta1 + gradient.clone() * (1.0 - beta1);
+    let second = second * beta2 + gradient.square() * (1.0 - beta2);
+    let correction = |beta: f32| 1.0 - f64::from(beta).powf(step.number as f64);
+    let deviation = second.clone().sqrt() / correction(beta2).sqrt() + epsilon;
+    let change = first.clone() / deviation * (f64::from(step.learning_rate) / correction(beta1));
+    let decayed = parameter * (1.0 - step.learning_rate * weight_decay);
+    (decayed - change.reshape(shape).cast(stored), first, second)
+}

@@ -1,0 +1,188 @@
+//! [`token_log_probabilities`] and [`linear_cross_entropy`] on tensors.
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
+use burn::tensor::{Tensor, TensorData};
+
+use super::composed;
+use super::flex::{from_numbers, numbers, reads, register, row_major};
+use crate::Precision;
+use crate::linear_cross_entropy::{Head, IGNORED};
+
+#[backend_extension(Flex, Autodiff)]
+trait LinearCrossEntropyOps: Backend {
+    fn token_log_probabilities(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: &[u32],
+        soft_cap: Option<f32>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
+}
+
+/// The log-probability of each token's target under the softmax of `hidden weight^T`, without the logits of all tokens in
+/// memory.
+///
+/// `hidden` is [tokens, width], `weight` [vocabulary, width], the result `[tokens]`. With a soft cap c, a logit z becomes
+/// c tanh(z / c). Where the target is [`IGNORED`], the result is 0 and costs nothing.
+///
+/// # Panics
+/// The shapes do not fit, or a target is not in the vocabulary.
+pub fn token_log_probabilities(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+) -> Tensor<1> {
+    let ([tokens, width], [vocabulary, inputs]) = (hidden.dims(), weight.dims());
+    assert_eq!(inputs, width, "width of the weight and of the hidden states");
+    assert_eq!(targets.len(), tokens, "a target for each token");
+    let outside = targets
+        .iter()
+        .find(|&&target| target != IGNORED && target as usize >= vocabulary);
+    assert!(outside.is_none(), "target {outside:?} in a vocabulary of {vocabulary}");
+    if !reads(&hidden) {
+        return composed::token_log_probabilities(hidden, weight, targets, soft_cap, precision);
+    }
+    let (hidden, weight) = (hidden.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as LinearCrossEntropyOps>::token_log_probabilities(
+        hidden, weight, targets, soft_cap, precision,
+    ))
+}
+
+/// The cross-entropy of the targets, as a sum over tokens in which each has its weight: for their mean, 1 / tokens. A token
+/// of weight 0 costs nothing.
+///
+/// `hidden`, `weight`, `targets` and `soft_cap` are those of [`token_log_probabilities`], `weights` is `[tokens]`, the result `[1]`.
+///
+/// # Panics
+/// The shapes do not fit, or a target of a weight other than 0 is not in the vocabulary.
+pub fn linear_cross_entropy(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    weights: &[f32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+) -> Tensor<1> {
+    let (tokens, device) = (hidden.dims()[0], hidden.device().without_autodiff());
+    assert_eq!(
+        [targets.len(), weights.len()],
+        [tokens; 2],
+        "a target and a weight for each token"
+    );
+    let ignore = |(&target, &weight)| if weight == 0.0 { IGNORED } else { target };
+    let targets: Vec<u32> = targets.iter().zip(weights).map(ignore).collect();
+    let weights = Tensor::from_data(TensorData::new(weights.to_vec(), [tokens]), &device);
+    -(token_log_probabilities(hidden, weight, &targets, soft_cap, precision) * weights).sum()
+}
+
+fn head(weight: &FlexTensor, soft_cap: Option<f32>, precision: Precision) -> Head<'_> {
+    Head {
+        weight: numbers(weight),
+        width: weight.shape()[1],
+        soft_cap,
+        precision,
+    }
+}
+
+/// Log-probabilities and logarithms of the softmax's sums, both [tokens].
+fn forward(
+    hidden: &FlexTensor,
+    weight: &FlexTensor,
+    targets: &[u32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+) -> (FlexTensor, Vec<f32>) {
+    let (mut to, mut log_sums) = (vec![0.0; targets.len()], vec![0.0; targets.len()]);
+    let head = head(weight, soft_cap, precision);
+    head.token_log_probabilities(numbers(hidden), targets, &mut to, &mut log_sums);
+    (from_numbers(to, [targets.len()]), log_sums)
+}
+
+impl LinearCrossEntropyOps for Flex {
+    fn token_log_probabilities(
+        hidden: FlexTensor,
+        weight: FlexTensor,
+        targets: &[u32],
+        soft_cap: Option<f32>,
+        precision: Precision,
+    ) -> FlexTensor {
+        forward(&row_major(hidden), &row_major(weight), targets, soft_cap, precision).0
+    }
+}
+
+/// The backward of [`token_log_probabilities`], which computes the logits again.
+#[derive(Debug)]
+struct TokenLogProbabilities;
+
+#[derive(Debug, Clone)]
+struct Saved {
+    hidden: FlexTensor,
+    weight: FlexTensor,
+    targets: Vec<u32>,
+    log_sums: Vec<f32>,
+    soft_cap: Option<f32>,
+    precision: Precision,
+}
+
+impl Backward<Flex, 2> for TokenLogProbabilities {
+    type State = Saved;
+
+    fn backward(self, ops: Ops<Saved, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let gradient = row_major(gradients.consume::<Flex>(&ops.node));
+        let saved = ops.state;
+        let [of_hidden, of_weight] = ops.parents.map(|parent| parent.map(|node| node.id));
+        let mut d_hidden = vec![0.0; saved.hidden.shape().num_elements()];
+        let mut d_weight = of_weight.map(|_| vec![0.0; saved.weight.shape().num_elements()]);
+        head(&saved.weight, saved.soft_cap, saved.precision).token_log_probabilities_backward(
+            numbers(&saved.hidden),
+            &saved.targets,
+            &saved.log_sums,
+            numbers(&gradient),
+            &mut d_hidden,
+            d_weight.as_deref_mut(),
+        );
+        register(gradients, of_hidden, from_numbers(d_hidden, saved.hidden.shape()));
+        if let Some(d_weight) = d_weight {
+            register(gradients, of_weight, from_numbers(d_weight, saved.weight.shape()));
+        }
+    }
+}
+
+impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
+    fn token_log_probabilities(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: &[u32],
+        soft_cap: Option<f32>,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        let ((hidden, of_hidden), (weight, of_weight)) = (hidden.into_parts(), weight.into_parts());
+        let (hidden, weight) = (row_major(hidden), row_major(weight));
+        let (output, log_sums) = forward(&hidden, &weight, targets, soft_cap, precision);
+        match TokenLogProbabilities
+            .prepare::<C>([of_hidden, of_weight])
+            .compute_bound()
+            .stateful()
+        {
+            OpsKind::Tracked(operation) => {
+                let saved = Saved {
+                    hidden,
+                    weight,
+                    targets: targets.to_vec(),
+                    log_sums,
+                    soft_cap,
+                    precision,
+                };
+                operation.finish(saved, output)
+            }
+            OpsKind::UnTracked(operation) => operation.finish(output),
+        }
+    }
+}

@@ -1,0 +1,72 @@
+//! Products of dense matrices, and weights that are packed for them once.
+//!
+//! Blocks of both factors are copied into panels that a micro-kernel reads from one end to the other, and the micro-kernel
+//! keeps a small tile of the result in registers: Goto and van de Geijn 2008, *Anatomy of high-performance matrix
+//! multiplication*; Van Zee and van de Geijn 2015, *BLIS*.
+//!
+//! Every entry of a result is one chain of multiplications and additions over the inner index, in ascending order: with
+//! [`Precision::F32`] one fused multiply-add a term, with [`Precision::Bf16`] one step a pair of terms. Lanes of vector
+//! registers are columns of the result, never terms of one sum, and a sum that goes on in another block starts from where it
+//! stood. So the bits of a row do not depend on how many other rows there are, on blocks, or on the number of threads, and
+//! [`PackedMatrix`] gives the same bits as [`product`].
+//!
+//! ```
+//! use etude_kernels::Precision;
+//! use etude_kernels::matrix::{Matrix, PackedMatrix, product};
+//!
+//! let (rows, weights) = ([1.0, 2.0, 3.0, 4.0], [0.5, 0.25, -1.0, 1.0, 2.0, 0.0]);
+//! let mut results = [0.0; 6];
+//! // Two rows of two inputs, three outputs.
+//! product(Matrix::new(&rows, 2, 2), Matrix::new(&weights, 3, 2).transposed(), Precision::F32, &mut results);
+//! assert_eq!(results, [1.0, 1.0, 2.0, 2.5, 1.0, 6.0]);
+//!
+//! let packed = PackedMatrix::new(&weights, 3, 2, Precision::F32);
+//! let mut last = [0.0; 3];
+//! packed.multiply(&rows[2..], &mut last);
+//! assert_eq!(last, results[3..]);
+//! ```
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_pack;
+mod buffer;
+mod kernel;
+mod multiply;
+mod pack;
+mod packed;
+mod portable;
+#[cfg(test)]
+mod tests;
+mod tile;
+mod view;
+
+pub use packed::PackedMatrix;
+pub use view::Matrix;
+
+use kernel::Kernel;
+
+use crate::{Instructions, Precision};
+
+/// `to` = `left` times `right`. `to` is [rows of `left`, columns of `right`] row by row and is overwritten.
+///
+/// Large products run on rayon's threads. On [`Instructions::Avx512Bf16`], numbers so small that they are subnormal count as
+/// zero in [`Precision::Bf16`], as the processor has it.
+///
+/// # Panics
+/// The shapes do not fit together.
+pub fn product(left: Matrix<'_>, right: Matrix<'_>, precision: Precision, to: &mut [f32]) {
+    let kernel = Kernel::new(Instructions::best(), precision);
+    multiply::multiply(kernel, left, right, to, false);
+}
+
+/// `to` += `left` times `right`, of the shapes of [`product`]. The sum of an entry starts from what `to` holds.
+///
+/// # Panics
+/// The shapes do not fit together.
+pub fn add_product(left: Matrix<'_>, right: Matrix<'_>, precision: Precision, to: &mut [f32]) {
+    let kernel = Kernel::new(Instructions::best(), precision);
+    multiply::multiply(kernel, left, right, to, true);
+}
