@@ -1,0 +1,120 @@
+//! A decoder as a checkpoint, and in a folder.
+
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
+
+use burn::module::{Module, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+use etude_hub::{Checkpoint, Dtype, HubError, RawTensor, TensorInfo, safetensors};
+
+use super::Decoder;
+use crate::LmError;
+
+/// The largest file of a checkpoint, as transformers chooses it.
+const SHARD: usize = 50_000_000_000;
+
+impl Decoder {
+    /// The parameters under their names, to be saved: each is copied when it is written. Tied weights come once.
+    pub fn checkpoint(&self) -> DecoderCheckpoint {
+        let mut collector = Collector::default();
+        self.visit(&mut collector);
+        let mut parameters = collector.parameters;
+        parameters.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
+        let (tensors, numbers) = parameters.into_iter().unzip();
+        DecoderCheckpoint {
+            path: PathBuf::from("the decoder"),
+            tensors,
+            numbers,
+        }
+    }
+
+    /// Writes config.json and the parameters, in f32, into a folder, so that transformers (or [`load`](Self::load)) reads
+    /// the same model.
+    ///
+    /// # Errors
+    /// The configuration cannot be said in a config.json; or what the operating system says.
+    pub fn save(&self, folder: &Path) -> Result<(), LmError> {
+        let config = self.config.to_json()?;
+        let write = |source| HubError::Write {
+            path: folder.into(),
+            source,
+        };
+        std::fs::create_dir_all(folder).map_err(write)?;
+        std::fs::write(folder.join("config.json"), format!("{config:#}\n")).map_err(write)?;
+        safetensors::save_shards(folder, &self.checkpoint(), SHARD)?;
+        Ok(())
+    }
+}
+
+/// The parameters of a decoder as they were when it was made.
+#[derive(Debug)]
+pub struct DecoderCheckpoint {
+    path: PathBuf,
+    /// In order of names.
+    tensors: Vec<TensorInfo>,
+    numbers: Vec<Parameter>,
+}
+
+/// A tensor that shares its memory with the decoder.
+#[derive(Debug)]
+enum Parameter {
+    Vector(Tensor<1>),
+    Matrix(Tensor<2>),
+}
+
+impl Checkpoint for DecoderCheckpoint {
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn raw(&self, name: &str) -> Result<RawTensor<'_>, HubError> {
+        let place = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name));
+        let place = place.map_err(|_| self.missing(name))?;
+        let data = match &self.numbers[place] {
+            Parameter::Vector(tensor) => tensor.to_data(),
+            Parameter::Matrix(tensor) => tensor.to_data(),
+        };
+        Ok(RawTensor {
+            dtype: Dtype::F32,
+            shape: &self.tensors[place].shape,
+            bytes: Cow::Owned(data.iter::<f32>().flat_map(f32::to_le_bytes).collect()),
+        })
+    }
+}
+
+/// Gathers a module's parameters with the paths to them.
+#[derive(Default)]
+struct Collector {
+    path: Vec<String>,
+    parameters: Vec<(TensorInfo, Parameter)>,
+}
+
+impl ModuleVisitor for Collector {
+    fn enter_module(&mut self, name: &str, _: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _: &str, _: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
+        let tensor = parameter.val().without_autodiff();
+        let info = TensorInfo {
+            name: self.path.join("."),
+            dtype: Dtype::F32,
+            shape: tensor.dims().to_vec(),
+        };
+        let parameter = if D == 1 {
+            Parameter::Vector(tensor.flatten(0, D - 1))
+        } else {
+            let [rows, columns] = [info.shape[0], info.elements() / info.shape[0].max(1)];
+            Parameter::Matrix(tensor.reshape([rows, columns]))
+        };
+        self.parameters.push((info, parameter));
+    }
+}
