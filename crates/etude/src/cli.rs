@@ -11,7 +11,7 @@ use clap_complete::Shell;
 use crate::error::{CommandError, Context as _};
 use crate::output::{self, Output};
 use crate::recipe::Override;
-use crate::{boxes, bug, completions, doctor, mdp, rl, tour};
+use crate::{boxes, bug, completions, doctor, lm, mdp, rl, tour};
 
 /// The examples below a command's help, under a heading that looks like clap's own.
 macro_rules! examples {
@@ -116,6 +116,13 @@ enum Command {
     })]
     Boxes(boxes::Verb),
 
+    /// Talk to language models, let them write, judge them, look them over
+    #[command(subcommand, after_help = examples! {
+        "etude lm chat smollm2.gguf"
+        "etude lm generate smollm2.gguf 'The capital of France is' --json"
+    })]
+    Lm(lm::Verb),
+
     /// See what this machine offers, and what is missing
     #[command(after_help = examples! {
         "etude doctor"
@@ -170,6 +177,7 @@ fn execute(cli: &Cli) -> Result<(), CommandError> {
         Command::Mdp(verb) => mdp::run(verb, &output)?,
         Command::Rl(verb) => rl::run(verb, &output)?,
         Command::Boxes(verb) => boxes::run(verb, &output)?,
+        Command::Lm(verb) => lm::run(verb, &output)?,
         Command::Doctor => doctor::run(&output),
         Command::Completions { shell } => completions::run::<Cli>(*shell, &output),
     }

@@ -17,13 +17,31 @@ static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// # Errors
 /// The operating system refuses the handler, or there is one already.
 pub fn install() -> Result<(), CommandError> {
-    ctrlc::set_handler(|| {
+    listen("\nstopping in good order; press Ctrl-C again to stop at once\n")
+}
+
+/// As [`install`], for commands in which Ctrl-C ends one part of the work and not all of it: they [`clear`] the flag and go on. A
+/// second Ctrl-C before that exits at once.
+///
+/// # Errors
+/// As [`install`].
+pub fn catch() -> Result<(), CommandError> {
+    listen("")
+}
+
+fn listen(note: &'static str) -> Result<(), CommandError> {
+    ctrlc::set_handler(move || {
         if INTERRUPTED.swap(true, Ordering::Relaxed) {
             std::process::exit(STOPPED_AT_ONCE);
         }
-        to_stderr("\nstopping in good order; press Ctrl-C again to stop at once\n");
+        to_stderr(note);
     })
     .failed_run(|| "cannot listen for Ctrl-C".into())
+}
+
+/// Takes the request to stop as done.
+pub fn clear() {
+    INTERRUPTED.store(false, Ordering::Relaxed);
 }
 
 /// Whether the user has asked to stop. Long loops ask once an iteration; it costs one relaxed load.

@@ -22,6 +22,7 @@ mod completions;
 mod doctor;
 pub mod error;
 pub mod interrupt;
+mod lm;
 mod mdp;
 pub mod output;
 pub mod progress;

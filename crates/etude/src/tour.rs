@@ -7,6 +7,7 @@ use crate::boxes;
 use crate::cli::Folder;
 use crate::error::CommandError;
 use crate::interrupt;
+use crate::lm;
 use crate::mdp;
 use crate::output::Output;
 use crate::report::{Report, Section};
@@ -28,6 +29,8 @@ pub(crate) enum System {
     Ddpg,
     /// 6: boxes, the IoU family and its losses
     Boxes,
+    /// What systems 10 to 12 stand on: language models
+    LanguageModels,
 }
 
 /// What one system of the tour leaves behind.
@@ -75,6 +78,7 @@ impl System {
             Self::ActorCritic => "4. Actor-critic: learning how to act, and what it is worth",
             Self::Ddpg => "5. DDPG: actions that are numbers",
             Self::Boxes => "6. Boxes: losses that draw them to their targets",
+            Self::LanguageModels => "Language models: a small one learns from nothing",
         }
     }
 
@@ -86,6 +90,7 @@ impl System {
             Self::ActorCritic => rl::tour::actor_critic(output),
             Self::Ddpg => rl::tour::ddpg(output),
             Self::Boxes => boxes::tour::boxes(output),
+            Self::LanguageModels => lm::tour::language_models(output),
         }
     }
 }

@@ -49,6 +49,10 @@ fn help() {
     for verb in ["envs", "check-env"] {
         insta::assert_snapshot!(format!("help_rl_{verb}"), transcript(&["rl", verb, "--help"]));
     }
+    insta::assert_snapshot!("help_lm", transcript(&["lm", "--help"]));
+    for verb in ["generate", "chat", "eval", "inspect"] {
+        insta::assert_snapshot!(format!("help_lm_{verb}"), transcript(&["lm", verb, "--help"]));
+    }
     insta::assert_snapshot!("help_boxes", transcript(&["boxes", "--help"]));
     for verb in ["iou", "nms", "assign", "simulate"] {
         insta::assert_snapshot!(format!("help_boxes_{verb}"), transcript(&["boxes", verb, "--help"]));

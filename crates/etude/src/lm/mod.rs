@@ -1,0 +1,72 @@
+//! `etude lm`: language models.
+
+mod chat;
+mod eval;
+mod generate;
+mod inspect;
+mod open;
+mod sampling;
+pub(crate) mod tour;
+
+use clap::Subcommand;
+use etude_lm::LmError;
+
+use crate::cli::examples;
+use crate::error::CommandError;
+use crate::output::Output;
+
+/// The verbs of `etude lm`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Continue prompts
+    #[command(after_help = examples! {
+        "etude lm generate smollm2.gguf 'The capital of France is' --max-tokens 40"
+        "etude lm generate models/SmolLM2-135M-Instruct --chat 'Name three rivers.' --temperature 0.7 --seed 1"
+        "etude lm generate smollm2.gguf --prompts prompts.txt --batch 8 --json > answers.jsonl"
+    })]
+    Generate(Box<generate::Arguments>),
+
+    /// Talk to a model
+    #[command(after_help = examples! {
+        "etude lm chat smollm2.gguf"
+        "etude lm chat models/SmolLM2-135M-Instruct --system 'Answer in French.' --temperature 0.3"
+    })]
+    Chat(Box<chat::Arguments>),
+
+    /// Judge a model: perplexity of a text, or multiple choice by likelihood
+    #[command(after_help = examples! {
+        "etude lm eval smollm2.gguf --text book.txt"
+        "etude lm eval smollm2.gguf --choices questions.jsonl --json"
+    })]
+    Eval(eval::Arguments),
+
+    /// Look a checkpoint over: architecture, tensors, tokenizer, template, memory
+    #[command(after_help = examples! {
+        "etude lm inspect smollm2.gguf"
+        "etude lm inspect models/SmolLM2-135M-Instruct --json | jq .memory"
+    })]
+    Inspect(inspect::Arguments),
+}
+
+/// Runs one verb.
+pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
+    match verb {
+        Verb::Generate(arguments) => generate::run(arguments, output),
+        Verb::Chat(arguments) => chat::run(arguments, output),
+        Verb::Eval(arguments) => eval::run(arguments, output),
+        Verb::Inspect(arguments) => inspect::run(arguments, output),
+    }
+}
+
+/// What went wrong while a model worked, and whose turn it is.
+fn failed(error: &LmError) -> CommandError {
+    match error {
+        LmError::Logits => CommandError::failed_run("the model has broken down")
+            .caused_by(error)
+            .hint("a weight is damaged: `etude lm inspect` shows which checkpoint this is; fetch it again"),
+        LmError::Context { .. } => CommandError::bad_input("the prompt does not fit the model's context")
+            .caused_by(error)
+            .hint("shorten the prompt, or lower --max-tokens"),
+        _ => CommandError::bad_input("cannot answer this").caused_by(error),
+    }
+}
