@@ -19,14 +19,19 @@ impl CpuDecoder {
     /// A tensor is missing, has another shape than the configuration asks for, or holds numbers that are not finite; or the file
     /// cannot be read.
     pub fn load(config: DecoderConfig, checkpoint: &dyn Checkpoint, precision: Precision) -> Result<Self, LmError> {
-        let parameters = ModelCheckpoint::new(&config, checkpoint)?;
+        let parameters = &ModelCheckpoint::new(&config, checkpoint)?;
         let loader = Loader { parameters, precision };
         let (hidden, vocabulary) = (config.hidden, config.vocabulary);
-        let embedding = loader.matrix("model.embed_tokens", vocabulary, hidden)?;
-        let head = if config.tied_embeddings {
-            None
-        } else {
-            Some(loader.matrix("lm_head", vocabulary, hidden)?)
+        // Embeddings are looked up as they are; only products take factors that are rounded.
+        let exact = Loader {
+            parameters,
+            precision: Precision::F32,
+        };
+        let embedding = exact.matrix("model.embed_tokens", vocabulary, hidden)?;
+        let head = match (&embedding, precision) {
+            _ if !config.tied_embeddings => Some(loader.matrix("lm_head", vocabulary, hidden)?),
+            (Weight::Packed(_), Precision::Bf16) => Some(loader.matrix("model.embed_tokens", vocabulary, hidden)?),
+            _ => None,
         };
         let layers = (0..config.layers.len())
             .map(|index| loader.layer(&config, index))
@@ -43,7 +48,7 @@ impl CpuDecoder {
 }
 
 struct Loader<'a> {
-    parameters: ModelCheckpoint<'a>,
+    parameters: &'a ModelCheckpoint<'a>,
     precision: Precision,
 }
 

@@ -29,7 +29,7 @@ pub struct CpuDecoder {
     embedding: Weight,
     layers: Vec<Layer>,
     norm: Vec<f32>,
-    /// None where the embedding is the head too.
+    /// None where the embedding, as it is, serves as the head.
     head: Option<Weight>,
 }
 

@@ -2,9 +2,11 @@
 
 mod tiny;
 
+use burn::tensor::Device;
 use etude_kernels::Precision;
 use etude_lm::LmError;
 use etude_lm::cpu_decoder::CpuDecoder;
+use etude_lm::decoder::Decoder;
 use etude_lm::engine::{Completion, Engine, EngineOptions, Event, FinishReason, Request, Sampling};
 use proptest::prelude::*;
 
@@ -106,6 +108,27 @@ fn greedy_tokens_are_the_likeliest_and_scores_their_log_probabilities() {
             .map(|it| it.log_probabilities.as_ref().unwrap().token)
             .collect();
         assert_eq!(scores[prompt.len() - 1..], generated, "{family}");
+    }
+}
+
+/// What is trained and what generates are one model: the bits of training are those of scoring.
+#[test]
+fn scores_are_those_of_the_decoder_that_is_trained_bit_by_bit() {
+    let texts: [Vec<u32>; 2] = [(0..40).map(|place| place * 7 % 64).collect(), vec![5, 60, 3, 3, 9]];
+    let bits = |numbers: &[f32]| numbers.iter().map(|number| number.to_bits()).collect::<Vec<_>>();
+    for family in FAMILIES {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let tiny = TinyCheckpoint::new(family, 2);
+            let trained = Decoder::load(tiny.config.clone(), &tiny.checkpoint(), &Device::flex()).unwrap();
+            let trained = trained.with_precision(precision);
+            let decoder = CpuDecoder::load(tiny.config.clone(), &tiny.checkpoint(), precision).unwrap();
+            let scores = Engine::new(&decoder, options(2, 7)).score(texts.clone()).unwrap();
+            for (text, scores) in texts.iter().zip(scores) {
+                let hidden = trained.hidden(&text[..text.len() - 1], &[0, text.len() - 1]);
+                let expected: Vec<f32> = trained.log_probabilities(hidden, &text[1..]).to_data().iter().collect();
+                assert_eq!(bits(&scores), bits(&expected), "{family}, {precision:?}");
+            }
+        }
     }
 }
 
