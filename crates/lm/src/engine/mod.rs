@@ -18,7 +18,7 @@ use crate::error::LmError;
 pub use request::{Completion, Event, FinishReason, GeneratedToken, LogProbabilities, Request, RequestId};
 pub use sampling::Sampling;
 use sampling::{Sampler, alternatives};
-pub use text::{TextCompletion, TextEngine, TextEvent, TextRequest};
+pub use text::{TextEngine, TextEvent, TextRequest};
 
 /// Rows of logits that are computed at a time where a prompt is scored.
 const SCORED_ROWS: usize = 16;

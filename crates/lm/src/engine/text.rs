@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Engine, EngineOptions, Event, FinishReason, GeneratedToken, LogProbabilities, Request, RequestId};
+use super::{Engine, EngineOptions, Event, FinishReason, GeneratedToken, Request, RequestId};
 use crate::cpu_decoder::CpuDecoder;
 use crate::error::LmError;
 use crate::tokenizer::{StreamDecoder, Tokenizer};
@@ -29,19 +29,6 @@ pub struct TextEvent {
     pub prompt_read: bool,
     /// With the last event of a request, why it ended.
     pub finished: Option<FinishReason>,
-}
-
-/// A whole answer as text.
-#[derive(Debug, Clone, PartialEq)]
-pub struct TextCompletion {
-    /// The answer without what stopped it.
-    pub text: String,
-    /// Its tokens, with the stop token where one ended it.
-    pub tokens: Vec<u32>,
-    /// Why it ended.
-    pub reason: FinishReason,
-    /// One for each token, where they are wanted.
-    pub log_probabilities: Vec<LogProbabilities>,
 }
 
 /// An [`Engine`] that speaks text.
@@ -71,16 +58,6 @@ impl<'a> TextEngine<'a> {
             tokenizer,
             answers: BTreeMap::new(),
         })
-    }
-
-    /// The tokenizer.
-    pub fn tokenizer(&self) -> &'a Tokenizer {
-        self.tokenizer
-    }
-
-    /// The engine below, for requests that need no text.
-    pub fn engine(&mut self) -> &mut Engine<'a> {
-        &mut self.engine
     }
 
     /// Whether no request is left.
@@ -176,44 +153,6 @@ impl<'a> TextEngine<'a> {
             prompt_read: false,
             finished,
         })
-    }
-
-    /// Answers requests, in their order.
-    ///
-    /// # Errors
-    /// As [`Engine::submit`] and [`Engine::step`].
-    ///
-    /// # Panics
-    /// There are requests in the engine already.
-    pub fn complete(
-        &mut self,
-        requests: impl IntoIterator<Item = TextRequest>,
-    ) -> Result<Vec<TextCompletion>, LmError> {
-        assert!(self.is_idle(), "an engine with other requests");
-        let mut completions = BTreeMap::new();
-        for request in requests {
-            let id = self.submit(request)?;
-            let empty = TextCompletion {
-                text: String::new(),
-                tokens: Vec::new(),
-                reason: FinishReason::Length,
-                log_probabilities: Vec::new(),
-            };
-            completions.insert(id, empty);
-        }
-        while !self.is_idle() {
-            for event in self.step()? {
-                completions.entry(event.id).and_modify(|completion| {
-                    completion.text.push_str(&event.text);
-                    if let Some(token) = event.token {
-                        completion.tokens.push(token.token);
-                        completion.log_probabilities.extend(token.log_probabilities);
-                    }
-                    completion.reason = event.finished.unwrap_or(completion.reason);
-                });
-            }
-        }
-        Ok(completions.into_values().collect())
     }
 }
 
