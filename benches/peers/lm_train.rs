@@ -24,7 +24,17 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const SEQUENCES: usize = 4;
 const LENGTH: usize = 256;
 
+/// As the command has it (`keep_freed_memory` in crates/etude/src/main.rs).
+fn keep_freed_memory() {
+    // SAFETY: it sets a number, before there is another thread.
+    #[expect(unsafe_code, reason = "settings of the allocator, which is written in C")]
+    unsafe {
+        libmimalloc_sys::mi_option_set(15, 60_000);
+    }
+}
+
 fn main() -> Result<(), Box<dyn Error>> {
+    keep_freed_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [precision, _, threads, _, steps] = &arguments[..] else {
         return Err("expected a precision, --threads N, --steps N".into());

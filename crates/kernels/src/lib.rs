@@ -4,7 +4,7 @@
 //! - [`attention`]: without a stored score matrix, forward, backward and from caches;
 //! - [`gated`], [`norm`], [`rotary`]: gated units, norms and rotary embeddings;
 //! - [`linear_cross_entropy`]: log-probabilities of tokens without the logits of all of them;
-//! - [`matrix`]: products of dense matrices in f32 and bf16, and weights packed for them; [`linear`]: linear layers made of them;
+//! - [`matrix`]: products of dense matrices in f32 and bf16, and weights packed for them;
 //! - [`perceptron`]: small networks, trained on memory that is laid out beforehand;
 //! - [`quantized`]: weights in the blocks of GGUF, and products with them.
 //!
@@ -32,7 +32,6 @@ mod error;
 mod exponential;
 pub mod gated;
 mod instructions;
-pub mod linear;
 pub mod linear_cross_entropy;
 pub mod matrix;
 mod memory;

@@ -7,7 +7,8 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use etude_kernels::Precision;
 use etude_kernels::attention::Attention;
 use etude_kernels::burn::{
-    attention, composed, gated, layer_norm, linear, linear_cross_entropy, rms_norm, rotary, token_log_probabilities,
+    attention, composed, embedding, gated, gated_linear, layer_norm, linear, linear_cross_entropy, rms_norm, rotary,
+    token_log_probabilities,
 };
 use etude_kernels::gated::Gate;
 use etude_kernels::rotary::RotaryTable;
@@ -187,6 +188,30 @@ fn gates() {
 }
 
 #[test]
+fn linear_layers_after_gates() {
+    for kind in [Gate::Silu, Gate::GeluTanh] {
+        for [rows, width, outputs] in [[1, 1, 1], [5, 33, 7]] {
+            let split = |x: &[Tensor<1>]| -> [Tensor<2>; 3] {
+                let [gate, up] = [0, 1].map(|index: usize| x[index].clone().reshape([rows, width]));
+                [gate, up, x[2].clone().reshape([outputs, width])]
+            };
+            check(
+                &format!("{kind:?} of {rows} rows, from {width} to {outputs}"),
+                &inputs(&[rows * width, rows * width, outputs * width]),
+                &|x| {
+                    let [gate, up, weight] = split(x);
+                    gated_linear(gate, up, weight, kind, Precision::F32).reshape([-1])
+                },
+                &|x| {
+                    let [gate, up, weight] = split(x);
+                    composed::linear(composed::gated(gate, up, kind), weight, None, Precision::F32).reshape([-1])
+                },
+            );
+        }
+    }
+}
+
+#[test]
 fn linear_layers() {
     for (shape, outputs) in [([1, 1, 8], 3), ([2, 3, 7], 5), ([1, 40, 65], 33)] {
         let [a, b, width] = shape;
@@ -243,6 +268,41 @@ fn linear_layers_in_bf16() {
             assert!((found - expected).abs() < 0.01 * size, "{found} instead of {expected}");
         }
     }
+}
+
+#[test]
+fn embeddings() {
+    let (vocabulary, width) = (5, 3);
+    let tokens = [4, 0, 4, 2];
+    for padding in [None, Some(4), Some(1)] {
+        let table = |x: &[Tensor<1>]| -> Tensor<2> { x[0].clone().reshape([vocabulary, width]) };
+        check(
+            &format!("rows of a table, padding {padding:?}"),
+            &inputs(&[vocabulary * width]),
+            &|x| embedding(table(x), &tokens, padding).reshape([-1]),
+            &|x| composed::embedding(table(x), &tokens, padding).reshape([-1]),
+        );
+    }
+}
+
+/// The head of a language model and its embedding are one weight, whose gradient is the sum of both.
+#[test]
+fn a_weight_that_is_tied() {
+    let tokens = [4, 0, 4, 2];
+    let loss = |composed: bool| {
+        let weight = tensor(&normals("tied", 15), &Device::flex().autodiff())
+            .reshape([5, 3])
+            .detach()
+            .require_grad();
+        let rows = if composed {
+            composed::embedding(weight.clone(), &tokens, None)
+        } else {
+            embedding(weight.clone(), &tokens, None)
+        };
+        let loss = linear_cross_entropy(rows, weight.clone(), &[0, 1, 2, 3], &[0.25; 4], None, Precision::F32);
+        numbers(weight.grad(&loss.backward()).unwrap())
+    };
+    assert_close("gradient of a tied weight", &loss(false), &loss(true));
 }
 
 #[test]
@@ -352,8 +412,7 @@ fn log_probabilities_and_cross_entropies() {
             },
             &|x| {
                 let (hidden, weight) = split(x);
-                let found = composed::token_log_probabilities(hidden, weight, &targets, soft_cap, Precision::F32);
-                -(found * tensor(&weights, &x[0].device())).sum()
+                composed::linear_cross_entropy(hidden, weight, &targets, &weights, soft_cap, Precision::F32)
             },
         );
     }

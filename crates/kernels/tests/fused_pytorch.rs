@@ -235,14 +235,20 @@ fn log_probabilities_are_those_of_pytorch() {
             .map(|(y, dy)| f64::from(*y) * f64::from(*dy))
             .sum();
         for (targets, weights) in [(&case.targets, &weights), (&targets, &weights)] {
-            let loss = head.cross_entropy(&case.hidden, targets, weights, &mut log_sums);
+            let loss = head.cross_entropy(&case.hidden, targets, weights);
             assert!(
                 (loss - expected).abs() < 1e-5 * (1.0 + expected.abs()),
                 "{loss}, {expected}"
             );
-            let mut again = vec![f32::NAN; case.hidden.len()];
-            head.cross_entropy_backward(&case.hidden, targets, weights, &log_sums, &mut again, None);
-            assert_eq!(again, d_hidden);
+            let (mut dh, mut dw) = (vec![f32::NAN; d_hidden.len()], vec![0.0; d_weight.len()]);
+            let gradients = [&mut dh[..], &mut dw].map(Some);
+            let [to_hidden, to_weight] = gradients;
+            let again = head.cross_entropy_with_gradients(&case.hidden, targets, weights, to_hidden, to_weight);
+            assert_eq!(again.to_bits(), loss.to_bits());
+            assert_eq!(dh, d_hidden);
+            assert_close(&what("d_weight of a cross-entropy"), &dw, &case.dweight);
+            let same = head.cross_entropy_with_gradients(&case.hidden, targets, weights, None, None);
+            assert_eq!(same.to_bits(), loss.to_bits());
         }
 
         // And the same bits as a score of the logits of one token.

@@ -3,7 +3,7 @@
 //! Shapes and meanings are those of the operations of the same names in [`burn`](super). Nothing is fused here: scores of
 //! attention and logits stand in memory.
 
-use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
 
 use crate::Precision;
 use crate::adam_w::{AdamW, Step};
@@ -128,6 +128,21 @@ fn hidden(tokens: usize, attention: &Attention, device: &Device) -> Tensor<2> {
     Tensor::from_data(TensorData::new(numbers, [tokens, tokens]), device)
 }
 
+/// [`embedding`](super::embedding).
+pub fn embedding(weight: Tensor<2>, tokens: &[u32], padding: Option<u32>) -> Tensor<2> {
+    let ([_, width], device) = (weight.dims(), weight.device());
+    let indices: Vec<i64> = tokens.iter().map(|token| i64::from(*token)).collect();
+    let indices = Tensor::<1, Int>::from_data(TensorData::new(indices, [tokens.len()]), &device);
+    let rows = weight.select(0, indices);
+    let pads: Vec<bool> = tokens.iter().map(|token| Some(*token) == padding).collect();
+    if !pads.contains(&true) {
+        return rows;
+    }
+    let pads = Tensor::<2, Bool>::from_data(TensorData::new(pads, [tokens.len(), 1]), &device);
+    let fixed = rows.clone().detach();
+    rows.mask_where(pads.expand([tokens.len(), width]), fixed)
+}
+
 /// [`token_log_probabilities`](super::token_log_probabilities).
 pub fn token_log_probabilities(
     hidden: Tensor<2>,
@@ -147,6 +162,19 @@ pub fn token_log_probabilities(
     let indices: Vec<i64> = targets.iter().map(index).collect();
     let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [tokens, 1]), &device);
     activation::log_softmax(logits, 1).gather(1, indices).reshape([tokens]) * counts
+}
+
+/// [`linear_cross_entropy`](super::linear_cross_entropy).
+pub fn linear_cross_entropy(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    weights: &[f32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+) -> Tensor<1> {
+    let weights = Tensor::from_data(TensorData::new(weights.to_vec(), [weights.len()]), &hidden.device());
+    -(token_log_probabilities(hidden, weight, targets, soft_cap, precision) * weights).sum()
 }
 
 /// One step of AdamW (Loshchilov and Hutter, 2019, algorithm 2) on a parameter and its flat moments, in the order of

@@ -1,9 +1,12 @@
 //! The memory of Burn's CPU backend as slices.
 
+use burn::backend::TensorMetadata;
 use burn::backend::autodiff::{NodeId, grads::Gradients};
 use burn::backend::flex::FlexTensor;
 use burn::backend::{DispatchDevice, Flex};
 use burn::tensor::{DType, Shape, Tensor, TensorData};
+
+use crate::matrix::Matrix;
 
 /// Whether the kernels of this crate can read the tensor: f32 on the CPU backend, with or without autodiff.
 pub(super) fn reads<const D: usize>(tensor: &Tensor<D>) -> bool {
@@ -28,6 +31,13 @@ pub(super) fn numbers(tensor: &FlexTensor) -> &[f32] {
     assert!(tensor.is_contiguous(), "row-major order");
     let start = tensor.layout().start_offset();
     &tensor.storage()[start..start + tensor.layout().num_elements()]
+}
+
+/// A row-major tensor as a matrix: its last dimension is the columns.
+pub(super) fn rows(tensor: &FlexTensor) -> Matrix<'_> {
+    let shape = tensor.shape();
+    let (columns, rest) = shape.split_last().map_or((1, &[][..]), |(last, rest)| (*last, rest));
+    Matrix::new(numbers(tensor), rest.iter().product(), columns)
 }
 
 /// The numbers of a row-major tensor, to be changed in place. They are copied first if another tensor has them too.

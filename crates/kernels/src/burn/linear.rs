@@ -9,11 +9,12 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::{Shape, Tensor};
 
+use rayon::prelude::*;
+
 use super::composed;
-use super::flex::{filled, from_numbers, numbers, reads, register, row_major, with_last};
+use super::flex::{from_numbers, numbers, reads, register, row_major, rows, with_last};
 use crate::Precision;
-use crate::linear as slices;
-use crate::matrix::{Matrix, product};
+use crate::matrix::new_product;
 
 #[backend_extension(Flex, Autodiff)]
 trait LinearOps: Backend {
@@ -56,12 +57,37 @@ pub fn linear<const D: usize>(
 }
 
 fn forward(x: FlexTensor, weight: FlexTensor, bias: Option<FlexTensor>, precision: Precision) -> FlexTensor {
-    let (x, weight, bias) = (row_major(x), row_major(weight), bias.map(row_major));
-    let (outputs, inputs) = (weight.shape()[0], weight.shape()[1]);
-    filled(with_last(&x.shape(), outputs), |to| {
-        let bias = bias.as_ref().map(numbers);
-        slices::linear(numbers(&x), numbers(&weight), bias, outputs, inputs, precision, to);
-    })
+    let (x, weight) = (row_major(x), row_major(weight));
+    let (outputs, shape) = (weight.shape()[0], x.shape());
+    let mut y = new_product(rows(&x), rows(&weight).transposed(), precision);
+    if let Some(bias) = bias {
+        add_bias(numbers(&row_major(bias)), &mut y);
+    }
+    from_numbers(y, with_last(&shape, outputs))
+}
+
+/// Adds `bias` to each row of `to`, [n, outputs], in f32: to finished sums.
+fn add_bias(bias: &[f32], to: &mut [f32]) {
+    for row in to.chunks_exact_mut(bias.len().max(1)) {
+        for (to, bias) in row.iter_mut().zip(bias) {
+            *to += bias;
+        }
+    }
+}
+
+/// Columns of which one thread adds up the rows.
+const COLUMNS: usize = 128;
+
+/// Adds the rows, [n, columns], to `to`, `[columns]`.
+fn add_rows(rows: &[f32], to: &mut [f32]) {
+    let columns = to.len().max(1);
+    to.par_chunks_mut(COLUMNS).enumerate().for_each(|(index, to)| {
+        for row in rows.chunks_exact(columns) {
+            for (to, entry) in to.iter_mut().zip(&row[index * COLUMNS..]) {
+                *to += entry;
+            }
+        }
+    });
 }
 
 impl LinearOps for Flex {
@@ -80,7 +106,7 @@ struct Linear;
 
 #[derive(Debug, Clone)]
 struct Saved {
-    /// Where `weight` or `bias` is tracked.
+    /// Where `weight` is tracked.
     x: Option<FlexTensor>,
     /// Where `x` is tracked.
     weight: Option<FlexTensor>,
@@ -100,27 +126,16 @@ impl Saved {
         } = self;
         let dy = row_major(dy);
         let shape = with_last(&dy.shape(), inputs);
-        let mut dx = x.map(|_| vec![0.0; shape.num_elements()]);
-        let mut d_weight = weight.map(|_| vec![0.0; outputs * inputs]);
-        let mut d_bias = bias.map(|_| vec![0.0; outputs]);
-        let factor = self.weight.as_ref().map_or(&[][..], numbers);
-        if let Some(x) = &self.x {
-            slices::linear_backward(
-                numbers(x),
-                factor,
-                numbers(&dy),
-                outputs,
-                inputs,
-                precision,
-                dx.as_deref_mut(),
-                d_weight.as_deref_mut(),
-                d_bias.as_deref_mut(),
-            );
-        } else if let Some(dx) = &mut dx {
-            let rows = numbers(&dy).len() / outputs.max(1);
-            let slopes = Matrix::new(numbers(&dy), rows, outputs);
-            product(slopes, Matrix::new(factor, outputs, inputs), precision, dx);
-        }
+        let slopes = rows(&dy);
+        let dx = self.weight.map(|weight| new_product(slopes, rows(&weight), precision));
+        let d_weight = weight
+            .and(self.x)
+            .map(|x| new_product(slopes.transposed(), rows(&x), precision));
+        let d_bias = bias.map(|_| {
+            let mut d_bias = vec![0.0; outputs];
+            add_rows(numbers(&dy), &mut d_bias);
+            d_bias
+        });
         let mut add = |input, numbers: Option<Vec<f32>>, shape: Shape| {
             if let Some(numbers) = numbers {
                 register(gradients, input, from_numbers(numbers, shape));
@@ -156,13 +171,12 @@ impl Backward<Flex, 3> for Linear {
 fn save<C: CheckpointStrategy>(
     x: &FloatTensor<Autodiff<Flex, C>>,
     weight: &FloatTensor<Autodiff<Flex, C>>,
-    bias_tracked: bool,
     precision: Precision,
 ) -> (FlexTensor, FlexTensor, Saved) {
-    let (x_tracked, factors_tracked) = (x.is_tracked(), weight.is_tracked() || bias_tracked);
+    let (x_tracked, weight_tracked) = (x.is_tracked(), weight.is_tracked());
     let (x, weight) = (row_major(x.primitive().clone()), row_major(weight.primitive().clone()));
     let saved = Saved {
-        x: factors_tracked.then(|| x.clone()),
+        x: weight_tracked.then(|| x.clone()),
         weight: x_tracked.then(|| weight.clone()),
         outputs: weight.shape()[0],
         inputs: weight.shape()[1],
@@ -174,7 +188,7 @@ fn save<C: CheckpointStrategy>(
 impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
     fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node()];
-        let (x, weight, saved) = save::<C>(&x, &weight, false, precision);
+        let (x, weight, saved) = save::<C>(&x, &weight, precision);
         let output = forward(x, weight, None, precision);
         match Backward::<Flex, 2>::prepare::<C>(Linear, nodes)
             .compute_bound()
@@ -192,7 +206,7 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
         precision: Precision,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let (x, weight, saved) = save::<C>(&x, &weight, bias.is_tracked(), precision);
+        let (x, weight, saved) = save::<C>(&x, &weight, precision);
         let output = forward(x, weight, Some(bias.into_primitive()), precision);
         match Backward::<Flex, 3>::prepare::<C>(Linear, nodes)
             .compute_bound()
@@ -200,6 +214,22 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
         {
             OpsKind::Tracked(operation) => operation.finish(saved, output),
             OpsKind::UnTracked(operation) => operation.finish(output),
+        }
+    }
+}
+
+#[cfg(test)]
+#[expect(clippy::float_cmp, reason = "sums of small multiples of 1/8 are exact")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_columns_are_added_up_on_all_threads() {
+        let rows: Vec<f32> = (0..900).map(|index| (index * 7919 % 33) as f32 / 8.0).collect();
+        let mut sums = vec![1.0; 300];
+        add_rows(&rows, &mut sums);
+        for (column, sum) in sums.into_iter().enumerate() {
+            assert_eq!(sum, 1.0 + rows[column] + rows[300 + column] + rows[600 + column]);
         }
     }
 }

@@ -6,10 +6,10 @@ use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
 use burn::backend::flex::FlexTensor;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Dispatch, Flex, TensorMetadata, backend_extension};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::composed;
-use super::flex::{from_numbers, numbers, reads, register, row_major};
+use super::flex::{from_numbers, numbers, numbers_mut, reads, register, row_major};
 use crate::Precision;
 use crate::linear_cross_entropy::{Head, IGNORED};
 
@@ -19,6 +19,14 @@ trait LinearCrossEntropyOps: Backend {
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: &[u32],
+        soft_cap: Option<f32>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
+    fn linear_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: &[u32],
+        weights: &[f32],
         soft_cap: Option<f32>,
         precision: Precision,
     ) -> FloatTensor<Self>;
@@ -39,13 +47,7 @@ pub fn token_log_probabilities(
     soft_cap: Option<f32>,
     precision: Precision,
 ) -> Tensor<1> {
-    let ([tokens, width], [vocabulary, inputs]) = (hidden.dims(), weight.dims());
-    assert_eq!(inputs, width, "width of the weight and of the hidden states");
-    assert_eq!(targets.len(), tokens, "a target for each token");
-    let outside = targets
-        .iter()
-        .find(|&&target| target != IGNORED && target as usize >= vocabulary);
-    assert!(outside.is_none(), "target {outside:?} in a vocabulary of {vocabulary}");
+    check(&hidden, &weight, targets);
     if !reads(&hidden) {
         return composed::token_log_probabilities(hidden, weight, targets, soft_cap, precision);
     }
@@ -70,16 +72,28 @@ pub fn linear_cross_entropy(
     soft_cap: Option<f32>,
     precision: Precision,
 ) -> Tensor<1> {
-    let (tokens, device) = (hidden.dims()[0], hidden.device().without_autodiff());
-    assert_eq!(
-        [targets.len(), weights.len()],
-        [tokens; 2],
-        "a target and a weight for each token"
-    );
+    let lengths = [targets.len(), weights.len()];
+    assert_eq!(lengths, [hidden.dims()[0]; 2], "a target and a weight for each token");
     let ignore = |(&target, &weight)| if weight == 0.0 { IGNORED } else { target };
     let targets: Vec<u32> = targets.iter().zip(weights).map(ignore).collect();
-    let weights = Tensor::from_data(TensorData::new(weights.to_vec(), [tokens]), &device);
-    -(token_log_probabilities(hidden, weight, &targets, soft_cap, precision) * weights).sum()
+    check(&hidden, &weight, &targets);
+    if !reads(&hidden) {
+        return composed::linear_cross_entropy(hidden, weight, &targets, weights, soft_cap, precision);
+    }
+    let (hidden, weight) = (hidden.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(<Dispatch as LinearCrossEntropyOps>::linear_cross_entropy(
+        hidden, weight, &targets, weights, soft_cap, precision,
+    ))
+}
+
+fn check(hidden: &Tensor<2>, weight: &Tensor<2>, targets: &[u32]) {
+    let ([tokens, width], [vocabulary, inputs]) = (hidden.dims(), weight.dims());
+    assert_eq!(inputs, width, "width of the weight and of the hidden states");
+    assert_eq!(targets.len(), tokens, "a target for each token");
+    let outside = targets
+        .iter()
+        .find(|&&target| target != IGNORED && target as usize >= vocabulary);
+    assert!(outside.is_none(), "target {outside:?} in a vocabulary of {vocabulary}");
 }
 
 fn head(weight: &FlexTensor, soft_cap: Option<f32>, precision: Precision) -> Head<'_> {
@@ -114,6 +128,19 @@ impl LinearCrossEntropyOps for Flex {
         precision: Precision,
     ) -> FlexTensor {
         forward(&row_major(hidden), &row_major(weight), targets, soft_cap, precision).0
+    }
+
+    fn linear_cross_entropy(
+        hidden: FlexTensor,
+        weight: FlexTensor,
+        targets: &[u32],
+        weights: &[f32],
+        soft_cap: Option<f32>,
+        precision: Precision,
+    ) -> FlexTensor {
+        let (hidden, weight) = (row_major(hidden), row_major(weight));
+        let loss = head(&weight, soft_cap, precision).cross_entropy(numbers(&hidden), targets, weights);
+        from_numbers(vec![loss as f32], [1])
     }
 }
 
@@ -155,7 +182,71 @@ impl Backward<Flex, 2> for TokenLogProbabilities {
     }
 }
 
+/// The backward of [`linear_cross_entropy`], whose gradients came with the loss.
+#[derive(Debug)]
+struct LinearCrossEntropy;
+
+/// By the hidden states and by the weight.
+type LossGradients = [Option<FlexTensor>; 2];
+
+impl Backward<Flex, 2> for LinearCrossEntropy {
+    type State = LossGradients;
+
+    fn backward(self, ops: Ops<LossGradients, 2>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let slope = numbers(&row_major(gradients.consume::<Flex>(&ops.node)))[0];
+        let inputs = ops.parents.map(|parent| parent.map(|node| node.id));
+        for (input, gradient) in inputs.into_iter().zip(ops.state) {
+            if let Some(mut gradient) = gradient {
+                // By a loss that is this one alone it is 1.
+                if slope != 1.0 {
+                    numbers_mut(&mut gradient).iter_mut().for_each(|entry| *entry *= slope);
+                }
+                register(gradients, input, gradient);
+            }
+        }
+    }
+}
+
 impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
+    fn linear_cross_entropy(
+        hidden: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: &[u32],
+        weights: &[f32],
+        soft_cap: Option<f32>,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        let tracked = [hidden.is_tracked(), weight.is_tracked()];
+        let ((hidden, of_hidden), (weight, of_weight)) = (hidden.into_parts(), weight.into_parts());
+        let (hidden, weight) = (row_major(hidden), row_major(weight));
+        let operation = LinearCrossEntropy
+            .prepare::<C>([of_hidden, of_weight])
+            .compute_bound()
+            .stateful();
+        match operation {
+            OpsKind::Tracked(operation) => {
+                let [mut d_hidden, mut d_weight] = [(tracked[0], &hidden), (tracked[1], &weight)]
+                    .map(|(tracked, input)| tracked.then(|| vec![0.0; input.shape().num_elements()]));
+                let loss = head(&weight, soft_cap, precision).cross_entropy_with_gradients(
+                    numbers(&hidden),
+                    targets,
+                    weights,
+                    d_hidden.as_deref_mut(),
+                    d_weight.as_deref_mut(),
+                );
+                let gradients = [
+                    d_hidden.map(|numbers| from_numbers(numbers, hidden.shape())),
+                    d_weight.map(|numbers| from_numbers(numbers, weight.shape())),
+                ];
+                operation.finish(gradients, from_numbers(vec![loss as f32], [1]))
+            }
+            OpsKind::UnTracked(operation) => {
+                let loss = Flex::linear_cross_entropy(hidden, weight, targets, weights, soft_cap, precision);
+                operation.finish(loss)
+            }
+        }
+    }
+
     fn token_log_probabilities(
         hidden: FloatTensor<Self>,
         weight: FloatTensor<Self>,

@@ -23,6 +23,7 @@
 mod adam_w;
 mod attention;
 pub mod composed;
+mod embedding;
 mod flex;
 mod gated;
 mod linear;
@@ -32,7 +33,8 @@ mod rotary;
 
 pub use adam_w::{ModuleAdamW, Moments};
 pub use attention::attention;
-pub use gated::gated;
+pub use embedding::embedding;
+pub use gated::{gated, gated_linear};
 pub use linear::linear;
 pub use linear_cross_entropy::{linear_cross_entropy, token_log_probabilities};
 pub use norm::{layer_norm, rms_norm};

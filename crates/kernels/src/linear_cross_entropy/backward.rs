@@ -73,7 +73,7 @@ impl Head<'_> {
 vectorized! {
     /// From the logits of a token for a block of the vocabulary, as the product gives them, their gradients. `target` is the target's
     /// column, if it is in the block.
-    fn differentiate(logits: &mut [f32], soft_cap: Option<f32>, log_sum: f32, gradient: f32, target: Option<usize>) {
+    pub(super) fn differentiate(logits: &mut [f32], soft_cap: Option<f32>, log_sum: f32, gradient: f32, target: Option<usize>) {
         let slope = match (target, soft_cap) {
             (Some(target), Some(soft_cap)) => capped(logits[target], soft_cap)[1],
             _ => 1.0,

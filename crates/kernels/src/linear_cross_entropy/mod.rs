@@ -14,10 +14,14 @@
 //! d logits = d log p (one-hot(target) - softmax(logits)) cap'          dh = W^T d logits          dW += d logits h^T
 //! ```
 //!
+//! A cross-entropy knows d log p before it sees the logits, so its gradients come with it, in one pass that computes the logits once (Hsu et
+//! al. 2024, "Liger Kernel", section 3.2): all logits of some rows at a time.
+//!
 //! A token's log-probability and dh depend on its row alone, bit by bit. [`LogSumExp::of`] a row of logits, wherever they come from,
 //! has the same bits as the sum that is kept here; so texts are scored alike in training and in generation.
 
 mod backward;
+mod cross_entropy;
 mod forward;
 mod log_sum_exp;
 
@@ -28,10 +32,11 @@ use crate::{Instructions, Precision};
 /// The target of a token that does not count. Its log-probability is 0, and it costs nothing.
 pub const IGNORED: u32 = u32::MAX;
 
-/// Tokens in a block of logits: as many as make reading the weight cheap.
-const ROWS: usize = 1024;
+/// Tokens in a block of logits: as many as make reading the weight cheap. Whole chains of a product, as are the entries of the vocabulary, so
+/// that sums over blocks have the bits of sums over all.
+const ROWS: usize = 1152;
 /// Entries of the vocabulary in a block of logits.
-const COLUMNS: usize = 1024;
+const COLUMNS: usize = 1152;
 
 /// The last layer of a language model, from hidden rows to logits.
 #[derive(Debug, Clone, Copy)]
@@ -93,45 +98,47 @@ impl Head<'_> {
     }
 
     /// The cross-entropy: minus the sum of the targets' log-probabilities, each times its token's weight; so the mean over n tokens has
-    /// weights of 1 / n. Writes `log_sums` `[tokens]`, which the backward needs. Tokens of weight 0 are skipped, as are those whose target is
-    /// [`IGNORED`].
+    /// weights of 1 / n. Tokens of weight 0 are skipped, as are those whose target is [`IGNORED`].
     ///
     /// # Panics
     /// A length does not fit, or a target is not in the vocabulary.
-    pub fn cross_entropy(&self, hidden: &[f32], targets: &[u32], weights: &[f32], log_sums: &mut [f32]) -> f64 {
+    pub fn cross_entropy(&self, hidden: &[f32], targets: &[u32], weights: &[f32]) -> f64 {
         self.check(hidden, targets);
         assert_eq!(weights.len(), targets.len(), "weights");
         let tokens = active(targets, |token| weights[token] != 0.0);
-        let mut log_probabilities = vec![0.0; targets.len()];
-        self.forward(
-            Instructions::best(),
-            hidden,
-            targets,
-            &tokens,
-            [&mut log_probabilities, log_sums],
-        );
-        tokens
+        let [mut log_probabilities, mut log_sums] = [(); 2].map(|()| vec![0.0; targets.len()]);
+        let to = [&mut log_probabilities[..], &mut log_sums];
+        self.forward(Instructions::best(), hidden, targets, &tokens, to);
+        let terms = tokens
             .iter()
-            .map(|&token| f64::from(-weights[token]) * f64::from(log_probabilities[token]))
-            .sum()
+            .map(|&token| f64::from(-weights[token]) * f64::from(log_probabilities[token]));
+        // Of no tokens it is 0, where a sum would be -0.
+        terms.fold(0.0, |sum, term| sum + term)
     }
 
-    /// From the `log_sums` that [`cross_entropy`](Self::cross_entropy) wrote, its gradients by the hidden rows, which overwrite `d_hidden`
-    /// [tokens, width], and by the weight, which are added to `d_weight` [vocabulary, width] if they are wanted.
+    /// The [`cross_entropy`](Self::cross_entropy), and with it its gradients by the hidden rows, which overwrite `d_hidden`
+    /// [tokens, width], and by the weight, which are added to `d_weight` [vocabulary, width]; each if it is wanted.
     ///
     /// # Panics
     /// A length does not fit, or a target is not in the vocabulary.
-    pub fn cross_entropy_backward(
+    pub fn cross_entropy_with_gradients(
         &self,
         hidden: &[f32],
         targets: &[u32],
         weights: &[f32],
-        log_sums: &[f32],
-        d_hidden: &mut [f32],
+        d_hidden: Option<&mut [f32]>,
         d_weight: Option<&mut [f32]>,
-    ) {
-        let gradient: Vec<f32> = weights.iter().map(|weight| -weight).collect();
-        self.token_log_probabilities_backward(hidden, targets, log_sums, &gradient, d_hidden, d_weight);
+    ) -> f64 {
+        self.check(hidden, targets);
+        assert_eq!(weights.len(), targets.len(), "weights");
+        let tokens = active(targets, |token| weights[token] != 0.0);
+        let seen = cross_entropy::Seen {
+            hidden,
+            targets,
+            weights,
+            tokens: &tokens,
+        };
+        self.gradients(Instructions::best(), &seen, d_hidden, d_weight)
     }
 
     fn check(&self, hidden: &[f32], targets: &[u32]) {

@@ -7,8 +7,8 @@
 )]
 
 use std::arch::x86_64::{
-    __m256, _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_fmadd_ps, _mm256_loadu_ps,
-    _mm256_set1_epi32, _mm256_slli_epi32, _mm256_storeu_ps,
+    __m256, _mm256_add_ps, _mm256_and_si256, _mm256_castps_si256, _mm256_castsi256_ps, _mm256_fmadd_ps,
+    _mm256_loadu_ps, _mm256_set1_epi32, _mm256_slli_epi32, _mm256_storeu_ps,
 };
 
 use super::kernel::Kernel;
@@ -37,6 +37,12 @@ impl Lanes for Eight {
     unsafe fn store(register: __m256, to: *mut f32) {
         // SAFETY: the caller's promise.
         unsafe { _mm256_storeu_ps(to, register) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(a: __m256, b: __m256) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_add_ps(a, b) }
     }
 
     #[inline(always)]

@@ -5,8 +5,13 @@ use super::{avx2, avx512};
 use super::{portable, tile::Block, view::Matrix};
 use crate::{Instructions, Precision};
 
-/// Units of a packed row of the left factor, at most: one block of the inner index.
-pub(super) const DEPTH: usize = 768;
+/// Units of one chain of sums. Each chain starts from zero, and what comes of it is added to the result: rounding errors of long sums, which
+/// grow with the length of a chain, so stay below a third of what one chain leaves.
+pub(super) const CHAIN: usize = 192;
+
+/// Units of a packed row of the left factor, at most: one block of the inner index. With more, packed rows and panels leave the first
+/// levels of the cache too early; with less, large results are read and written too often.
+pub(super) const DEPTH: usize = 3 * CHAIN;
 
 /// Between one packed row of the left factor and the next. No multiple of a page, or the rows of a tile would compete for the
 /// same places of the cache.

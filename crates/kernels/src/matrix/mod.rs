@@ -4,10 +4,11 @@
 //! keeps a small tile of the result in registers: Goto and van de Geijn 2008, *Anatomy of high-performance matrix
 //! multiplication*; Van Zee and van de Geijn 2015, *BLIS*.
 //!
-//! Every entry of a result is one chain of multiplications and additions over the inner index, in ascending order: with
-//! [`Precision::F32`] one fused multiply-add a term, with [`Precision::Bf16`] one step a pair of terms. Lanes of vector
-//! registers are columns of the result, never terms of one sum, and a sum that goes on in another block starts from where it
-//! stood. So the bits of a row do not depend on how many other rows there are, on blocks, or on the number of threads, and
+//! Every entry of a result is a sum of chains, each of at most 192 steps of multiplication and addition over the inner index, in
+//! ascending order: with [`Precision::F32`] a step is one fused multiply-add of a term, with [`Precision::Bf16`] it takes a pair of terms.
+//! A chain starts from zero and is added to those before it, so that rounding errors of a long sum do not grow with its whole length. Lanes
+//! of vector registers are columns of the result, never terms of one sum, and chains end at multiples of their length wherever blocks end.
+//! So the bits of a row do not depend on how many other rows there are, on blocks, or on the number of threads, and
 //! [`PackedMatrix`] gives the same bits as [`product`].
 //!
 //! ```
@@ -62,7 +63,16 @@ pub fn product(left: Matrix<'_>, right: Matrix<'_>, precision: Precision, to: &m
     multiply::multiply(kernel, left, right, to, false);
 }
 
-/// `to` += `left` times `right`, of the shapes of [`product`]. The sum of an entry starts from what `to` holds.
+/// [`product`] in memory of its own, which nobody has to fill with zeros first.
+///
+/// # Panics
+/// The shapes do not fit together.
+pub fn new_product(left: Matrix<'_>, right: Matrix<'_>, precision: Precision) -> Vec<f32> {
+    let kernel = Kernel::new(Instructions::best(), precision);
+    multiply::new_product(kernel, left, right)
+}
+
+/// `to` += `left` times `right`, of the shapes of [`product`]. Each chain of an entry is added to what `to` holds.
 ///
 /// # Panics
 /// The shapes do not fit together.

@@ -8,7 +8,7 @@
 use rayon::prelude::*;
 
 use super::buffer::{with_panels, with_rows};
-use super::kernel::{DEPTH, Kernel};
+use super::kernel::{CHAIN, DEPTH, Kernel};
 use super::tile::Block;
 use super::view::Matrix;
 
@@ -16,10 +16,13 @@ use super::view::Matrix;
 const PACKED: usize = 1 << 20;
 
 /// Units along the inner index that are packed at a time, at most.
-const PACKED_DEPTH: usize = 4096;
+const PACKED_DEPTH: usize = 21 * CHAIN;
 
 /// Rows of a block of the result: with [`DEPTH`] units of each they fill a part of the second level of the cache.
 const BLOCK_ROWS: usize = 48;
+
+/// What has to be the same in both factors.
+const TERMS: &str = "columns of the left factor, rows of the right one";
 
 /// Below so many multiplications another thread wakes up too late to be of use.
 const PARALLEL: usize = 1 << 18;
@@ -53,34 +56,78 @@ unsafe impl Sync for Target {}
 /// # Panics
 /// The shapes do not fit together.
 pub(super) fn multiply(kernel: &Kernel, left: Matrix<'_>, right: Matrix<'_>, to: &mut [f32], add: bool) {
-    let (rows, terms, columns) = (left.rows(), left.columns(), right.columns());
-    assert_eq!(terms, right.rows(), "columns of the left factor, rows of the right one");
+    let (rows, columns) = (left.rows(), right.columns());
+    assert_eq!(left.columns(), right.rows(), "{TERMS}");
     assert_eq!(
         to.len(),
         rows * columns,
         "entries of a product of {rows} rows and {columns} columns"
     );
-    if rows == 0 || columns == 0 || empty(terms, to, add) {
+    if rows == 0 || columns == 0 || empty(left.columns(), to, add) {
         return;
     }
-    let deep = even_part(kernel.units(terms), PACKED_DEPTH) * kernel.terms;
+    let target = Target {
+        to: to.as_mut_ptr(),
+        stride: columns,
+    };
+    // SAFETY: the result is this function's, of as many rows and columns as the factors have.
+    unsafe { multiply_blocks(kernel, left, right, target, add) };
+}
+
+/// `left` times `right`.
+///
+/// # Panics
+/// The shapes do not fit together.
+pub(super) fn new_product(kernel: &Kernel, left: Matrix<'_>, right: Matrix<'_>) -> Vec<f32> {
+    assert_eq!(left.columns(), right.rows(), "{TERMS}");
+    let count = left.rows() * right.columns();
+    if count == 0 || left.columns() == 0 {
+        return vec![0.0; count];
+    }
+    let mut product = Vec::with_capacity(count);
+    let target = Target {
+        to: product.as_mut_ptr(),
+        stride: right.columns(),
+    };
+    // SAFETY: there is room for as many rows and columns as the factors have; without `add` nothing is read from it, and since there
+    // are terms every entry is written.
+    unsafe {
+        multiply_blocks(kernel, left, right, target, false);
+        product.set_len(count);
+    }
+    product
+}
+
+/// The right factor is packed a block at a time, and multiplied. There are rows, columns and terms.
+///
+/// # Safety
+/// `target` is to as many rows as `left` has of as many columns as `right` has, and nobody else uses them. `right` has as many rows as
+/// `left` has columns.
+unsafe fn multiply_blocks(kernel: &Kernel, left: Matrix<'_>, right: Matrix<'_>, target: Target, add: bool) {
+    let (rows, terms, columns) = (left.rows(), left.columns(), right.columns());
+    // As wide as the result, if that leaves a block of the inner index: then the left factor is packed once.
+    let whole = columns.next_multiple_of(kernel.width);
+    let most = (PACKED / whole).clamp(DEPTH, PACKED_DEPTH);
+    let deep = even_part(kernel.units(terms), most) * kernel.terms;
     let wide = (PACKED / kernel.units(deep))
         .max(1)
         .next_multiple_of(kernel.width)
-        .min(columns.next_multiple_of(kernel.width));
+        .min(whole);
     with_panels(kernel.units(deep) * wide, |packed| {
         for column in (0..columns).step_by(wide) {
             let wide = wide.min(columns - column);
             for term in (0..terms).step_by(deep) {
                 let deep = deep.min(terms - term);
                 let panels = pack(kernel, right.block(term, deep, column, wide), packed);
-                let target = Target {
-                    to: to[column..].as_mut_ptr(),
-                    stride: columns,
-                };
                 let left = left.block(0, rows, term, deep);
-                // SAFETY: the result is this function's, and has `columns` columns, of which `wide` follow `column`.
-                unsafe { multiply_panels(kernel, left, panels, target, add || term > 0) };
+                // SAFETY: the target has `columns` columns, of which `wide` follow `column`.
+                unsafe {
+                    let target = Target {
+                        to: target.at(0, column),
+                        ..target
+                    };
+                    multiply_panels(kernel, left, panels, target, add || term > 0);
+                }
             }
         }
     });
@@ -223,7 +270,8 @@ unsafe fn multiply_part(kernel: &Kernel, left: Matrix<'_>, right: Panels<'_>, ta
     });
 }
 
-/// The size of parts of `count`, about equal and at most `most`, in whole cache lines.
+/// The size of parts of `count`, about equal and at most `most`, in whole chains: wherever a part ends, a chain would.
 fn even_part(count: usize, most: usize) -> usize {
-    count.div_ceil(count.div_ceil(most)).next_multiple_of(16)
+    let parts = count.div_ceil(most / CHAIN * CHAIN);
+    count.div_ceil(parts).next_multiple_of(CHAIN)
 }

@@ -36,6 +36,11 @@ impl<const FUSED: bool> Lanes for Four<FUSED> {
     }
 
     #[inline(always)]
+    unsafe fn add(a: [f32; 4], b: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|lane| a[lane] + b[lane])
+    }
+
+    #[inline(always)]
     unsafe fn multiply_add(a: [f32; 4], b: [f32; 4], mut c: [f32; 4]) -> [f32; 4] {
         for ((c, a), b) in c.iter_mut().zip(a).zip(b) {
             *c = if FUSED { a.mul_add(b, *c) } else { a * b + *c };

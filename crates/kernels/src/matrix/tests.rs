@@ -155,6 +155,26 @@ fn long_sums_go_on_from_block_to_block() {
     }
 }
 
+#[test]
+fn rounding_errors_do_not_grow_with_a_sum() {
+    let terms = 1 << 17;
+    let (tenths, ones) = (vec![0.1; terms], vec![1.0; terms]);
+    for level in Instructions::available() {
+        let kernel = Kernel::new(level, Precision::F32);
+        let mut sum = [0.0];
+        multiply(
+            kernel,
+            Matrix::new(&ones, 1, terms),
+            Matrix::new(&tenths, terms, 1),
+            &mut sum,
+            false,
+        );
+        let exact = f64::from(0.1_f32) * terms as f64;
+        // One chain would be off by 2e-3.
+        assert!((f64::from(sum[0]) / exact - 1.0).abs() < 3e-5, "{level}: {sum:?}");
+    }
+}
+
 /// Larger than what is packed at a time, with edges everywhere.
 #[test]
 fn blocks_do_not_show_in_the_bits() {
@@ -167,8 +187,8 @@ fn blocks_do_not_show_in_the_bits() {
         for (row, column) in [(0, 0), (47, 96), (53, 271), (100, 500)] {
             let (height, width) = (1 + row % 2, 13);
             let mut some = vec![f32::NAN; height * width];
-            // Even cuts, so that no pair of bf16 is torn.
-            for (term, terms) in [(0, 1000), (1000, 2), (1002, 3198)] {
+            // Cut where chains end, of single terms and of pairs.
+            for (term, terms) in [(0, 768), (768, 384), (1152, 3048)] {
                 let left = left.block(row, height, term, terms);
                 let right = right.block(term, terms, column, width);
                 multiply(kernel, left, right, &mut some, term > 0);

@@ -8,7 +8,7 @@
 
 use std::marker::PhantomData;
 
-use super::kernel::ROW_STRIDE;
+use super::kernel::{CHAIN, ROW_STRIDE};
 
 /// Registers of one panel's width.
 pub(super) const VECTORS: usize = 2;
@@ -24,6 +24,7 @@ pub(super) trait Lanes {
     unsafe fn splat(bits: u32) -> Self::Register;
     unsafe fn load(from: *const f32) -> Self::Register;
     unsafe fn store(register: Self::Register, to: *mut f32);
+    unsafe fn add(a: Self::Register, b: Self::Register) -> Self::Register;
     /// `a` times `b` plus `c`.
     unsafe fn multiply_add(a: Self::Register, b: Self::Register, c: Self::Register) -> Self::Register;
     /// The bf16 in the low bits, as f32.
@@ -92,7 +93,7 @@ pub(super) struct Block<'a> {
     pub(super) to: *mut f32,
     /// Between one row of the result and the next.
     pub(super) stride: usize,
-    /// Whether sums start from what the result holds, and not from zero.
+    /// Whether sums are added to what the result holds.
     pub(super) add: bool,
 }
 
@@ -204,31 +205,32 @@ impl Tile {
         let lanes = U::Lanes::LANES;
         // SAFETY: the caller's promise.
         unsafe {
-            let mut sums = [[U::Lanes::splat(0); VECTORS]; HEIGHT];
-            if self.add {
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    for (vector, sum) in sums.iter_mut().enumerate() {
-                        *sum = U::Lanes::load(self.to.add(row * self.stride + vector * lanes));
-                    }
-                }
-            }
             let (mut left, mut right) = (self.left, self.right);
-            for _ in 0..self.units {
-                let mut vectors = [U::Lanes::splat(0); VECTORS];
-                for (vector, register) in vectors.iter_mut().enumerate() {
-                    *register = U::Lanes::load(right.add(vector * lanes).cast());
-                }
-                for (row, sums) in sums.iter_mut().enumerate() {
-                    for (sum, vector) in sums.iter_mut().zip(vectors) {
-                        *sum = U::add(left.add(row * ROW_STRIDE), vector, *sum);
+            for first in (0..self.units).step_by(CHAIN) {
+                let mut sums = [[U::Lanes::splat(0); VECTORS]; HEIGHT];
+                for _ in first..self.units.min(first + CHAIN) {
+                    let mut vectors = [U::Lanes::splat(0); VECTORS];
+                    for (vector, register) in vectors.iter_mut().enumerate() {
+                        *register = U::Lanes::load(right.add(vector * lanes).cast());
                     }
+                    for (row, sums) in sums.iter_mut().enumerate() {
+                        for (sum, vector) in sums.iter_mut().zip(vectors) {
+                            *sum = U::add(left.add(row * ROW_STRIDE), vector, *sum);
+                        }
+                    }
+                    left = left.add(1);
+                    right = right.add(VECTORS * lanes);
                 }
-                left = left.add(1);
-                right = right.add(VECTORS * lanes);
-            }
-            for (row, sums) in sums.iter().enumerate() {
-                for (vector, sum) in sums.iter().enumerate() {
-                    U::Lanes::store(*sum, self.to.add(row * self.stride + vector * lanes));
+                for (row, sums) in sums.iter().enumerate() {
+                    for (vector, sum) in sums.iter().enumerate() {
+                        let to = self.to.add(row * self.stride + vector * lanes);
+                        let sum = if self.add || first > 0 {
+                            U::Lanes::add(U::Lanes::load(to), *sum)
+                        } else {
+                            *sum
+                        };
+                        U::Lanes::store(sum, to);
+                    }
                 }
             }
         }

@@ -2,7 +2,7 @@
 //! and values of what was read before.
 //!
 //! It computes what `decoder` computes, token by token the same bits as long as both have weights of the same precision: every
-//! entry of a product is one chain of sums, whatever else is in the batch. So a request gives the same tokens alone and in any
+//! entry of a product is summed in one order, whatever else is in the batch. So a request gives the same tokens alone and in any
 //! batch, and a prompt may be read in chunks.
 
 mod cache;

@@ -2,7 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use etude_kernels::burn::gated;
+use etude_kernels::burn::gated_linear;
 
 use super::Pass;
 use super::linear::Linear;
@@ -35,7 +35,11 @@ impl FeedForward {
     pub(super) fn forward(&self, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
         let gate = self.gate_proj.forward(x.clone(), pass.precision);
         let up = self.up_proj.forward(x, pass.precision);
-        self.down_proj
-            .forward(gated(gate, up, pass.config.gate), pass.precision)
+        let Linear { weight, bias } = &self.down_proj;
+        let y = gated_linear(gate, up, weight.val(), pass.config.gate, pass.precision);
+        match bias {
+            Some(bias) => y + bias.val().unsqueeze(),
+            None => y,
+        }
     }
 }

@@ -12,7 +12,7 @@ pub(super) struct Linear {
     /// [outputs, inputs].
     pub(super) weight: Param<Tensor<2>>,
     /// [outputs].
-    bias: Option<Param<Tensor<1>>>,
+    pub(super) bias: Option<Param<Tensor<1>>>,
 }
 
 impl Linear {
