@@ -197,9 +197,11 @@ impl Backward<Flex, 2> for LinearCrossEntropy {
         let inputs = ops.parents.map(|parent| parent.map(|node| node.id));
         for (input, gradient) in inputs.into_iter().zip(ops.state) {
             if let Some(mut gradient) = gradient {
-                // By a loss that is this one alone it is 1.
-                if slope != 1.0 {
-                    numbers_mut(&mut gradient).iter_mut().for_each(|entry| *entry *= slope);
+                // By a loss that is this one alone it is 1, and nothing is to be done.
+                if slope.to_bits() != 1.0_f32.to_bits() {
+                    for entry in numbers_mut(&mut gradient) {
+                        *entry *= slope;
+                    }
                 }
                 register(gradients, input, gradient);
             }
