@@ -1,0 +1,1 @@
+//! Conversations, completions and preferences, from files of every usual format.

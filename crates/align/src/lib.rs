@@ -1,0 +1,19 @@
+//! Alignment of language models: supervised fine-tuning, reward models, PPO, direct preference optimisation.
+//!
+//! - [`data`]: conversations, completions and preferences, from files of every usual format.
+//! - [`preference`]: losses on pairs of answers: DPO and its family.
+
+// Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
+
+pub mod data;
+pub mod preference;

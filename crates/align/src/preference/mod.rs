@@ -1,0 +1,1 @@
+//! Losses on pairs of answers: DPO and its family.
