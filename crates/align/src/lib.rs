@@ -2,6 +2,8 @@
 //!
 //! - [`data`]: conversations, completions and preferences, from files of every usual format.
 //! - [`preference`]: losses on pairs of answers: DPO and its family.
+//! - [`reward`]: reward models, and how good their probabilities are.
+//! - [`ppo`]: what PPO computes from a rollout, and its losses.
 
 // Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
 #![cfg_attr(
@@ -16,4 +18,9 @@
 )]
 
 pub mod data;
+mod error;
+pub mod ppo;
 pub mod preference;
+pub mod reward;
+
+pub use error::AlignError;
