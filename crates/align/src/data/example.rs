@@ -1,0 +1,108 @@
+//! Tokens to train on.
+
+use super::truncate::{Truncation, TruncationMode};
+
+/// A sequence with its loss mask.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tokenized {
+    /// The tokens.
+    pub ids: Vec<u32>,
+    /// Whether each token counts in the loss. The first never does, since nothing comes before it that could predict it.
+    pub loss: Vec<bool>,
+    /// The end of the prompt that the sequence does not have, since prompt and answer together become other tokens than the
+    /// prompt alone. The model then learns to answer something else than it will be asked.
+    pub lost_prompt: Vec<u32>,
+}
+
+/// A better and a worse answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedPreference {
+    /// What both begin with.
+    pub prompt: Vec<u32>,
+    /// The rest of the better answer.
+    pub chosen: Vec<u32>,
+    /// The rest of the worse answer.
+    pub rejected: Vec<u32>,
+    /// As [`Tokenized::lost_prompt`].
+    pub lost_prompt: Vec<u32>,
+}
+
+/// An answer that is good or bad.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedCompletion {
+    /// What is answered.
+    pub prompt: Vec<u32>,
+    /// The answer.
+    pub completion: Vec<u32>,
+    /// Whether it is a good one.
+    pub label: bool,
+    /// As [`Tokenized::lost_prompt`].
+    pub lost_prompt: Vec<u32>,
+}
+
+impl Tokenized {
+    pub(super) fn new(ids: Vec<u32>, mut loss: Vec<bool>, lost_prompt: Vec<u32>) -> Self {
+        if let Some(first) = loss.first_mut() {
+            *first = false;
+        }
+        Self { ids, loss, lost_prompt }
+    }
+
+    /// A prompt and its answer, of which the answer counts.
+    pub(super) fn answer(prompt: &[u32], completion: &[u32]) -> Self {
+        let loss = (0..prompt.len() + completion.len()).map(|index| index >= prompt.len());
+        Self::new([prompt, completion].concat(), loss.collect(), Vec::new())
+    }
+
+    /// Tokens that count in the loss.
+    pub fn supervised(&self) -> usize {
+        self.loss.iter().filter(|counts| **counts).count()
+    }
+
+    /// Cuts the sequence; none where no token that counts is left, as SFT drops it.
+    pub fn truncated(self, truncation: &Truncation) -> Option<Self> {
+        let kept = truncation.kept(self.ids.len());
+        let cut = Self::new(
+            self.ids[kept.clone()].to_vec(),
+            self.loss[kept].to_vec(),
+            self.lost_prompt,
+        );
+        (cut.supervised() > 0).then_some(cut)
+    }
+}
+
+impl TokenizedPreference {
+    /// Both sequences, the better one first, with the answers as what counts, and cut; none where the prompt alone fills them,
+    /// as DPO drops them.
+    pub fn sequences(&self, truncation: &Truncation) -> Option<[Tokenized; 2]> {
+        let cut = |answer: &[u32]| cut(&self.prompt, answer, truncation);
+        Some([cut(&self.chosen)?, cut(&self.rejected)?])
+    }
+
+    /// Whether both sequences have at most `max_length` tokens. A reward model reads the whole or nothing, and drops pairs that
+    /// have more.
+    pub fn fits(&self, max_length: usize) -> bool {
+        self.prompt.len() + self.chosen.len().max(self.rejected.len()) <= max_length
+    }
+}
+
+impl TokenizedCompletion {
+    /// The sequence, with the answer as what counts, and cut; none where the prompt alone fills it, as KTO drops it.
+    pub fn sequence(&self, truncation: &Truncation) -> Option<Tokenized> {
+        cut(&self.prompt, &self.completion, truncation)
+    }
+}
+
+fn cut(prompt: &[u32], answer: &[u32], truncation: &Truncation) -> Option<Tokenized> {
+    let fills = truncation.max_length.is_some_and(|most| prompt.len() >= most);
+    if fills && truncation.mode == TruncationMode::KeepStart {
+        return None;
+    }
+    let whole = Tokenized::answer(prompt, answer);
+    let kept = truncation.kept(whole.ids.len());
+    Some(Tokenized::new(
+        whole.ids[kept.clone()].to_vec(),
+        whole.loss[kept].to_vec(),
+        Vec::new(),
+    ))
+}

@@ -1,0 +1,155 @@
+//! Short sequences beside each other, so that a batch has no padding.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::{self, Display};
+use std::ops::Range;
+use std::str::FromStr;
+
+use super::example::Tokenized;
+use crate::AlignError;
+
+/// How sequences are packed, by TRL's names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum PackingStrategy {
+    /// Best-fit decreasing (Ding et al., 2024): the longest sequence first, each where it leaves the least room. What is too long
+    /// is cut, and the rest dropped.
+    #[default]
+    Bfd,
+    /// The same, but what is too long is split, and its parts are sequences of their own.
+    BfdSplit,
+    /// All tokens one after the other, split wherever a pack is full.
+    Wrapped,
+}
+
+impl PackingStrategy {
+    /// All strategies.
+    pub const ALL: [Self; 3] = [Self::Bfd, Self::BfdSplit, Self::Wrapped];
+
+    /// Its name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Bfd => "bfd",
+            Self::BfdSplit => "bfd_split",
+            Self::Wrapped => "wrapped",
+        }
+    }
+}
+
+impl Display for PackingStrategy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl FromStr for PackingStrategy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let known = Self::ALL.into_iter().find(|strategy| strategy.name() == name);
+        known.ok_or_else(|| format!("found {name:?}, expected bfd, bfd_split or wrapped"))
+    }
+}
+
+/// Sequences beside each other. Each attends to itself only, and its positions begin at 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Packed {
+    /// The tokens of all sequences.
+    pub ids: Vec<u32>,
+    /// Whether each token counts in the loss; never the first of a sequence.
+    pub loss: Vec<bool>,
+    /// Where sequences begin: 0 first, and the number of tokens last, as [`Decoder`](etude_lm::decoder::Decoder) takes them.
+    pub offsets: Vec<usize>,
+}
+
+impl Packed {
+    fn new() -> Self {
+        Self {
+            ids: Vec::new(),
+            loss: Vec::new(),
+            offsets: vec![0],
+        }
+    }
+
+    fn push(&mut self, sequence: &Tokenized, part: Range<usize>) {
+        let start = self.loss.len();
+        self.ids.extend_from_slice(&sequence.ids[part.clone()]);
+        self.loss.extend_from_slice(&sequence.loss[part]);
+        if let Some(first) = self.loss.get_mut(start) {
+            *first = false;
+        }
+        self.offsets.push(self.ids.len());
+    }
+}
+
+/// Packs sequences into as few packs of at most `max_length` tokens as the strategy finds. The same sequences in the same order
+/// give the same packs; empty ones are left out.
+///
+/// # Errors
+/// `max_length` is 0.
+pub fn pack(sequences: &[Tokenized], max_length: usize, strategy: PackingStrategy) -> Result<Vec<Packed>, AlignError> {
+    if max_length == 0 {
+        return Err(AlignError::Setting {
+            name: "max_length",
+            found: "0".into(),
+            expected: "at least 1".into(),
+        });
+    }
+    Ok(match strategy {
+        PackingStrategy::Wrapped => wrapped(sequences, max_length),
+        PackingStrategy::Bfd => best_fit_decreasing(sequences, max_length, max_length),
+        PackingStrategy::BfdSplit => best_fit_decreasing(sequences, max_length, usize::MAX),
+    })
+}
+
+/// Packs what the first `most` tokens of each sequence are split into.
+fn best_fit_decreasing(sequences: &[Tokenized], max_length: usize, most: usize) -> Vec<Packed> {
+    let mut pieces: Vec<(usize, Range<usize>)> = Vec::new();
+    for (index, sequence) in sequences.iter().enumerate() {
+        let length = sequence.ids.len().min(most);
+        let starts = (0..length).step_by(max_length);
+        pieces.extend(starts.map(|start| (index, start..length.min(start + max_length))));
+    }
+    // A stable order: of equals the earlier one first.
+    pieces.sort_by_key(|(_, part)| std::cmp::Reverse(part.len()));
+    let mut packs: Vec<Packed> = Vec::new();
+    // Packs by the room that is left in them; of equals the one that has had it for longest is taken.
+    let mut by_room: BTreeMap<usize, VecDeque<usize>> = BTreeMap::new();
+    for (index, part) in pieces {
+        let length = part.len();
+        let best = by_room
+            .range_mut(length..)
+            .next()
+            .map(|(room, packs)| (*room, packs.pop_front()));
+        let (room, pack) = if let Some((room, Some(pack))) = best {
+            (room, pack)
+        } else {
+            packs.push(Packed::new());
+            (max_length, packs.len() - 1)
+        };
+        if by_room.get(&room).is_some_and(VecDeque::is_empty) {
+            by_room.remove(&room);
+        }
+        packs[pack].push(&sequences[index], part);
+        if room > length {
+            by_room.entry(room - length).or_default().push_back(pack);
+        }
+    }
+    packs
+}
+
+fn wrapped(sequences: &[Tokenized], max_length: usize) -> Vec<Packed> {
+    let mut packs: Vec<Packed> = Vec::new();
+    for sequence in sequences {
+        let mut start = 0;
+        while start < sequence.ids.len() {
+            if packs.last().is_none_or(|pack| pack.ids.len() == max_length) {
+                packs.push(Packed::new());
+            }
+            let Some(pack) = packs.last_mut() else { break };
+            let end = sequence.ids.len().min(start + max_length - pack.ids.len());
+            pack.push(sequence, start..end);
+            start = end;
+        }
+    }
+    packs
+}

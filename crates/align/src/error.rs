@@ -1,0 +1,68 @@
+//! Everything that can be wrong with what this crate is asked for.
+
+use std::path::PathBuf;
+
+use etude_lm::LmError;
+use thiserror::Error;
+
+use crate::data::Place;
+
+/// What a function of this crate reports instead of an answer.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum AlignError {
+    /// A file or folder of data could not be opened or read.
+    #[error("cannot read {}", path.display())]
+    Read {
+        /// The file or folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// A file or folder of data is not what it has to be.
+    #[error("{}: {detail}", path.display())]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// What was found and what was expected.
+        detail: String,
+    },
+    /// A record cannot be read, or its fields do not go together.
+    #[error("{place}: {detail}")]
+    Record {
+        /// The record.
+        place: Place,
+        /// What was found and what was expected.
+        detail: String,
+    },
+    /// A field of a record is missing, or has a value that it cannot have.
+    #[error("{place}: \"{field}\" is {found}, expected {expected}")]
+    Field {
+        /// The record.
+        place: Place,
+        /// The field, with the path to it.
+        field: String,
+        /// Its value, shortened.
+        found: String,
+        /// What it may be.
+        expected: &'static str,
+    },
+    /// The tokenizer or the chat template of a model does not take a record.
+    #[error("{place}: {source}")]
+    Model {
+        /// The record.
+        place: Place,
+        /// What the model's side says.
+        source: Box<LmError>,
+    },
+    /// A setting is out of its range.
+    #[error("{name}: found {found}, expected {expected}")]
+    Setting {
+        /// The setting.
+        name: &'static str,
+        /// Its value.
+        found: String,
+        /// What it may be.
+        expected: String,
+    },
+}

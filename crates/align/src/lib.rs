@@ -1,0 +1,26 @@
+//! Alignment of language models: supervised fine-tuning, reward models, PPO, direct preference optimisation.
+//!
+//! - [`data`]: conversations, completions and preferences, from files of every usual format.
+//! - [`preference`]: losses on pairs of answers: DPO and its family.
+//! - [`reward`]: reward models, and how good their probabilities are.
+//! - [`ppo`]: what PPO computes from a rollout, and its losses.
+
+// Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::unreachable,
+        clippy::todo
+    )
+)]
+
+pub mod data;
+mod error;
+pub mod ppo;
+pub mod preference;
+pub mod reward;
+
+pub use error::AlignError;
