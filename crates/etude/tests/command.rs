@@ -50,7 +50,7 @@ fn help() {
         insta::assert_snapshot!(format!("help_rl_{verb}"), transcript(&["rl", verb, "--help"]));
     }
     insta::assert_snapshot!("help_lm", transcript(&["lm", "--help"]));
-    for verb in ["generate", "chat", "eval", "inspect"] {
+    for verb in ["generate", "chat", "eval", "inspect", "lint"] {
         insta::assert_snapshot!(format!("help_lm_{verb}"), transcript(&["lm", verb, "--help"]));
     }
     insta::assert_snapshot!("help_boxes", transcript(&["boxes", "--help"]));

@@ -1,5 +1,8 @@
 //! `etude lm` as its users see it, on a model of a few thousand random weights.
 
+#[path = "lm/lint.rs"]
+mod lint;
+
 use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Output, Stdio};

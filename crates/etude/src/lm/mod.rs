@@ -4,6 +4,7 @@ mod chat;
 mod eval;
 mod generate;
 mod inspect;
+mod lint;
 mod open;
 mod sampling;
 pub(crate) mod tour;
@@ -46,6 +47,14 @@ pub(crate) enum Verb {
         "etude lm inspect models/SmolLM2-135M-Instruct --json | jq .memory"
     })]
     Inspect(inspect::Arguments),
+
+    /// Look data over before training: decoded text with its loss mask, stop tokens, truncation, duplicates
+    #[command(after_help = examples! {
+        "etude lm lint train.jsonl --model smollm2.gguf"
+        "etude lm lint pairs.parquet --model models/SmolLM2-135M-Instruct --max-length 512 --json"
+        "etude lm lint gsm8k.jsonl --model smollm2.gguf --columns instruction=question,output=answer"
+    })]
+    Lint(lint::Arguments),
 }
 
 /// Runs one verb.
@@ -55,6 +64,7 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
         Verb::Chat(arguments) => chat::run(arguments, output),
         Verb::Eval(arguments) => eval::run(arguments, output),
         Verb::Inspect(arguments) => inspect::run(arguments, output),
+        Verb::Lint(arguments) => lint::run(arguments, output),
     }
 }
 
