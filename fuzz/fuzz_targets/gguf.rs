@@ -14,7 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
             let count = tokenizer.tokens.len();
             assert!(tokenizer.scores.as_ref().is_none_or(|scores| scores.len() == count));
             assert!(tokenizer.types.as_ref().is_none_or(|types| types.len() == count));
-            for id in [tokenizer.bos, tokenizer.eos, tokenizer.eot, tokenizer.padding].into_iter().flatten() {
+            for id in [tokenizer.bos, tokenizer.eos, tokenizer.eot, tokenizer.padding]
+                .into_iter()
+                .flatten()
+            {
                 assert!((id as usize) < count);
             }
         }

@@ -26,7 +26,10 @@ fuzz_target!(|bytes: &[u8]| {
         1 => {
             if let Ok(config) = GenerationConfig::from_json(path, json) {
                 let again = serde_json::to_vec(&config).expect("everything in it was JSON");
-                assert_eq!(config, GenerationConfig::from_json(path, &again).expect("it was read before"));
+                assert_eq!(
+                    config,
+                    GenerationConfig::from_json(path, &again).expect("it was read before")
+                );
             }
         }
         2 => {

@@ -64,6 +64,14 @@ impl Input<'_> {
         }
     }
 
+    /// A number above zero, of any size: a power of ten, or any.
+    pub fn positive(&mut self) -> f64 {
+        match self.below(128) as i32 {
+            exponent @ 0..=80 => 10_f64.powi(exponent - 40),
+            _ => self.number().abs(),
+        }
+    }
+
     /// A setting: mostly what it usually is, at times any number.
     pub fn setting(&mut self, usual: f64) -> f64 {
         if self.below(4) == 3 { self.number() } else { usual }

@@ -407,21 +407,23 @@ fn broken_tensors_are_refused_by_name() {
     let twice = file().tensor("output_norm.weight", &[8], 0, &[0; 32]);
     assert!(twice.refused().contains("the tensor `output_norm.weight` comes twice"));
 
-    let q = |heads: u32, rows: u64| {
-        let file = Gguf::of("llama").value("llama.attention.head_count", 4, &heads.to_le_bytes());
+    let q = |heads: u64, rows: u64| {
+        let file = Gguf::of("llama").value("llama.attention.head_count", 10, &heads.to_le_bytes());
         file.tensor("blk.0.attn_q.weight", &[1, rows], 0, &vec![0; 4 * rows as usize])
     };
     assert_eq!(q(3, 6).open().tensors().len(), 1);
     assert!(q(3, 8).refused().contains("expected a multiple of 6 rows"));
+    // Twice the last two would wrap around to other numbers.
+    for heads in [0, 1 << 31, (1 << 63) + 1, u64::MAX] {
+        let expected = format!(
+            "`llama.attention.head_count`: found {heads} for layer 0; expected a number of heads from 1 to 2^30"
+        );
+        assert!(q(heads, 8).refused().contains(&expected));
+    }
     assert!(
-        q(0, 8)
+        q(1 << 30, 8)
             .refused()
-            .contains("`llama.attention.head_count`: found none for layer 0")
-    );
-    assert!(
-        q(u32::MAX, 8)
-            .refused()
-            .contains("expected a multiple of 8589934590 rows")
+            .contains("expected a multiple of 2147483648 rows")
     );
 }
 

@@ -37,13 +37,15 @@ impl Memory {
         }
     }
 
-    /// To generate with one sequence of so many tokens.
+    /// To generate with one sequence of so many tokens. Where the number would be too large, it is the largest.
     pub fn run(&self, tokens: usize) -> usize {
-        self.weights + tokens * self.cache_per_token
+        self.weights.saturating_add(tokens.saturating_mul(self.cache_per_token))
     }
 
-    /// To train in f32 with AdamW on so many tokens at a time: parameters, gradients, two moments, and activations.
+    /// To train in f32 with AdamW on so many tokens at a time: parameters, gradients, two moments, and activations. Where the
+    /// number would be too large, it is the largest.
     pub fn train(&self, tokens: usize) -> usize {
-        4 * self.parameters * size_of::<f32>() + tokens * self.activations_per_token
+        let activations = tokens.saturating_mul(self.activations_per_token);
+        (4 * self.parameters * size_of::<f32>()).saturating_add(activations)
     }
 }

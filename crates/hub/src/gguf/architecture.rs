@@ -123,9 +123,11 @@ fn heads(metadata: &Metadata, key: &str, layer: usize) -> Result<usize, HubError
             all.get(layer).and_then(|&heads| heads.try_into().ok())
         }
     };
-    let found = each.filter(|&heads| heads > 0).and_then(|heads| heads.try_into().ok());
-    found.ok_or_else(|| {
-        let detail = format!("`{key}`: found none for layer {layer}; expected a number of heads, at least 1");
+    // Far above every real model, and far below what would overflow.
+    let found = each.filter(|heads| (1..=1 << 30).contains(heads));
+    found.map(|heads| heads as usize).ok_or_else(|| {
+        let found = each.map_or("none".to_owned(), |heads| heads.to_string());
+        let detail = format!("`{key}`: found {found} for layer {layer}; expected a number of heads from 1 to 2^30");
         fault(metadata.path(), detail)
     })
 }

@@ -104,6 +104,9 @@ impl Keys<'_> {
         } else {
             head_size
         };
+        if scale == 0 {
+            return Err(self.wrong("embedding_length", hidden, "at least one entry for each head"));
+        }
         let mut rotaries = vec![self.rotary(head_size, context, gemma)?];
         if gemma {
             rotaries.push(Rotary::new(10_000.0, RotaryScaling::Default, head_size));
@@ -253,8 +256,9 @@ impl Keys<'_> {
 /// have are tried with the largest divisor as the factor; other divisors are an error.
 fn llama3_of_divisors(theta: f64, head_size: usize, divisors: &[f32]) -> Result<Rotary, LmError> {
     let plain = Rotary::new(theta, RotaryScaling::Default, head_size);
+    let factor = f64::from(divisors.iter().copied().fold(1.0, f32::max));
     let scaling = RotaryScaling::Llama3 {
-        factor: f64::from(divisors.iter().copied().fold(1.0, f32::max)),
+        factor,
         low_frequency_factor: 1.0,
         high_frequency_factor: 4.0,
         original_context: 8192,
@@ -262,7 +266,7 @@ fn llama3_of_divisors(theta: f64, head_size: usize, divisors: &[f32]) -> Result<
     let rotary = Rotary::new(theta, scaling, head_size);
     let same = |((scaled, plain), divisor): ((&f32, &f32), &f32)| (scaled * divisor / plain - 1.0).abs() < 1e-4;
     let all = rotary.frequencies.iter().zip(&plain.frequencies).zip(divisors);
-    if divisors.len() == head_size / 2 && all.into_iter().all(same) {
+    if divisors.len() == head_size / 2 && factor <= 1e30 && all.into_iter().all(same) {
         Ok(rotary)
     } else {
         Err(field_error(

@@ -88,15 +88,22 @@ fn yarn(fields: &mut Fields<'_>, original: Option<usize>, context: usize) -> Res
     let factor = required(fields, "factor")?;
     let mscale = fields.number("mscale")?;
     let mscale_all_dim = fields.number("mscale_all_dim")?;
+    let weighed = yarn_attention_factor(factor, mscale, mscale_all_dim);
+    let attention_factor = match fields.positive("attention_factor")? {
+        Some(given) => given,
+        None if (1e-30..=1e30).contains(&weighed) => weighed,
+        None => {
+            let expected = "weights that give attention a factor from 1e-30 to 1e30";
+            return Err(fields.error("mscale", &format!("weights that give {weighed}"), expected));
+        }
+    };
     Ok(RotaryScaling::Yarn {
         factor,
         beta_fast: fields.number("beta_fast")?.filter(|beta| *beta != 0.0).unwrap_or(32.0),
         beta_slow: fields.number("beta_slow")?.filter(|beta| *beta != 0.0).unwrap_or(1.0),
         truncate: fields.flag("truncate")?.unwrap_or(true),
         original_context: original_context(fields, original, context)?,
-        attention_factor: fields
-            .positive("attention_factor")?
-            .unwrap_or_else(|| yarn_attention_factor(factor, mscale, mscale_all_dim)),
+        attention_factor,
     })
 }
 

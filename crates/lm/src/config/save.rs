@@ -11,8 +11,9 @@ impl DecoderConfig {
     ///
     /// # Errors
     ///
-    /// No config.json says this model, since it was put together by hand: windows of different widths, or a soft cap of
-    /// attention, which transformers does not apply to these families.
+    /// No config.json says this model, since it was put together by hand or comes from a GGUF file with tensors that its family
+    /// has not: windows of different widths, some biases without the others, or a soft cap of attention, which transformers
+    /// does not apply to these families. Where a number is out of its range, the error names the field.
     pub fn to_json(&self) -> Result<Value, LmError> {
         if self.attention_soft_cap.is_some() {
             return Err(LmError::NotSayable {
@@ -77,13 +78,20 @@ impl DecoderConfig {
             // The scale is the root of its reciprocal, and whole in every model.
             set(
                 "query_pre_attn_scalar",
-                json!((1.0 / self.attention_scale.powi(2)).round() as u64),
+                json!((1.0 / f64::from(self.attention_scale).powi(2)).round() as u64),
             );
         } else if self.architecture != Architecture::Llama {
             set("use_sliding_window", json!(window.is_some()));
         }
         self.set_rotaries(&mut fields)?;
-        Ok(Value::Object(fields))
+        let json = Value::Object(fields);
+        // What has no field here must not be lost in silence.
+        if Self::from_json(&json)? != *self {
+            return Err(LmError::NotSayable {
+                detail: "it has other parts than its family",
+            });
+        }
+        Ok(json)
     }
 
     /// The one window of all layers that have one.

@@ -9,16 +9,16 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::fuse::Fuse;
-use tokenizers::models::bpe::{BPE, Merges, Vocab};
+use tokenizers::models::bpe::{BPE, BpeBuilder, Merges, Vocab};
 use tokenizers::normalizers::{Prepend, Replace};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, NormalizerWrapper};
 
-use super::Tokenizer;
 use super::pieces::{Pieces, Spelling, shorten};
 use super::pre_tokenizer::Words;
 use super::special::{SpecialIds, end_of_turn};
+use super::{Inner, Tokenizer};
 use crate::LmError;
 
 /// The keys `tokenizer.ggml.*` of a GGUF file.
@@ -99,7 +99,7 @@ pub(super) fn build(vocabulary: &GgufVocabulary) -> Result<Tokenizer, LmError> {
                 .ignore_merges(words.ignore_merges);
             let mut inner = finish(model)?;
             inner.with_normalizer(words.normalizer()).map_err(broken)?;
-            inner.with_pre_tokenizer(Some(words.pre_tokenizer()?));
+            inner.with_pre_tokenizer(Some(words.cutter()?));
             inner.with_decoder(Some(ByteLevel::default()));
             (inner, Spelling::ByteLevel, words.add_bos)
         }
@@ -159,8 +159,8 @@ fn broken(error: impl Into<tokenizers::Error>) -> LmError {
     LmError::TokenizerJson(error.into().to_string())
 }
 
-fn finish(model: tokenizers::models::bpe::BpeBuilder) -> Result<tokenizers::Tokenizer, LmError> {
-    Ok(tokenizers::Tokenizer::new(model.build().map_err(broken)?))
+fn finish(model: BpeBuilder) -> Result<Inner, LmError> {
+    Ok(Inner::new(model.build().map_err(broken)?.into()))
 }
 
 /// The merges of the file.
@@ -180,7 +180,7 @@ fn listed_merges(vocabulary: &GgufVocabulary, known: &Vocab) -> Result<Merges, L
     merges.collect()
 }
 
-fn sentence_piece(vocabulary: &GgufVocabulary, known: Vocab, prefix: bool) -> Result<tokenizers::Tokenizer, LmError> {
+fn sentence_piece(vocabulary: &GgufVocabulary, known: Vocab, prefix: bool) -> Result<Inner, LmError> {
     let merges = scored_merges(vocabulary, &known)?;
     let mut model = BPE::builder()
         .vocab_and_merges(known, merges)

@@ -8,10 +8,10 @@ use std::collections::HashMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::Tokenizer;
 use super::pieces::{Pieces, Spelling, shorten};
 use super::special::SpecialIds;
 use super::steps::{check_normalizer, check_post_processor, check_pre_tokenizer};
+use super::{Inner, Tokenizer};
 use crate::LmError;
 
 #[derive(Deserialize)]
@@ -90,7 +90,7 @@ pub(super) fn read(bytes: &[u8]) -> Result<Tokenizer, LmError> {
     check_normalizer(&file.normalizer)?;
     check_pre_tokenizer(&file.pre_tokenizer)?;
     check_post_processor(&file.post_processor, &pieces)?;
-    let mut inner = tokenizers::Tokenizer::from_bytes(bytes).map_err(|error| broken(&error))?;
+    let mut inner = Inner::from_bytes(bytes).map_err(|error| broken(&error))?;
     // They are settings of training pipelines; transformers sets them anew in every call.
     inner.with_padding(None);
     inner.with_truncation(None).map_err(|error| broken(&error))?;

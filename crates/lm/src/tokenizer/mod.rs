@@ -25,13 +25,22 @@ pub use gguf::GgufVocabulary;
 pub use special::SpecialIds;
 pub use stream::StreamDecoder;
 
+use tokenizers::{DecoderWrapper, ModelWrapper, NormalizerWrapper, PostProcessorWrapper, TokenizerImpl};
+
 use crate::LmError;
 use pieces::Pieces;
+use pre_tokenizer::Cutter;
+
+/// The library's tokenizer, with its own steps but for how text is cut.
+type Inner = TokenizerImpl<ModelWrapper, NormalizerWrapper, Cutter, PostProcessorWrapper, DecoderWrapper>;
 
 /// Cuts text into tokens, and makes text of tokens.
+///
+/// Every thread that encodes remembers up to 10,000 words with their tokens, and forgets them when it ends, not when the
+/// tokenizer goes.
 #[derive(Debug, Clone)]
 pub struct Tokenizer {
-    inner: tokenizers::Tokenizer,
+    inner: Inner,
     pieces: Pieces,
     special: SpecialIds,
 }
