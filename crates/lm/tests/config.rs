@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use etude_hub::GgufCheckpoint;
-use etude_lm::LmError;
 use etude_lm::config::{Architecture, DecoderConfig, LayerConfig};
+use etude_lm::{LmError, Memory};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
@@ -285,6 +285,13 @@ fn what_is_saved_is_read_to_the_same_configuration() {
 }
 
 #[test]
+fn a_scale_of_scores_is_saved_to_its_last_bit() {
+    // In f32 the square of this one's reciprocal is that of another.
+    let config = read(&with(gemma3_270m(), "query_pre_attn_scalar", json!(2_802_815)));
+    assert_eq!(config, read(&config.to_json().unwrap()));
+}
+
+#[test]
 fn both_spellings_of_rotary_embeddings_are_the_same() {
     let scaling = json!({"type": "linear", "factor": 2.0});
     let old = with(with(smollm2(), "rope_theta", json!(5e5)), "rope_scaling", scaling);
@@ -407,6 +414,15 @@ fn what_is_not_known_is_an_error_that_names_it() {
             "rope_scaling",
             json!({"rope_type": "default", "mrope_section": [16, 24, 24]}),
         ),
+        // The factor of cosines and sines would be negative, and infinite.
+        (
+            "rope_scaling",
+            json!({"rope_type": "yarn", "factor": 4.0, "mscale": -100.0, "mscale_all_dim": 1.0}),
+        ),
+        (
+            "rope_scaling",
+            json!({"rope_type": "yarn", "factor": 1e30, "mscale": 1e308, "mscale_all_dim": 1e-300}),
+        ),
     ] {
         let name = if field == "rope_scaling" {
             "rope_scaling."
@@ -501,6 +517,57 @@ fn divisors_of_frequencies_in_gguf_are_llama_3s_scaling() {
     assert_eq!(gguf.config().unwrap().rotaries, expected.rotaries);
     gguf.rope_factors[20] *= 1.01;
     assert!(gguf.config().unwrap_err().to_string().contains("rope_freqs.weight"));
+
+    // The rule of two frequencies, with a factor that no config.json may have.
+    for (key, number) in [
+        ("llama.embedding_length", 8.0),
+        ("llama.attention.head_count", 2.0),
+        ("llama.attention.head_count_kv", 1.0),
+        ("llama.rope.dimension_count", 4.0),
+        ("llama.rope.freq_base", 1e8),
+    ] {
+        gguf.numbers.insert(key.to_owned(), number);
+    }
+    gguf.rope_factors = vec![1.0, 1e29];
+    assert!(gguf.config().unwrap().to_json().is_ok());
+    gguf.rope_factors = vec![1.0, 1e31];
+    assert!(gguf.config().unwrap_err().to_string().contains("rope_freqs.weight"));
+}
+
+#[test]
+fn an_embedding_narrower_than_its_heads_gives_scores_no_scale() {
+    let mut gguf = gemma3_270m_gguf();
+    for (key, number) in [("gemma3.block_count", 62.0), ("gemma3.embedding_length", 2.0)] {
+        gguf.numbers.insert(key.to_owned(), number);
+    }
+    assert!(
+        gguf.config()
+            .unwrap_err()
+            .to_string()
+            .contains("gemma3.embedding_length")
+    );
+}
+
+#[test]
+fn memory_that_cannot_be_counted_is_the_largest_number() {
+    let mut gguf = smollm2_gguf();
+    for (key, number) in [
+        ("llama.block_count", f64::from(1 << 14)),
+        ("llama.embedding_length", 1.0),
+        ("llama.feed_forward_length", 1.0),
+        ("llama.attention.head_count", f64::from(1 << 24)),
+        ("llama.attention.head_count_kv", f64::from(1 << 24)),
+        ("llama.attention.key_length", f64::from(1 << 16)),
+        ("llama.rope.dimension_count", f64::from(1 << 16)),
+        ("llama.context_length", f64::from(1 << 30)),
+    ] {
+        gguf.numbers.insert(key.to_owned(), number);
+    }
+    let config = gguf.config().unwrap();
+    let file = GgufCheckpoint::from_bytes(Path::new("a file"), gguf.bytes()).unwrap();
+    let memory = Memory::new(&config, &file);
+    assert_eq!(memory.run(config.context), usize::MAX);
+    assert_eq!(memory.train(config.context), usize::MAX);
 }
 
 #[test]
@@ -517,6 +584,17 @@ fn a_configuration_that_no_file_says_is_not_saved() {
     };
     assert!(config.to_json().is_err());
     assert_eq!(config.architecture, Architecture::Gemma3);
+
+    // Every Qwen2 has biases of queries, keys and values, and config.json has no field for them.
+    let mut gguf = smollm2_gguf();
+    gguf.texts.insert("general.architecture".to_owned(), "qwen2".to_owned());
+    gguf.numbers = gguf
+        .numbers
+        .into_iter()
+        .map(|(key, number)| (key.replace("llama.", "qwen2."), number))
+        .collect();
+    let error = gguf.config().unwrap().to_json().unwrap_err();
+    assert!(matches!(error, LmError::NotSayable { .. }), "{error}");
 }
 
 fn hostile() -> impl Strategy<Value = Value> {

@@ -184,3 +184,17 @@ impl Words {
         Ok(Cutter::Named(self))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::WORDS;
+
+    #[test]
+    fn every_expression_compiles_once() {
+        for words in &WORDS {
+            words.cutter().unwrap();
+            let first = words.expressions[0].split().unwrap();
+            assert!(std::ptr::eq(first, words.expressions[0].split().unwrap()));
+        }
+    }
+}
