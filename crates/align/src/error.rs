@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
+use etude_hub::HubError;
+use etude_kernels::KernelError;
 use etude_lm::LmError;
+use etude_train::TrainError;
 use thiserror::Error;
 
 use crate::data::Place;
@@ -65,4 +68,34 @@ pub enum AlignError {
         /// What it may be.
         expected: String,
     },
+    /// There is nothing to train on.
+    #[error("there are no examples to train on: none is left after truncation, or the data are empty")]
+    NoExamples,
+    /// Training has broken down.
+    #[error(
+        "step {step}: the norm of the gradient is {norm} and the loss {loss}, expected finite numbers; the step's examples, counted from \
+         0, are {examples:?}"
+    )]
+    NotFinite {
+        /// The step; the first one is step 1.
+        step: u64,
+        /// The norm of all gradients.
+        norm: f32,
+        /// The loss.
+        loss: f64,
+        /// The places of the step's examples in the data.
+        examples: Vec<usize>,
+    },
+    /// The moments of a checkpoint are not those of the model.
+    #[error("the checkpoint belongs to another model")]
+    Moments(#[from] KernelError),
+    /// A checkpoint or a file beside it cannot be read or written.
+    #[error(transparent)]
+    Train(#[from] TrainError),
+    /// A model's file cannot be read or written.
+    #[error(transparent)]
+    Hub(#[from] HubError),
+    /// A model is not what it has to be.
+    #[error(transparent)]
+    Lm(#[from] LmError),
 }

@@ -1,5 +1,7 @@
 //! Alignment of language models: supervised fine-tuning, reward models, PPO, direct preference optimisation.
 //!
+//! - [`training`]: the trainer, which takes any of the objectives below.
+//! - [`sft`]: supervised fine-tuning.
 //! - [`data`]: conversations, completions and preferences, from files of every usual format.
 //! - [`preference`]: losses on pairs of answers: DPO and its family.
 //! - [`reward`]: reward models, and how good their probabilities are.
@@ -22,5 +24,7 @@ mod error;
 pub mod ppo;
 pub mod preference;
 pub mod reward;
+pub mod sft;
+pub mod training;
 
 pub use error::AlignError;

@@ -283,7 +283,7 @@ fn hh(row: &mut Row) -> Result<Example, AlignError> {
     let mut transcript = |name: &str| {
         let text = row.require_string(name)?;
         let turns = turns(&text).ok_or_else(|| row.wrong(name, Some(&text.as_str().into()), TRANSCRIPT))?;
-        Ok(Text::Conversational(turns))
+        Ok::<_, AlignError>(Text::Conversational(turns))
     };
     Ok(implicit_prompt(transcript("chosen")?, transcript("rejected")?))
 }

@@ -70,6 +70,18 @@ impl Packed {
         }
     }
 
+    /// All of these beside each other.
+    pub fn concat<'a>(packs: impl IntoIterator<Item = &'a Self>) -> Self {
+        let mut all = Self::new();
+        for pack in packs {
+            let start = all.ids.len();
+            all.ids.extend_from_slice(&pack.ids);
+            all.loss.extend_from_slice(&pack.loss);
+            all.offsets.extend(pack.offsets.iter().skip(1).map(|end| start + end));
+        }
+        all
+    }
+
     fn push(&mut self, sequence: &Tokenized, part: Range<usize>) {
         let start = self.loss.len();
         self.ids.extend_from_slice(&sequence.ids[part.clone()]);
@@ -78,6 +90,17 @@ impl Packed {
             *first = false;
         }
         self.offsets.push(self.ids.len());
+    }
+}
+
+/// One sequence by itself.
+impl From<Tokenized> for Packed {
+    fn from(sequence: Tokenized) -> Self {
+        Self {
+            offsets: vec![0, sequence.ids.len()],
+            ids: sequence.ids,
+            loss: sequence.loss,
+        }
     }
 }
 

@@ -69,22 +69,28 @@
 //! | `kto.rs` | KTO: answers that are good or bad by themselves |
 //! | `reference_sync.rs` | TR-DPO: a reference that follows |
 //! | `metrics.rs` | implicit rewards, by TRL's names |
+//! | `dpo.rs` | the objective that a [`Trainer`](crate::training::Trainer) takes |
+//! | `reference.rs` | the reference's log-probabilities, kept on disk |
 
 mod divergence;
+mod dpo;
 pub mod kto;
 pub mod loss;
 mod metrics;
 mod mixture;
 mod options;
 mod pairs;
+mod reference;
 pub mod reference_free;
 mod reference_sync;
 mod sequence;
 
 pub use divergence::FDivergence;
+pub use dpo::{Dpo, PreferenceExample, PreferenceSequences};
 pub use metrics::RewardMetrics;
 pub use mixture::{PreferenceBatch, preference_loss, wpo_weights};
 pub use options::{PreferenceLoss, PreferenceOptions};
 pub use pairs::Pairs;
+pub use reference::ReferenceLogProbabilities;
 pub use reference_sync::ReferenceSync;
 pub use sequence::{Aggregation, sequence_log_probabilities};

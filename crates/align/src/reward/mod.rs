@@ -15,12 +15,18 @@
 //! |---|---|
 //! | `loss.rs` | the losses |
 //! | `metrics.rs` | what a batch is logged by, by TRL's names |
+//! | `model.rs` | a decoder with a score, as transformers lays it out |
+//! | `modeling.rs` | the objective that a [`Trainer`](crate::training::Trainer) takes |
 //! | `calibration.rs` | whether s(r_w - r_l) is the probability that it says it is |
 
 mod calibration;
 mod loss;
 mod metrics;
+mod model;
+mod modeling;
 
 pub use calibration::{Bin, Calibration};
 pub use loss::{Comparisons, bradley_terry, centering};
 pub use metrics::RewardModelMetrics;
+pub use model::RewardModel;
+pub use modeling::{RewardExample, RewardModeling, RewardOptions, RewardSequences};

@@ -86,6 +86,17 @@ struct State {
     second: Tensor<1>,
 }
 
+impl State {
+    fn moments(&self) -> Moments {
+        let copy = |moments: &Tensor<1>| moments.to_data().iter::<f32>().collect();
+        Moments {
+            steps: self.steps,
+            first: copy(&self.first),
+            second: copy(&self.second),
+        }
+    }
+}
+
 impl ModuleAdamW {
     /// Before the first step. Weights decay if they are matrices: norms and biases do not.
     pub fn new(settings: AdamW) -> Self {
@@ -134,15 +145,19 @@ impl ModuleAdamW {
     /// The moments of every parameter stepped so far by its name, in the order of names. They are copied one parameter at a
     /// time.
     pub fn moments(&self) -> impl Iterator<Item = (&str, Moments)> {
-        let copy = |moments: &Tensor<1>| moments.to_data().iter::<f32>().collect();
-        self.states.iter().map(move |(name, state)| {
-            let moments = Moments {
-                steps: state.steps,
-                first: copy(&state.first),
-                second: copy(&state.second),
-            };
-            (name.as_str(), moments)
-        })
+        self.states.iter().map(|(name, state)| (name.as_str(), state.moments()))
+    }
+
+    /// The moments of the parameter of this name, if it has been stepped.
+    pub fn moments_of(&self, name: &str) -> Option<Moments> {
+        self.states.get(name).map(State::moments)
+    }
+
+    /// The names of the parameters stepped so far, in order, each with how many numbers it has.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.states
+            .iter()
+            .map(|(name, state)| (name.as_str(), state.first.dims()[0]))
     }
 
     /// Goes on from `moments`, as [`moments`](Self::moments) gave them, in place of those it has.

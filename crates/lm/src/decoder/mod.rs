@@ -10,6 +10,7 @@
 //! Fields are named as Hugging Face names the tensors of a checkpoint, so that a path through the module is a key:
 //! `model.layers.0.self_attn.q_proj.weight`.
 
+mod activation_checkpointing;
 mod attention;
 mod embedding;
 mod feed_forward;
@@ -37,6 +38,7 @@ use linear::Linear;
 use norm::Norm;
 use parameters::Source;
 
+pub use activation_checkpointing::LayerInputs;
 pub use parameters::parameters;
 pub use save::DecoderCheckpoint;
 
@@ -105,6 +107,11 @@ impl Decoder {
         Self { precision, ..self }
     }
 
+    /// In what products with weights are computed.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// What the model is made of.
     pub fn config(&self) -> &DecoderConfig {
         &self.config
@@ -115,6 +122,16 @@ impl Decoder {
     /// # Panics
     /// `offsets` do not rise from 0 to the number of tokens, or a token is not in the vocabulary.
     pub fn hidden(&self, tokens: &[u32], offsets: &[usize]) -> Tensor<2> {
+        self.with_pass(tokens, offsets, |pass| {
+            let embedded = self.model.embed_tokens.forward(tokens, &self.config);
+            let layers = self.model.layers.iter().zip(&self.config.layers);
+            let hidden = layers.fold(embedded, |hidden, (layer, kind)| layer.forward(hidden, kind, pass));
+            self.model.norm.forward(hidden)
+        })
+    }
+
+    /// Gives `forward` what all layers share.
+    fn with_pass<T>(&self, tokens: &[u32], offsets: &[usize], forward: impl FnOnce(&Pass<'_>) -> T) -> T {
         let positions = positions(offsets, tokens.len());
         let longest = positions.iter().max().map_or(0, |last| *last as usize + 1);
         let tables: Vec<_> = self
@@ -130,14 +147,7 @@ impl Decoder {
             positions: &positions,
             tables: &tables,
         };
-        let embedded = self.model.embed_tokens.forward(tokens, &self.config);
-        let hidden = self
-            .model
-            .layers
-            .iter()
-            .zip(&self.config.layers)
-            .fold(embedded, |hidden, (layer, kind)| layer.forward(hidden, kind, &pass));
-        self.model.norm.forward(hidden)
+        forward(&pass)
     }
 
     /// The logits of the next token, [tokens, vocabulary], of hidden states [tokens, hidden].

@@ -1,0 +1,159 @@
+//! Reference log-probabilities, computed once and kept on disk.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use etude_hub::Checkpoint as _;
+use etude_lm::decoder::Decoder;
+use etude_train::{TrainError, read_checkpoint, write_checkpoint};
+use sha2::{Digest as _, Sha256};
+
+use super::{Aggregation, Dpo, PreferenceExample};
+use crate::AlignError;
+use crate::training::{Objective as _, Sequences as _};
+
+/// What a file of these is, for its first line.
+const KIND: &str = "reference log-probabilities";
+
+/// Sequences that are computed before the file is written anew.
+const SAVED_EVERY: usize = 512;
+
+/// A hash of what a log-probability depends on.
+type Fingerprint = [u8; 32];
+
+/// What a reference says of pairs of answers, in a file of its own for each reference.
+///
+/// A pair is known by its tokens, which hold all that tokenizer, template and truncation have made of it; a reference by its
+/// configuration, its precision and every one of its parameters. What is found under a fingerprint is therefore what would be
+/// computed.
+#[derive(Debug)]
+pub struct ReferenceLogProbabilities {
+    path: PathBuf,
+    known: HashMap<Fingerprint, [f32; 2]>,
+}
+
+impl ReferenceLogProbabilities {
+    /// Those of a reference that are in a folder already, which is made if need be.
+    ///
+    /// # Errors
+    /// The folder or the file cannot be read, or is damaged.
+    pub fn open(folder: &Path, reference: &Decoder) -> Result<Self, AlignError> {
+        std::fs::create_dir_all(folder).map_err(|source| AlignError::Read {
+            path: folder.into(),
+            source,
+        })?;
+        let name: String = of_model(reference)?[..12]
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
+        let path = folder.join(format!("{name}.logps"));
+        let mut known = HashMap::new();
+        if path.exists() {
+            let bytes = read_checkpoint(&path, KIND)?;
+            let (entries, rest) = bytes.as_chunks::<40>();
+            if !rest.is_empty() {
+                let detail = "it ends within an entry".to_owned();
+                return Err(TrainError::Checkpoint { path, detail }.into());
+            }
+            for entry in entries {
+                let number = |at: usize| f32::from_le_bytes([entry[at], entry[at + 1], entry[at + 2], entry[at + 3]]);
+                let mut fingerprint = Fingerprint::default();
+                fingerprint.copy_from_slice(&entry[..32]);
+                known.insert(fingerprint, [number(32), number(36)]);
+            }
+        }
+        Ok(Self { path, known })
+    }
+
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Fills in what the reference, a model without autodiff, says of the examples. What is not known is computed, `together` pairs at a
+    /// time, and written to the file every now and then. `progress` hears how many of the examples are done and says whether to go on.
+    ///
+    /// # Errors
+    /// The file cannot be written; what it held before is still there.
+    pub fn fill<'a>(
+        &mut self,
+        dpo: &Dpo,
+        reference: &Decoder,
+        examples: impl IntoIterator<Item = &'a mut PreferenceExample>,
+        together: usize,
+        mut progress: impl FnMut(usize) -> bool,
+    ) -> Result<(), AlignError> {
+        let aggregation = dpo.options().aggregation();
+        let (mut missing, mut done) = (Vec::new(), 0);
+        for example in examples {
+            let fingerprint = of_example(example, aggregation);
+            if let Some(known) = self.known.get(&fingerprint) {
+                example.reference = *known;
+                done += 1;
+            } else {
+                missing.push((fingerprint, example));
+            }
+        }
+        let mut unsaved = 0;
+        for batch in missing.chunks_mut(together.max(1)) {
+            if !progress(done) {
+                break;
+            }
+            let sequences = dpo.batch(&batch.iter().map(|(_, example)| &**example).collect::<Vec<_>>());
+            let hidden = reference.hidden(sequences.tokens(), sequences.offsets());
+            let answers = dpo.log_probabilities(reference, hidden, &sequences).to_data();
+            let answers: Vec<f32> = answers.iter().collect();
+            let (chosen, rejected) = answers.split_at(batch.len());
+            for ((fingerprint, example), numbers) in batch.iter_mut().zip(chosen.iter().zip(rejected)) {
+                example.reference = [*numbers.0, *numbers.1];
+                self.known.insert(*fingerprint, example.reference);
+            }
+            done += batch.len();
+            unsaved += batch.len();
+            if unsaved >= SAVED_EVERY {
+                self.save()?;
+                unsaved = 0;
+            }
+        }
+        if unsaved > 0 {
+            self.save()?;
+        }
+        progress(done);
+        Ok(())
+    }
+
+    fn save(&self) -> Result<(), AlignError> {
+        let mut entries: Vec<_> = self.known.iter().collect();
+        entries.sort_unstable_by_key(|(fingerprint, _)| **fingerprint);
+        let mut bytes = Vec::with_capacity(40 * entries.len());
+        for (fingerprint, numbers) in entries {
+            bytes.extend_from_slice(fingerprint);
+            bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        }
+        Ok(write_checkpoint(&self.path, KIND, &[&bytes])?)
+    }
+}
+
+fn of_model(reference: &Decoder) -> Result<Fingerprint, AlignError> {
+    let mut hash = Sha256::new();
+    hash.update(format!("{:?} {:?}", reference.config(), reference.precision()));
+    let parameters = reference.checkpoint();
+    for tensor in parameters.tensors() {
+        hash.update(&tensor.name);
+        hash.update(&parameters.raw(&tensor.name)?.bytes);
+    }
+    Ok(hash.finalize().into())
+}
+
+fn of_example(example: &PreferenceExample, aggregation: Aggregation) -> Fingerprint {
+    let mut hash = Sha256::new();
+    hash.update(format!("{aggregation:?}"));
+    for sequence in &example.sequences {
+        hash.update((sequence.ids.len() as u64).to_le_bytes());
+        for (id, counts) in sequence.ids.iter().zip(&sequence.loss) {
+            hash.update(id.to_le_bytes());
+            hash.update([u8::from(*counts)]);
+        }
+    }
+    hash.finalize().into()
+}

@@ -1,0 +1,205 @@
+//! A decoder with one number for each sequence.
+
+use std::borrow::Cow;
+use std::path::Path;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Int, Tensor, TensorData};
+use etude_hub::{Checkpoint, Dtype, HubError, RawTensor, SavedModel, TensorInfo};
+use etude_kernels::Precision;
+use etude_lm::config::DecoderConfig;
+use etude_lm::decoder::{Decoder, DecoderCheckpoint};
+use etude_train::Seed;
+use rand_distr::{Distribution, Normal};
+use serde_json::json;
+
+use crate::AlignError;
+use crate::training::Trained;
+
+/// The tensor beside those of the decoder.
+const SCORE: &str = "score.weight";
+
+/// The largest file of a saved model, as transformers chooses it.
+const SHARD: usize = 50_000_000_000;
+
+/// The reward of a sequence is a linear function of the hidden state of its last token: what transformers calls sequence classification
+/// with one label.
+#[derive(Module, Debug)]
+pub struct RewardModel {
+    decoder: Decoder,
+    /// `[1, hidden]`.
+    score: Param<Tensor<2>>,
+}
+
+impl Trained for RewardModel {
+    fn decoder(&self) -> &Decoder {
+        &self.decoder
+    }
+}
+
+impl RewardModel {
+    /// On a decoder that has learnt to write, with a score that is drawn as transformers draws it: normal, with the configuration's
+    /// standard deviation.
+    pub fn new(decoder: Decoder, seed: Seed, device: &Device) -> Self {
+        let (width, deviation) = (decoder.config().hidden, decoder.config().initializer_range);
+        let mut random = seed.stream("score");
+        let normal = Normal::new(0.0, deviation).ok();
+        let mut draw = || normal.map_or(0.0, |normal| normal.sample(&mut random));
+        let score: Vec<f32> = (0..width).map(|_| draw()).collect();
+        Self::with_score(decoder, score, device)
+    }
+
+    fn with_score(decoder: Decoder, score: Vec<f32>, device: &Device) -> Self {
+        let shape = [1, score.len()];
+        let score = Tensor::from_data(TensorData::new(score, shape), device);
+        Self {
+            decoder,
+            score: Param::from_tensor(score),
+        }
+    }
+
+    /// The model whose parameters `checkpoint` has; a checkpoint without a score, of a model that writes, gets a new one from `seed`.
+    ///
+    /// # Errors
+    /// As [`Decoder::load`]; or the score has another shape.
+    pub fn load(
+        mut config: DecoderConfig,
+        checkpoint: &dyn Checkpoint,
+        precision: Precision,
+        seed: Seed,
+        device: &Device,
+    ) -> Result<Self, AlignError> {
+        if checkpoint.info(SCORE).is_none() {
+            let decoder = Decoder::load(config, checkpoint, device)?.with_precision(precision);
+            return Ok(Self::new(decoder, seed, device));
+        }
+        let score = checkpoint.read_f32_shaped(SCORE, &[1, config.hidden])?;
+        // Where there is a score there is no head.
+        config.tied_embeddings = true;
+        let tensors = checkpoint.tensors().iter().filter(|tensor| tensor.name != SCORE);
+        let body = Body {
+            tensors: tensors.cloned().collect(),
+            checkpoint,
+        };
+        let decoder = Decoder::load(config, &body, device)?.with_precision(precision);
+        Ok(Self::with_score(decoder, score, device))
+    }
+
+    /// The rewards of sequences, `[sequences]`, from the hidden states of all their tokens, `[tokens, hidden]`.
+    ///
+    /// # Panics
+    /// A sequence is empty.
+    pub fn rewards(&self, hidden: Tensor<2>, offsets: &[usize]) -> Tensor<1> {
+        let last: Vec<i64> = offsets.iter().skip(1).map(|end| *end as i64 - 1).collect();
+        let count = last.len();
+        let last = Tensor::<1, Int>::from_data(TensorData::new(last, [count]), &hidden.device());
+        let scores = hidden.select(0, last) * self.score.val();
+        scores.sum_dim(1).reshape([count])
+    }
+
+    /// Writes the model into a folder, so that transformers loads it with `AutoModelForSequenceClassification`: `config.json` and tensors.
+    /// `pad_token` is what transformers pads with, to find the last token of a sequence; `files` are further ones, such as the
+    /// tokenizer's.
+    ///
+    /// # Errors
+    /// The configuration cannot be said in a config.json; or what the operating system says.
+    pub fn save(
+        &self,
+        folder: &Path,
+        pad_token: Option<u32>,
+        files: Vec<(std::path::PathBuf, Vec<u8>)>,
+    ) -> Result<(), AlignError> {
+        let mut config = self.decoder.config().to_json()?;
+        if let Some(class) = config["architectures"][0].as_str() {
+            config["architectures"] = json!([class.replace("ForCausalLM", "ForSequenceClassification")]);
+        }
+        config["id2label"] = json!({"0": "LABEL_0"});
+        config["label2id"] = json!({"LABEL_0": 0});
+        if let Some(pad) = pad_token {
+            config["pad_token_id"] = json!(pad);
+        }
+        let checkpoint = RewardCheckpoint::new(self);
+        let saved = SavedModel {
+            config: &config,
+            generation_config: None,
+            files,
+            checkpoint: &checkpoint,
+        };
+        Ok(saved.save(folder, SHARD)?)
+    }
+}
+
+/// A checkpoint without its score.
+#[derive(Debug)]
+struct Body<'a> {
+    tensors: Vec<TensorInfo>,
+    checkpoint: &'a dyn Checkpoint,
+}
+
+impl Checkpoint for Body<'_> {
+    fn path(&self) -> &Path {
+        self.checkpoint.path()
+    }
+
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn raw(&self, name: &str) -> Result<RawTensor<'_>, HubError> {
+        self.checkpoint.raw(name)
+    }
+}
+
+/// A decoder's parameters and the score, without the head.
+#[derive(Debug)]
+struct RewardCheckpoint {
+    decoder: DecoderCheckpoint,
+    /// In order of names.
+    tensors: Vec<TensorInfo>,
+    score: Vec<u8>,
+}
+
+impl RewardCheckpoint {
+    fn new(model: &RewardModel) -> Self {
+        let decoder = model.decoder.checkpoint();
+        let score = model.score.val().to_data();
+        let mut tensors: Vec<TensorInfo> = decoder
+            .tensors()
+            .iter()
+            .filter(|tensor| tensor.name != "lm_head.weight")
+            .cloned()
+            .collect();
+        tensors.push(TensorInfo {
+            name: SCORE.to_owned(),
+            dtype: Dtype::F32,
+            shape: score.shape().to_vec(),
+        });
+        tensors.sort_by(|left, right| left.name.cmp(&right.name));
+        Self {
+            decoder,
+            tensors,
+            score: score.iter::<f32>().flat_map(f32::to_le_bytes).collect(),
+        }
+    }
+}
+
+impl Checkpoint for RewardCheckpoint {
+    fn path(&self) -> &Path {
+        self.decoder.path()
+    }
+
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn raw(&self, name: &str) -> Result<RawTensor<'_>, HubError> {
+        match self.info(SCORE) {
+            Some(info) if name == SCORE => Ok(RawTensor {
+                dtype: info.dtype,
+                shape: &info.shape,
+                bytes: Cow::Borrowed(&self.score),
+            }),
+            _ => self.decoder.raw(name),
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What a run is resumed from: `checkpoint-N/`, laid out as transformers lays it out.
+//!
+//! ```text
+//! checkpoint-40/
+//!   config.json, model.safetensors, ...   the model, as it is saved anywhere
+//!   optimizer.safetensors                 for each parameter exp_avg, exp_avg_sq and step, as torch names them
+//!   trainer_state.json                    steps, epochs, and all that was logged
+//! ```
+//!
+//! A checkpoint is written beside its place and then moved there, so that one which is there is whole.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use etude_hub::{Checkpoint, Dtype, HubError, RawTensor, SafetensorsCheckpoint, TensorInfo, safetensors};
+use etude_kernels::burn::{ModuleAdamW, Moments};
+use etude_train::{TrainError, write_atomically};
+
+use super::TrainerState;
+use crate::AlignError;
+
+const OPTIMIZER: &str = "optimizer.safetensors";
+const STATE: &str = "trainer_state.json";
+const PREFIX: &str = "checkpoint-";
+
+/// Writes `checkpoint-N` of the state's step into the folder of a run, and removes the oldest ones but `keep`. `model` writes the model
+/// into the folder that it is given.
+///
+/// # Errors
+/// What the operating system says; earlier checkpoints are then as they were.
+pub fn save(
+    run: &Path,
+    state: &TrainerState,
+    optimizer: &ModuleAdamW,
+    keep: usize,
+    model: impl FnOnce(&Path) -> Result<(), AlignError>,
+) -> Result<(), AlignError> {
+    let name = format!("{PREFIX}{}", state.global_step);
+    let (unfinished, finished) = (run.join(format!(".{name}.tmp")), run.join(&name));
+    let io = |path: &Path| {
+        let path = path.to_owned();
+        move |source| TrainError::Io {
+            action: "write",
+            path,
+            source,
+        }
+    };
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished).map_err(io(&unfinished))?;
+    }
+    fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
+    let written = model(&unfinished).and_then(|()| {
+        safetensors::save_file(&unfinished.join(OPTIMIZER), &MomentsCheckpoint::new(optimizer))?;
+        Ok(write_atomically(&unfinished.join(STATE), state.to_json().as_bytes())?)
+    });
+    if let Err(error) = written {
+        // What is half written only takes room, perhaps the last that there is.
+        let _ = fs::remove_dir_all(&unfinished);
+        return Err(error);
+    }
+    if finished.exists() {
+        fs::remove_dir_all(&finished).map_err(io(&finished))?;
+    }
+    fs::rename(&unfinished, &finished).map_err(io(&finished))?;
+    let all = steps(run)?;
+    for old in &all[..all.len().saturating_sub(keep)] {
+        let old = run.join(format!("{PREFIX}{old}"));
+        fs::remove_dir_all(&old).map_err(io(&old))?;
+    }
+    Ok(())
+}
+
+/// The last checkpoint of a run, if there is one.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn latest(run: &Path) -> Result<Option<PathBuf>, AlignError> {
+    Ok(steps(run)?.last().map(|step| run.join(format!("{PREFIX}{step}"))))
+}
+
+/// The optimiser's moments and the state of a checkpoint.
+///
+/// # Errors
+/// A file is missing or is not what it has to be.
+pub fn load(checkpoint: &Path) -> Result<(TrainerState, Vec<(String, Moments)>), AlignError> {
+    let path = checkpoint.join(STATE);
+    let text = fs::read_to_string(&path).map_err(|source| AlignError::Read {
+        path: path.clone(),
+        source,
+    })?;
+    let state = TrainerState::from_json(&text).map_err(|detail| AlignError::File { path, detail })?;
+    let file = SafetensorsCheckpoint::open(&checkpoint.join(OPTIMIZER))?;
+    let mut moments = BTreeMap::new();
+    for tensor in file.tensors() {
+        if let Some(name) = tensor.name.strip_suffix(STEP) {
+            let read = |part: &str| file.read_f32(&format!("{name}{part}"));
+            let steps = read(STEP)?.first().map_or(0, |steps| *steps as u64);
+            let (first, second) = (read(FIRST)?, read(SECOND)?);
+            moments.insert(name.to_owned(), Moments { steps, first, second });
+        }
+    }
+    Ok((state, moments.into_iter().collect()))
+}
+
+/// The steps of which a run has checkpoints, in order.
+fn steps(run: &Path) -> Result<Vec<u64>, AlignError> {
+    let error = |source| AlignError::Read {
+        path: run.into(),
+        source,
+    };
+    let mut steps = Vec::new();
+    for entry in fs::read_dir(run).map_err(error)? {
+        let name = entry.map_err(error)?.file_name();
+        steps.extend(
+            name.to_str()
+                .and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok()),
+        );
+    }
+    steps.sort_unstable();
+    Ok(steps)
+}
+
+const FIRST: &str = ".exp_avg";
+const SECOND: &str = ".exp_avg_sq";
+const STEP: &str = ".step";
+
+/// The moments as tensors, each copied when it is written.
+#[derive(Debug)]
+struct MomentsCheckpoint<'a> {
+    optimizer: &'a ModuleAdamW,
+    /// In order of names.
+    tensors: Vec<TensorInfo>,
+}
+
+impl<'a> MomentsCheckpoint<'a> {
+    fn new(optimizer: &'a ModuleAdamW) -> Self {
+        let tensors = optimizer.sizes().flat_map(|(name, size)| {
+            [(FIRST, vec![size]), (SECOND, vec![size]), (STEP, Vec::new())].map(|(part, shape)| TensorInfo {
+                name: format!("{name}{part}"),
+                dtype: Dtype::F32,
+                shape,
+            })
+        });
+        let mut tensors: Vec<TensorInfo> = tensors.collect();
+        tensors.sort_by(|left, right| left.name.cmp(&right.name));
+        Self { optimizer, tensors }
+    }
+}
+
+impl Checkpoint for MomentsCheckpoint<'_> {
+    fn path(&self) -> &Path {
+        Path::new("the optimiser")
+    }
+
+    fn tensors(&self) -> &[TensorInfo] {
+        &self.tensors
+    }
+
+    fn raw(&self, name: &str) -> Result<RawTensor<'_>, HubError> {
+        let parts: [(&str, fn(Moments) -> Vec<f32>); 3] = [
+            (FIRST, |moments| moments.first),
+            (SECOND, |moments| moments.second),
+            (STEP, |moments| vec![moments.steps as f32]),
+        ];
+        let found = parts.into_iter().find_map(|(part, of)| {
+            let moments = self.optimizer.moments_of(name.strip_suffix(part)?)?;
+            Some((self.info(name)?, of(moments)))
+        });
+        let (info, numbers) = found.ok_or_else(|| self.missing(name))?;
+        Ok(RawTensor {
+            dtype: info.dtype,
+            shape: &info.shape,
+            bytes: Cow::Owned(numbers.iter().flat_map(|number| number.to_le_bytes()).collect()),
+        })
+    }
+}

@@ -1,0 +1,41 @@
+//! Numbers that batches are logged by.
+
+use std::collections::BTreeMap;
+
+/// Weighted means by name.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Metrics {
+    sums: BTreeMap<String, [f64; 2]>,
+}
+
+impl Metrics {
+    /// Adds a value to the mean of this name. What has no weight is left out.
+    pub fn add(&mut self, name: &str, value: f64, weight: f64) {
+        if weight > 0.0 {
+            let [sum, weights] = self.sums.entry(name.to_owned()).or_default();
+            *sum += value * weight;
+            *weights += weight;
+        }
+    }
+
+    /// Adds all of `other`, each with the weight that it has there.
+    pub fn merge(&mut self, other: &Self) {
+        for (name, [sum, weight]) in &other.sums {
+            let [sums, weights] = self.sums.entry(name.clone()).or_default();
+            *sums += sum;
+            *weights += weight;
+        }
+    }
+
+    /// The mean of this name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.sums.get(name).map(|[sum, weight]| sum / weight)
+    }
+
+    /// All names with their means, in the order of names.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, f64)> {
+        self.sums
+            .iter()
+            .map(|(name, [sum, weight])| (name.as_str(), sum / weight))
+    }
+}

@@ -1,0 +1,29 @@
+//! Training: what supervised fine-tuning, reward models and preference optimisation share.
+//!
+//! A step takes some batches of examples. Each is laid out as sequences beside each other, without padding; the decoder gives hidden
+//! states; the [`Objective`] makes a loss of them; gradients are added up over the step's batches, clipped, and followed by AdamW.
+//!
+//! - [`Objective`]: the loss. [`Sft`](crate::sft::Sft), [`Dpo`](crate::preference::Dpo) and
+//!   [`RewardModeling`](crate::reward::RewardModeling) are the ones there are.
+//! - [`TrainingArguments`]: every constant, by the names of transformers.
+//! - [`Schedule`]: the learning rate. [`Order`]: which examples a step takes.
+//! - [`checkpoint`]: what a run is resumed from.
+//! - [`Trainer`]: steps and evaluation. What it does depends on the arguments, the data and the step alone, so that a run which is
+//!   resumed is the run that never stopped.
+
+mod arguments;
+pub mod checkpoint;
+mod metrics;
+mod objective;
+mod order;
+mod schedule;
+mod state;
+mod trainer;
+
+pub use arguments::TrainingArguments;
+pub use metrics::Metrics;
+pub use objective::{Objective, Sequences, Trained};
+pub use order::Order;
+pub use schedule::Schedule;
+pub use state::TrainerState;
+pub use trainer::Trainer;

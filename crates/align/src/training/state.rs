@@ -1,0 +1,61 @@
+//! `trainer_state.json`, as transformers writes it.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+/// How far a run has come, and what was logged on the way.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainerState {
+    /// Steps taken.
+    pub global_step: u64,
+    /// Steps in all.
+    pub max_steps: u64,
+    /// How often the data have been read.
+    pub epoch: f64,
+    /// The step of the best evaluation.
+    pub best_global_step: Option<u64>,
+    /// Its loss.
+    pub best_metric: Option<f64>,
+    /// Evaluations since then.
+    pub evaluations_since_best: u32,
+    /// Seconds of training, with evaluations and checkpoints.
+    pub seconds: f64,
+    /// Tokens that the model has read in training.
+    pub num_input_tokens_seen: u64,
+    /// What was logged: `step`, `epoch`, and numbers by TRL's names.
+    pub log_history: Vec<Map<String, Value>>,
+}
+
+impl TrainerState {
+    /// Adds what was logged after the present step.
+    pub fn log<'a>(&mut self, numbers: impl IntoIterator<Item = (&'a str, f64)>) {
+        let mut line = Map::new();
+        line.insert("step".to_owned(), json!(self.global_step));
+        line.insert("epoch".to_owned(), json!(self.epoch));
+        line.extend(numbers.into_iter().map(|(name, value)| (name.to_owned(), json!(value))));
+        self.log_history.push(line);
+    }
+
+    /// The points of one name: step and value.
+    pub fn series(&self, name: &str) -> Vec<(u64, f64)> {
+        let point = |line: &Map<String, Value>| Some((line.get("step")?.as_u64()?, line.get(name)?.as_f64()?));
+        self.log_history.iter().filter_map(point).collect()
+    }
+
+    /// The text of the file, with transformers' other fields, which are the same in every run.
+    pub(super) fn to_json(&self) -> String {
+        let mut fields = json!({
+            "is_hyper_param_search": false, "is_local_process_zero": true, "is_world_process_zero": true,
+            "best_model_checkpoint": Value::Null, "total_flos": 0, "trial_name": Value::Null, "trial_params": Value::Null,
+            "stateful_callbacks": {},
+        });
+        if let (Value::Object(fields), Ok(Value::Object(own))) = (&mut fields, serde_json::to_value(self)) {
+            fields.extend(own);
+        }
+        format!("{fields:#}\n")
+    }
+
+    pub(super) fn from_json(text: &str) -> Result<Self, String> {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    }
+}

@@ -1,0 +1,175 @@
+//! Steps of training, and evaluation.
+
+use burn::optim::{GradientsAccumulator, GradientsParams};
+use etude_kernels::burn::{ModuleAdamW, Moments};
+use etude_train::Seed;
+
+use super::{Metrics, Objective, Order, Sequences as _, Trained, TrainingArguments};
+use crate::AlignError;
+
+/// A model on its way: its parameters, the optimiser's moments, and how many steps it has taken.
+#[derive(Debug)]
+pub struct Trainer<M> {
+    model: M,
+    optimizer: ModuleAdamW,
+    arguments: TrainingArguments,
+    order: Order,
+    steps: u64,
+    step: u64,
+}
+
+impl<M: Trained> Trainer<M> {
+    /// Before the first step, of data that have so many examples.
+    ///
+    /// # Errors
+    /// There are no examples, or an argument is out of its range.
+    pub fn new(model: M, arguments: TrainingArguments, examples: usize) -> Result<Self, AlignError> {
+        let arguments = arguments.checked()?;
+        if examples == 0 {
+            return Err(AlignError::NoExamples);
+        }
+        let order = Order {
+            examples,
+            batch: arguments.per_device_train_batch_size,
+            accumulation: arguments.gradient_accumulation_steps,
+            shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
+        };
+        Ok(Self {
+            model,
+            optimizer: ModuleAdamW::new(arguments.adam_w()),
+            steps: arguments.steps(order.steps_per_epoch()),
+            arguments,
+            order,
+            step: 0,
+        })
+    }
+
+    /// Goes on after `step` steps, with the optimiser's moments of then; the model is the one of then already.
+    ///
+    /// # Errors
+    /// The moments are not those of this model.
+    pub fn resumed(mut self, step: u64, moments: Vec<(String, Moments)>) -> Result<Self, AlignError> {
+        self.optimizer.restore(&self.model, moments)?;
+        self.step = step;
+        Ok(self)
+    }
+
+    /// The model as it is now.
+    pub fn model(&self) -> &M {
+        &self.model
+    }
+
+    /// The optimiser's moments, by the names of parameters.
+    pub fn optimizer(&self) -> &ModuleAdamW {
+        &self.optimizer
+    }
+
+    /// Steps taken so far.
+    pub fn step_count(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps in all.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// How often the data have been read so far.
+    pub fn epoch(&self) -> f64 {
+        self.order.epoch(self.step)
+    }
+
+    /// The order in which the data are read.
+    pub fn order(&self) -> &Order {
+        &self.order
+    }
+
+    /// Takes the next step. The batches of a step have one loss, the mean over all that it is made of, however they are cut; its
+    /// gradient is clipped, and AdamW follows it.
+    ///
+    /// The metrics hold `loss` and what the objective adds to it, `grad_norm` before clipping, and `learning_rate`.
+    ///
+    /// # Errors
+    /// The gradient is not finite: the model is lost, and the last checkpoint is what there is.
+    ///
+    /// # Panics
+    /// There are fewer examples than the trainer was told of.
+    pub fn step<O: Objective<Model = M>>(
+        mut self,
+        objective: &O,
+        examples: &[O::Example],
+    ) -> Result<(Self, Metrics), AlignError> {
+        let places = self.order.step(self.step);
+        let batches: Vec<O::Batch> = places
+            .iter()
+            .map(|places| objective.batch(&places.iter().map(|&place| &examples[place]).collect::<Vec<_>>()))
+            .collect();
+        let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
+        let mut metrics = Metrics::default();
+        let mut gradients = GradientsAccumulator::new();
+        for batch in &batches {
+            let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
+            self.backward(objective, batch, share, &mut metrics, &mut gradients);
+        }
+        let learning_rate = self.arguments.learning_rate(self.step, self.steps);
+        let limit = self.arguments.max_grad_norm as f32;
+        let (model, norm) = self.optimizer.step(
+            self.model,
+            gradients.grads(),
+            learning_rate as f32,
+            (limit > 0.0).then_some(limit),
+        );
+        if !norm.is_finite() {
+            return Err(AlignError::NotFinite {
+                step: self.step + 1,
+                norm,
+                loss: metrics.get("loss").unwrap_or(f64::NAN),
+                examples: places.concat(),
+            });
+        }
+        metrics.add("grad_norm", norm.into(), 1.0);
+        metrics.add("learning_rate", learning_rate, 1.0);
+        self.step += 1;
+        Ok((Self { model, ..self }, metrics))
+    }
+
+    /// Adds the gradients of one batch.
+    fn backward<O: Objective<Model = M>>(
+        &self,
+        objective: &O,
+        batch: &O::Batch,
+        share: f64,
+        metrics: &mut Metrics,
+        gradients: &mut GradientsAccumulator<M>,
+    ) {
+        let (model, decoder) = (&self.model, self.model.decoder());
+        let (tokens, offsets) = (batch.tokens(), batch.offsets());
+        if self.arguments.gradient_checkpointing {
+            let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets);
+            let loss = objective.loss(model, hidden.clone(), batch, share, metrics);
+            let mut of_loss = loss.backward();
+            let by_hidden = hidden.grad_remove(&mut of_loss);
+            gradients.accumulate(model, GradientsParams::from_grads(of_loss, model));
+            if let Some(by_hidden) = by_hidden {
+                gradients.accumulate(model, checkpoints.backward(decoder, by_hidden));
+            }
+        } else {
+            let hidden = decoder.hidden(tokens, offsets);
+            let loss = objective.loss(model, hidden, batch, share, metrics);
+            gradients.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
+        }
+    }
+
+    /// The metrics of the model as it is now on other examples, without a graph. Means are over all that they are made of, so they do
+    /// not depend on the size of batches.
+    pub fn evaluate<O: Objective<Model = M>>(&self, objective: &O, examples: &[O::Example]) -> Metrics {
+        let plain = self.model.valid();
+        let mut metrics = Metrics::default();
+        for examples in examples.chunks(self.arguments.per_device_eval_batch_size) {
+            let batch = objective.batch(&examples.iter().collect::<Vec<_>>());
+            let hidden = plain.decoder().hidden(batch.tokens(), batch.offsets());
+            objective.loss(&plain, hidden, &batch, 1.0, &mut metrics);
+        }
+        metrics
+    }
+}
