@@ -9,7 +9,11 @@
 //!
 //! Fields are named as Hugging Face names the tensors of a checkpoint, so that a path through the module is a key:
 //! `model.layers.0.self_attn.q_proj.weight`.
+//!
+//! A decoder may have adapters, LoRA's or DoRA's ([`with_lora`](Decoder::with_lora), [`with_adapter`](Decoder::with_adapter)).
+//! They alone are trained then, and their parameters are further fields: `model.layers.0.self_attn.q_proj.adapter.down`.
 
+mod adapter;
 mod attention;
 mod embedding;
 mod feed_forward;
@@ -17,6 +21,7 @@ mod initial;
 mod layer;
 mod linear;
 mod load;
+mod lora;
 mod norm;
 mod parameters;
 mod save;
@@ -25,6 +30,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use etude_hub::peft::LoraConfig;
 use etude_kernels::Precision;
 use etude_kernels::burn::{linear_cross_entropy, token_log_probabilities};
 use etude_kernels::rotary::RotaryTable;
@@ -37,6 +43,7 @@ use linear::Linear;
 use norm::Norm;
 use parameters::Source;
 
+pub use lora::LoraOptions;
 pub use parameters::parameters;
 pub use save::DecoderCheckpoint;
 
@@ -50,6 +57,9 @@ pub struct Decoder {
     config: Arc<DecoderConfig>,
     #[module(skip)]
     precision: Precision,
+    /// What PEFT is told of the adapters, where there are any.
+    #[module(skip)]
+    lora: Option<Arc<LoraConfig>>,
 }
 
 /// All but the head.
@@ -95,6 +105,7 @@ impl Decoder {
             },
             config: Arc::new(config),
             precision: Precision::F32,
+            lora: None,
         })
     }
 
