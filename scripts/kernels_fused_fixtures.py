@@ -1,4 +1,4 @@
-"""Norms, rotary embeddings, gated units, linear cross-entropy and AdamW of PyTorch, for the tests of `crates/kernels`.
+"""Norms, rotary embeddings, gated units, linear cross-entropy, AdamW and Muon of PyTorch, for the tests of `crates/kernels`.
 
     python scripts/kernels_fused_fixtures.py        writes crates/kernels/tests/fixtures/fused.json
 
@@ -9,6 +9,7 @@ products in 32 bits there and here). Arrays are flat, row by row.
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import torch
 from torch.nn import functional
@@ -95,6 +96,28 @@ def adam_w(count, scale, settings):
     return case | {"trained": numbers(parameter)}
 
 
+def muon(rows, columns, scale, settings):
+    """torch.optim.Muon, but for what it computes in bf16, which is in 64 bits here like the rest. Its own steps must be close."""
+    start = draw(rows, columns).double()
+    gradients = draw(STEPS, rows, columns)
+
+    def trained():
+        parameter = start.clone().requires_grad_()
+        optimizer = torch.optim.Muon([parameter], **settings)
+        for gradient in gradients.double():
+            parameter.grad = gradient * scale
+            optimizer.step()
+        return parameter.detach()
+
+    rounded = trained()
+    with mock.patch.object(torch, "bfloat16", torch.float64):
+        exact = trained()
+    difference = ((rounded - exact).norm() / (exact - start).norm()).item()
+    assert 1e-5 < difference < 0.02, difference
+    case = settings | {"columns": columns, "scale": scale, "parameters": numbers(start), "gradients": numbers(gradients)}
+    return case | {"trained": numbers(exact)}
+
+
 def main():
     torch.manual_seed(1)
     cases = {
@@ -115,6 +138,12 @@ def main():
         "adam_w": [
             adam_w(40, 1.0, {"lr": 1e-2, "betas": (0.9, 0.999), "eps": 1e-8, "weight_decay": 0.01}),
             adam_w(40, 0.25, {"lr": 3e-3, "betas": (0.9, 0.95), "eps": 1e-5, "weight_decay": 0.1}),
+        ],
+        "muon": [
+            muon(5, 9, 1.0, {"lr": 0.02, "momentum": 0.95, "weight_decay": 0.1, "adjust_lr_fn": "original"}),
+            muon(12, 4, 0.25, {"lr": 0.02, "momentum": 0.9, "weight_decay": 0.5, "adjust_lr_fn": "original"}),
+            muon(7, 7, 1.0, {"lr": 0.1, "momentum": 0.95, "weight_decay": 0.1, "adjust_lr_fn": "match_rms_adamw"}),
+            muon(3, 8, 4.0, {"lr": 0.1, "momentum": 0.5, "weight_decay": 0.0, "adjust_lr_fn": "match_rms_adamw"}),
         ],
     }
     FILE.parent.mkdir(parents=True, exist_ok=True)

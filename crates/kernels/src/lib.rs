@@ -5,6 +5,7 @@
 //! - [`gated`], [`norm`], [`rotary`]: gated units, norms and rotary embeddings;
 //! - [`linear_cross_entropy`]: log-probabilities of tokens without the logits of all of them;
 //! - [`matrix`]: products of dense matrices in f32 and bf16, and weights packed for them;
+//! - [`muon`]: Muon, for matrices;
 //! - [`perceptron`]: small networks, trained on memory that is laid out beforehand;
 //! - [`quantized`]: weights in the blocks of GGUF, and products with them.
 //!
@@ -35,6 +36,7 @@ mod instructions;
 pub mod linear_cross_entropy;
 pub mod matrix;
 mod memory;
+pub mod muon;
 pub mod norm;
 pub mod perceptron;
 mod precision;

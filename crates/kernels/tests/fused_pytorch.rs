@@ -1,4 +1,4 @@
-//! Norms, rotary embeddings, gated units, linear cross-entropy and AdamW against PyTorch: what they give, and all gradients.
+//! Norms, rotary embeddings, gated units, linear cross-entropy, AdamW and Muon against PyTorch: what they give, and all gradients.
 
 #[path = "common/close.rs"]
 mod close;
@@ -8,6 +8,7 @@ use etude_kernels::Precision;
 use etude_kernels::adam_w::{AdamW, Step};
 use etude_kernels::gated::{Gate, gated, gated_backward};
 use etude_kernels::linear_cross_entropy::{Head, IGNORED, LogSumExp, cap_logits};
+use etude_kernels::muon::{self, AdjustLr, Muon};
 use etude_kernels::norm::{layer_norm, layer_norm_backward, rms_norm, rms_norm_backward};
 use etude_kernels::rotary::{RotaryTable, rotate, rotate_back};
 use serde::Deserialize;
@@ -21,6 +22,7 @@ struct Cases {
     gated: Vec<Gated>,
     log_probabilities: Vec<LogProbabilities>,
     adam_w: Vec<Adam>,
+    muon: Vec<OfMuon>,
 }
 
 #[derive(Deserialize)]
@@ -91,6 +93,19 @@ struct Adam {
     betas: [f32; 2],
     eps: f32,
     weight_decay: f32,
+    scale: f32,
+    parameters: Vec<f32>,
+    gradients: Vec<f32>,
+    trained: Vec<f32>,
+}
+
+#[derive(Deserialize)]
+struct OfMuon {
+    lr: f32,
+    momentum: f32,
+    weight_decay: f32,
+    adjust_lr_fn: AdjustLr,
+    columns: usize,
     scale: f32,
     parameters: Vec<f32>,
     gradients: Vec<f32>,
@@ -291,6 +306,29 @@ fn ten_steps_of_adam_w_are_those_of_pytorch() {
             adam.step(step, &mut parameters, gradient, &mut first, &mut second);
         }
         assert_eq!(number, 10);
+        assert_close("trained parameters", &parameters, &case.trained);
+    }
+}
+
+#[test]
+fn ten_steps_of_muon_are_those_of_pytorch() {
+    let cases = cases().muon;
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let muon = Muon {
+            momentum: case.momentum,
+            weight_decay: case.weight_decay,
+            adjust_lr_fn: case.adjust_lr_fn,
+        };
+        let mut parameters = case.parameters.clone();
+        let mut momentum = vec![0.0; parameters.len()];
+        for gradient in case.gradients.chunks_exact(parameters.len()) {
+            let step = muon::Step {
+                learning_rate: case.lr,
+                gradient_scale: case.scale,
+            };
+            muon.step(step, case.columns, &mut parameters, gradient, &mut momentum);
+        }
         assert_close("trained parameters", &parameters, &case.trained);
     }
 }

@@ -223,6 +223,16 @@ pub enum LmError {
         /// The number.
         value: f32,
     },
+    /// An adapter is not one of this model.
+    #[error("the adapter of `{module}`: found {found}; expected {expected}")]
+    Adapter {
+        /// The adapted module.
+        module: String,
+        /// What it has.
+        found: String,
+        /// What the model takes.
+        expected: String,
+    },
     /// A checkpoint could not be read or written.
     #[error(transparent)]
     Hub(#[from] HubError),

@@ -7,7 +7,8 @@
 //! - [`tokenizer`]: text to token ids and back, from `tokenizer.json` or from the vocabulary inside a GGUF file, and whole
 //!   characters from a stream of ids.
 //! - [`chat_template`]: conversations to text by the template that comes with a model, and which of it the model said.
-//! - [`decoder`]: the model on Burn's tensors, to train; forward over packed sequences, losses, loading and saving.
+//! - [`decoder`]: the model on Burn's tensors, to train; forward over packed sequences, losses, LoRA and
+//!   DoRA, loading and saving.
 
 // Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
 #![cfg_attr(

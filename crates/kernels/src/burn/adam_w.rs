@@ -7,10 +7,11 @@ use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::Tensor;
 
 use super::composed;
 use super::flex::{numbers, numbers_mut, reads, row_major};
+use super::parameters::{Parameters, Predicate, copy, stepped, zeros};
 use crate::adam_w::{AdamW, Step};
 use crate::error::KernelError;
 use crate::perceptron::square_norm;
@@ -76,9 +77,6 @@ pub struct ModuleAdamW {
     states: BTreeMap<String, State>,
 }
 
-/// Of the name and the shape of a parameter.
-type Predicate = Box<dyn Fn(&str, &[usize]) -> bool + Send + Sync>;
-
 /// Of one parameter; the moments are flat.
 struct State {
     steps: u64,
@@ -88,7 +86,6 @@ struct State {
 
 impl State {
     fn moments(&self) -> Moments {
-        let copy = |moments: &Tensor<1>| moments.to_data().iter::<f32>().collect();
         Moments {
             steps: self.steps,
             first: copy(&self.first),
@@ -131,15 +128,25 @@ impl ModuleAdamW {
         if !norm.is_finite() {
             return (module, norm);
         }
-        let gradient_scale = max_norm.map_or(1.0, |max_norm| (max_norm / (norm + 1e-6)).min(1.0));
-        let module = module.map(&mut Stepper {
+        let module = self.step_scaled(module, gradients, learning_rate, clipped(norm, max_norm));
+        (module, norm)
+    }
+
+    /// Steps every parameter that has a gradient, with the gradient times a scale.
+    pub(super) fn step_scaled<M: Module>(
+        &mut self,
+        module: M,
+        gradients: GradientsParams,
+        learning_rate: f32,
+        gradient_scale: f32,
+    ) -> M {
+        module.map(&mut Stepper {
             adam: self,
             gradients,
             learning_rate,
             gradient_scale,
             path: Vec::new(),
-        });
-        (module, norm)
+        })
     }
 
     /// The moments of every parameter stepped so far by its name, in the order of names. They are copied one parameter at a
@@ -169,24 +176,13 @@ impl ModuleAdamW {
         module: &M,
         moments: impl IntoIterator<Item = (String, Moments)>,
     ) -> Result<(), KernelError> {
-        let mut parameters = Parameters::default();
-        module.visit(&mut parameters);
+        let parameters = Parameters::of(module);
         self.states.clear();
         for (name, moments) in moments {
-            let Some((expected, device)) = parameters.found.get(&name) else {
-                return Err(KernelError::NoParameter { name });
-            };
-            for moments in [&moments.first, &moments.second] {
-                if moments.len() != *expected {
-                    let (found, expected) = (moments.len(), *expected);
-                    return Err(KernelError::MomentsOf { name, found, expected });
-                }
-            }
-            let load = |moments: Vec<f32>| Tensor::from_data(TensorData::new(moments, [*expected]), device);
             let state = State {
                 steps: moments.steps,
-                first: load(moments.first),
-                second: load(moments.second),
+                first: parameters.load(&name, moments.first)?,
+                second: parameters.load(&name, moments.second)?,
             };
             self.states.insert(name, state);
         }
@@ -204,8 +200,13 @@ impl std::fmt::Debug for ModuleAdamW {
     }
 }
 
+/// What gradients of this global norm are multiplied by, so that it does not exceed `max_norm`.
+pub(super) fn clipped(norm: f32, max_norm: Option<f32>) -> f32 {
+    max_norm.map_or(1.0, |max_norm| (max_norm / (norm + 1e-6)).min(1.0))
+}
+
 /// The square root of the sum of all squares, so of all gradients as one vector.
-fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f32 {
+pub(super) fn global_norm<M: Module>(module: &M, gradients: &GradientsParams) -> f32 {
     let mut norm = Norm {
         gradients,
         squares: 0.0,
@@ -228,29 +229,6 @@ impl ModuleVisitor for Norm<'_> {
                 gradient.square().sum().into_scalar::<f64>()
             };
         }
-    }
-}
-
-/// The sizes and devices of a module's parameters by their names.
-#[derive(Default)]
-struct Parameters {
-    path: Vec<String>,
-    found: BTreeMap<String, (usize, Device)>,
-}
-
-impl ModuleVisitor for Parameters {
-    fn enter_module(&mut self, name: &str, _: &str) {
-        self.path.push(name.to_owned());
-    }
-
-    fn exit_module(&mut self, _: &str, _: &str) {
-        self.path.pop();
-    }
-
-    fn visit_float<const D: usize>(&mut self, parameter: &Param<Tensor<D>>) {
-        let size = parameter.lazy_shape().num_elements();
-        let device = parameter.lazy_device().without_autodiff();
-        self.found.insert(self.path.join("."), (size, device));
     }
 }
 
@@ -277,43 +255,31 @@ impl ModuleMapper for Stepper<'_> {
             return parameter;
         };
         let name = self.path.join(".");
-        let (id, tensor, mapper) = parameter.consume();
-        let (tracked, checkpointing) = (tensor.is_require_grad(), tensor.gradient_checkpointing_strategy());
-        // Off the graph: what holds the tensor now is this alone.
-        let tensor = tensor.without_autodiff();
-        let shape = tensor.dims();
-        let (size, device) = (tensor.shape().num_elements(), tensor.device());
-        let decays = (self.adam.decays)(&name, &shape);
-        let zeros = || Tensor::from_data(TensorData::new(vec![0.0_f32; size], [size]), &device);
-        let State { steps, first, second } = self.adam.states.remove(&name).unwrap_or_else(|| State {
-            steps: 0,
-            first: zeros(),
-            second: zeros(),
-        });
-        let settings = AdamW {
-            weight_decay: if decays { self.adam.settings.weight_decay } else { 0.0 },
-            ..self.adam.settings
-        };
-        let step = Step {
-            number: steps + 1,
-            learning_rate: self.learning_rate,
-            gradient_scale: self.gradient_scale,
-        };
-        let (tensor, first, second) = take(&settings, step, tensor, gradient, [first, second]);
-        let state = State {
-            steps: step.number,
-            first,
-            second,
-        };
-        self.adam.states.insert(name, state);
-        let tensor = match checkpointing {
-            None => tensor,
-            Some(strategy) => tensor
-                .autodiff()
-                .with_gradient_checkpointing_strategy(strategy)
-                .set_require_grad(tracked),
-        };
-        Param::from_mapped_value(id, tensor, mapper)
+        stepped(parameter, |tensor| {
+            let decays = (self.adam.decays)(&name, &tensor.dims());
+            let State { steps, first, second } = self.adam.states.remove(&name).unwrap_or_else(|| State {
+                steps: 0,
+                first: zeros(&tensor),
+                second: zeros(&tensor),
+            });
+            let settings = AdamW {
+                weight_decay: if decays { self.adam.settings.weight_decay } else { 0.0 },
+                ..self.adam.settings
+            };
+            let step = Step {
+                number: steps + 1,
+                learning_rate: self.learning_rate,
+                gradient_scale: self.gradient_scale,
+            };
+            let (tensor, first, second) = take(&settings, step, tensor, gradient, [first, second]);
+            let state = State {
+                steps: step.number,
+                first,
+                second,
+            };
+            self.adam.states.insert(name, state);
+            tensor
+        })
     }
 }
 

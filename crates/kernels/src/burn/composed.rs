@@ -10,6 +10,7 @@ use crate::adam_w::{AdamW, Step};
 use crate::attention::Attention;
 use crate::gated::Gate;
 use crate::linear_cross_entropy::IGNORED;
+use crate::muon::{self, COEFFICIENTS, Muon, SMALLEST_NORM, STEPS};
 use crate::rotary::RotaryTable;
 
 /// [`rms_norm`](super::rms_norm).
@@ -201,4 +202,41 @@ pub fn adam_w<const D: usize>(
     let change = first.clone() / deviation * (f64::from(step.learning_rate) / correction(beta1));
     let decayed = parameter * (1.0 - step.learning_rate * weight_decay);
     (decayed - change.reshape(shape).cast(stored), first, second)
+}
+
+/// One step of Muon (Jordan et al. 2024) on a matrix and its flat momentum: what [`ModuleMuon`](super::ModuleMuon) does.
+///
+/// # Panics
+/// The parameter is no matrix.
+pub fn muon<const D: usize>(
+    settings: &Muon,
+    step: muon::Step,
+    parameter: Tensor<D>,
+    gradient: Tensor<D>,
+    momentum: Tensor<1>,
+) -> (Tensor<D>, Tensor<1>) {
+    assert_eq!(D, 2, "dimensions of a matrix");
+    let (shape, stored) = (parameter.dims(), parameter.dtype());
+    let [rows, columns] = [shape[0], shape[1]];
+    let gradient: Tensor<1> = gradient.reshape([-1]).cast(momentum.dtype()) * step.gradient_scale;
+    let towards = |from: Tensor<1>| from * settings.momentum + gradient.clone() * (1.0 - settings.momentum);
+    let momentum = towards(momentum);
+    let update = newton_schulz(towards(momentum.clone()).reshape([rows, columns]));
+    let change = update * (step.learning_rate * settings.adjust_lr_fn.ratio(rows, columns));
+    let decayed = parameter * (1.0 - step.learning_rate * settings.weight_decay);
+    (decayed - change.reshape(shape).cast(stored), momentum)
+}
+
+/// [`newton_schulz`](crate::muon::newton_schulz).
+fn newton_schulz(x: Tensor<2>) -> Tensor<2> {
+    let [a, b, c] = COEFFICIENTS;
+    let [rows, columns] = x.dims();
+    let x = if rows > columns { x.transpose() } else { x };
+    let norm = x.clone().square().sum().sqrt().clamp_min(SMALLEST_NORM);
+    let x = (0..STEPS).fold(x / norm.unsqueeze(), |x, _| {
+        let gram = x.clone().matmul(x.clone().transpose());
+        let polynomial = gram.clone() * b + gram.clone().matmul(gram) * c;
+        x.clone() * a + polynomial.matmul(x)
+    });
+    if rows > columns { x.transpose() } else { x }
 }

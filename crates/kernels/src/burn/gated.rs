@@ -174,8 +174,8 @@ impl Backward<Flex, 3> for GatedLinear {
         } = ops.state;
         let (gate, up) = (gate.tensor(), up.tensor());
         let [of_gate, of_up, of_weight] = ops.parents.map(|parent| parent.map(|node| node.id));
-        let mut x = Flex::gated(gate.clone(), up.clone(), kind);
         if of_weight.is_some() {
+            let x = Flex::gated(gate.clone(), up.clone(), kind);
             let d_weight = new_product(rows(&dy).transposed(), rows(&x), precision);
             register(gradients, of_weight, from_numbers(d_weight, weight.shape()));
         }
@@ -184,13 +184,13 @@ impl Backward<Flex, 3> for GatedLinear {
         }
         let dx = new_product(rows(&dy), rows(&weight), precision);
         drop(dy);
-        let d_gate = filled(gate.shape(), |d_gate| {
-            // The memory of x, which is not needed any more.
-            let d_up = numbers_mut(&mut x);
+        let mut d_gate = filled(gate.shape(), |_| ());
+        let d_up = filled(up.shape(), |d_up| {
+            let d_gate = numbers_mut(&mut d_gate);
             slices::gated_backward(numbers(&gate), numbers(&up), kind, &dx, d_gate, d_up);
         });
         register(gradients, of_gate, d_gate);
-        register(gradients, of_up, x);
+        register(gradients, of_up, d_up);
     }
 }
 

@@ -4,7 +4,7 @@
 //! its backward is the kernel's hand-written one. Everywhere else it is [`composed`] of Burn's operations, and so is its
 //! gradient. A device with autodiff gives the same bits as one without.
 //!
-//! [`ModuleAdamW`] steps all parameters of a module in place.
+//! [`ModuleAdamW`] steps all parameters of a module in place, and [`ModuleMuon`] the matrices of its hidden layers.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -28,7 +28,9 @@ mod flex;
 mod gated;
 mod linear;
 mod linear_cross_entropy;
+mod muon;
 mod norm;
+mod parameters;
 mod rotary;
 
 pub use adam_w::{ModuleAdamW, Moments};
@@ -37,5 +39,6 @@ pub use embedding::embedding;
 pub use gated::{gated, gated_linear};
 pub use linear::linear;
 pub use linear_cross_entropy::{linear_cross_entropy, token_log_probabilities};
+pub use muon::{LearningRates, ModuleMuon};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::rotary;

@@ -79,7 +79,8 @@ impl NormOps for Flex {
     }
 }
 
-/// The backward of [`rms_norm`]: one sweep over the saved `x` gives both gradients.
+/// The backward of [`rms_norm`]: one sweep over the saved `x` gives both gradients, of which that of a weight that is not tracked
+/// is dropped.
 #[derive(Debug)]
 struct RmsNorm;
 

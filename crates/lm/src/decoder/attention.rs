@@ -15,10 +15,10 @@ use crate::config::{DecoderConfig, LayerConfig};
 
 #[derive(Module, Debug)]
 pub(super) struct SelfAttention {
-    q_proj: Linear,
-    k_proj: Linear,
-    v_proj: Linear,
-    o_proj: Linear,
+    pub(super) q_proj: Linear,
+    pub(super) k_proj: Linear,
+    pub(super) v_proj: Linear,
+    pub(super) o_proj: Linear,
     q_norm: Option<Norm>,
     k_norm: Option<Norm>,
 }

@@ -2,7 +2,6 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use etude_kernels::burn::gated_linear;
 
 use super::Pass;
 use super::linear::Linear;
@@ -13,9 +12,9 @@ use crate::config::DecoderConfig;
 #[derive(Module, Debug)]
 #[expect(clippy::struct_field_names, reason = "these are the names of the tensors")]
 pub(super) struct FeedForward {
-    gate_proj: Linear,
-    up_proj: Linear,
-    down_proj: Linear,
+    pub(super) gate_proj: Linear,
+    pub(super) up_proj: Linear,
+    pub(super) down_proj: Linear,
 }
 
 impl FeedForward {
@@ -35,11 +34,6 @@ impl FeedForward {
     pub(super) fn forward(&self, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
         let gate = self.gate_proj.forward(x.clone(), pass.precision);
         let up = self.up_proj.forward(x, pass.precision);
-        let Linear { weight, bias } = &self.down_proj;
-        let y = gated_linear(gate, up, weight.val(), pass.config.gate, pass.precision);
-        match bias {
-            Some(bias) => y + bias.val().unsqueeze(),
-            None => y,
-        }
+        self.down_proj.forward_gated(gate, up, pass.config.gate, pass.precision)
     }
 }

@@ -14,11 +14,11 @@ use crate::config::{DecoderConfig, LayerConfig};
 #[derive(Module, Debug)]
 pub(super) struct Layer {
     input_layernorm: Norm,
-    self_attn: SelfAttention,
+    pub(super) self_attn: SelfAttention,
     /// In Gemma after attention, and elsewhere before the feed-forward layer: the name is the same.
     post_attention_layernorm: Norm,
     pre_feedforward_layernorm: Option<Norm>,
-    mlp: FeedForward,
+    pub(super) mlp: FeedForward,
     post_feedforward_layernorm: Option<Norm>,
 }
 

@@ -9,8 +9,12 @@
 //!
 //! Fields are named as Hugging Face names the tensors of a checkpoint, so that a path through the module is a key:
 //! `model.layers.0.self_attn.q_proj.weight`.
+//!
+//! A decoder may have adapters, LoRA's or DoRA's ([`with_lora`](Decoder::with_lora), [`with_adapter`](Decoder::with_adapter)).
+//! They alone are trained then, and their parameters are further fields: `model.layers.0.self_attn.q_proj.adapter.down`.
 
 mod activation_checkpointing;
+mod adapter;
 mod attention;
 mod embedding;
 mod feed_forward;
@@ -18,6 +22,7 @@ mod initial;
 mod layer;
 mod linear;
 mod load;
+mod lora;
 mod norm;
 mod parameters;
 mod save;
@@ -26,6 +31,7 @@ use std::sync::Arc;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use etude_hub::peft::LoraConfig;
 use etude_kernels::Precision;
 use etude_kernels::burn::{linear_cross_entropy, token_log_probabilities};
 use etude_kernels::rotary::RotaryTable;
@@ -39,6 +45,7 @@ use norm::Norm;
 use parameters::Source;
 
 pub use activation_checkpointing::LayerInputs;
+pub use lora::LoraOptions;
 pub use parameters::parameters;
 pub use save::DecoderCheckpoint;
 
@@ -52,6 +59,9 @@ pub struct Decoder {
     config: Arc<DecoderConfig>,
     #[module(skip)]
     precision: Precision,
+    /// What PEFT is told of the adapters, where there are any.
+    #[module(skip)]
+    lora: Option<Arc<LoraConfig>>,
 }
 
 /// All but the head.
@@ -97,6 +107,7 @@ impl Decoder {
             },
             config: Arc::new(config),
             precision: Precision::F32,
+            lora: None,
         })
     }
 

@@ -15,9 +15,12 @@ const SHARD: usize = 50_000_000_000;
 
 impl Decoder {
     /// The parameters under their names, to be saved: each is copied when it is written. Tied weights come once.
+    ///
+    /// Adapters are in the weights, as [`merged`](Self::merged) puts them there, so what reads the checkpoint computes what the decoder does.
+    /// [`base`](Self::base) has a checkpoint without them, and [`lora`](Self::lora) gives them by themselves.
     pub fn checkpoint(&self) -> DecoderCheckpoint {
         let mut collector = Collector::default();
-        self.visit(&mut collector);
+        self.merged().visit(&mut collector);
         let mut parameters = collector.parameters;
         parameters.sort_by(|(left, _), (right, _)| left.name.cmp(&right.name));
         let (tensors, numbers) = parameters.into_iter().unzip();
@@ -29,7 +32,7 @@ impl Decoder {
     }
 
     /// Writes config.json and the parameters, in f32, into a folder, so that transformers (or [`load`](Self::load)) reads
-    /// the same model.
+    /// the same model. Adapters are in the weights, as in the [`checkpoint`](Self::checkpoint).
     ///
     /// # Errors
     /// The configuration cannot be said in a config.json; or what the operating system says.
