@@ -109,7 +109,7 @@ impl<M: Trained> Trainer<M> {
         let mut gradients = GradientsAccumulator::new();
         for batch in &batches {
             let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
-            self.backward(objective, batch, share, &mut metrics, &mut gradients);
+            gradients.accumulate(&self.model, self.backward(objective, batch, share, &mut metrics));
         }
         let learning_rate = self.arguments.learning_rate(self.step, self.steps);
         let limit = self.arguments.max_grad_norm as f32;
@@ -133,31 +133,30 @@ impl<M: Trained> Trainer<M> {
         Ok((Self { model, ..self }, metrics))
     }
 
-    /// Adds the gradients of one batch.
+    /// The gradients of one batch.
     fn backward<O: Objective<Model = M>>(
         &self,
         objective: &O,
         batch: &O::Batch,
         share: f64,
         metrics: &mut Metrics,
-        gradients: &mut GradientsAccumulator<M>,
-    ) {
+    ) -> GradientsParams {
         let (model, decoder) = (&self.model, self.model.decoder());
         let (tokens, offsets) = (batch.tokens(), batch.offsets());
-        if self.arguments.gradient_checkpointing {
-            let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets);
-            let loss = objective.loss(model, hidden.clone(), batch, share, metrics);
-            let mut of_loss = loss.backward();
-            let by_hidden = hidden.grad_remove(&mut of_loss);
-            gradients.accumulate(model, GradientsParams::from_grads(of_loss, model));
-            if let Some(by_hidden) = by_hidden {
-                gradients.accumulate(model, checkpoints.backward(decoder, by_hidden));
-            }
-        } else {
-            let hidden = decoder.hidden(tokens, offsets);
-            let loss = objective.loss(model, hidden, batch, share, metrics);
-            gradients.accumulate(model, GradientsParams::from_grads(loss.backward(), model));
+        if !self.arguments.gradient_checkpointing {
+            let loss = objective.loss(model, decoder.hidden(tokens, offsets), batch, share, metrics);
+            return GradientsParams::from_grads(loss.backward(), model);
         }
+        let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets);
+        let loss = objective.loss(model, hidden.clone(), batch, share, metrics);
+        let mut of_loss = loss.backward();
+        let by_hidden = hidden.grad_remove(&mut of_loss);
+        let mut gradients = GradientsAccumulator::new();
+        gradients.accumulate(model, GradientsParams::from_grads(of_loss, model));
+        if let Some(by_hidden) = by_hidden {
+            gradients.accumulate(model, checkpoints.backward(decoder, by_hidden));
+        }
+        gradients.grads()
     }
 
     /// The metrics of the model as it is now on other examples, without a graph. Means are over all that they are made of, so they do

@@ -1,0 +1,108 @@
+//! The tiny model of the fixtures, its data, and their objectives.
+
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use etude_align::data::{
+    DataFiles, DataOptions, ExampleTokenizer, LossOptions, Packed, PackingStrategy, Record, Truncation, pack,
+};
+use etude_align::preference::{Dpo, PreferenceExample, ReferenceLogProbabilities};
+use etude_align::reward::RewardExample;
+use etude_align::training::TrainingArguments;
+use etude_lm::Source;
+use etude_lm::decoder::Decoder;
+
+pub(crate) fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/training")
+}
+
+/// A model's folder, opened.
+pub(crate) fn source(name: &str) -> Source {
+    Source::open(fixtures().join(name).to_str().unwrap()).unwrap()
+}
+
+pub(crate) fn decoder() -> Decoder {
+    let source = source("model");
+    Decoder::load(source.config, &*source.checkpoint, &Device::flex().autodiff()).unwrap()
+}
+
+pub(crate) fn records(name: &str) -> Vec<Record> {
+    let files = DataFiles::find(&[fixtures().join(name)]).unwrap();
+    files.records(&DataOptions::default()).map(Result::unwrap).collect()
+}
+
+pub(crate) fn truncation(max_length: usize) -> Truncation {
+    Truncation {
+        max_length: Some(max_length),
+        ..Truncation::default()
+    }
+}
+
+pub(crate) fn sft_examples(
+    data: &str,
+    max_length: usize,
+    options: &LossOptions,
+    packing: Option<PackingStrategy>,
+) -> Vec<Packed> {
+    let source = source("model");
+    let tokenizer = ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref());
+    let sequences: Vec<_> = records(data)
+        .iter()
+        .map(|record| tokenizer.language_modeling(record, options).unwrap())
+        .collect();
+    if let Some(strategy) = packing {
+        return pack(&sequences, max_length, strategy).unwrap();
+    }
+    let cut = sequences
+        .into_iter()
+        .filter_map(|sequence| sequence.truncated(&truncation(max_length)));
+    cut.map(Packed::from).collect()
+}
+
+/// With what the model itself says before it is trained.
+pub(crate) fn preference_examples(data: &str, max_length: usize, dpo: &Dpo) -> Vec<PreferenceExample> {
+    let source = source("model");
+    let tokenizer = ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref());
+    let pairs = records(data);
+    let sequences = pairs.iter().filter_map(|record| {
+        let pair = tokenizer.preference(record).unwrap();
+        pair.sequences(&truncation(max_length))
+    });
+    let mut examples: Vec<_> = sequences
+        .map(|sequences| PreferenceExample {
+            sequences,
+            reference: [f32::NAN; 2],
+        })
+        .collect();
+    let reference = Decoder::load(source.config, &*source.checkpoint, &Device::flex()).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut known = ReferenceLogProbabilities::open(folder.path(), &reference).unwrap();
+    known.fill(dpo, &reference, &mut examples, 3, |_| true).unwrap();
+    examples
+}
+
+pub(crate) fn reward_examples(model: &str, data: &str, max_length: usize) -> Vec<RewardExample> {
+    let source = source(model);
+    let tokenizer = ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref());
+    let pairs = records(data);
+    let examples = pairs.iter().filter_map(|record| {
+        let pair = tokenizer.preference(record).unwrap();
+        let sequences = pair.sequences(&truncation(max_length))?;
+        pair.fits(max_length).then(|| RewardExample {
+            sequences,
+            margin: record.margin.unwrap_or(0.0) as f32,
+        })
+    });
+    examples.collect()
+}
+
+pub(crate) fn arguments() -> TrainingArguments {
+    TrainingArguments {
+        per_device_train_batch_size: 2,
+        gradient_accumulation_steps: 2,
+        max_steps: Some(6),
+        learning_rate: Some(1e-3),
+        shuffle: false,
+        ..TrainingArguments::default()
+    }
+}

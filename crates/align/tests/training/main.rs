@@ -1,0 +1,5 @@
+//! Training against TRL's trainers, and what must not change it.
+
+mod common;
+mod invariants;
+mod trl;

@@ -1,0 +1,200 @@
+//! Ten steps of each trainer against TRL's: losses, norms of gradients, learning rates, metrics, and the parameters at the end.
+//!
+//! The fixtures are made by scripts/align_training_fixtures.py.
+
+use burn::tensor::Device;
+use etude_align::data::{LossOptions, PackingStrategy};
+use etude_align::preference::{Dpo, PreferenceOptions};
+use etude_align::reward::{RewardModel, RewardModeling, RewardOptions};
+use etude_align::sft::Sft;
+use etude_align::training::{Metrics, Objective, Schedule, Trainer, TrainingArguments};
+use etude_hub::Checkpoint;
+use etude_kernels::Precision;
+use etude_train::Seed;
+use serde_json::{Value, json};
+
+use crate::common::{decoder, fixtures, preference_examples, reward_examples, sft_examples, source};
+
+/// A run of TRL's.
+struct Run(Value);
+
+impl Run {
+    fn read(name: &str) -> Self {
+        let text = std::fs::read_to_string(fixtures().join(format!("{name}.json"))).unwrap();
+        Self(serde_json::from_str(&text).unwrap())
+    }
+
+    fn text(&self, name: &str) -> &str {
+        self.0[name].as_str().unwrap()
+    }
+
+    fn max_length(&self) -> usize {
+        self.0["arguments"]["max_length"].as_u64().unwrap() as usize
+    }
+
+    /// The examples that TRL had.
+    fn take<T>(&self, mut examples: Vec<T>) -> Vec<T> {
+        examples.truncate(self.0["examples"].as_u64().unwrap_or(u64::MAX) as usize);
+        examples
+    }
+
+    fn arguments(&self) -> TrainingArguments {
+        let known = serde_json::to_value(TrainingArguments::default()).unwrap();
+        let mut fields = self.0["arguments"].as_object().unwrap().clone();
+        assert_eq!(fields["train_sampling_strategy"], "sequential");
+        fields.retain(|name, _| known.get(name).is_some());
+        fields.insert("shuffle".to_owned(), json!(false));
+        serde_json::from_value(Value::Object(fields)).unwrap()
+    }
+
+    /// Steps through the run and compares each step, and then the parameters.
+    fn compare<O: Objective>(
+        &self,
+        name: &str,
+        objective: &O,
+        model: O::Model,
+        [examples, held_out]: [Vec<O::Example>; 2],
+        checkpoint: impl Fn(&O::Model, &dyn Fn(&dyn Checkpoint)),
+    ) {
+        let mut trainer = Trainer::new(model, self.arguments(), examples.len()).unwrap();
+        self.compare_evaluation(name, &trainer.evaluate(objective, &held_out));
+        for expected in self.0["steps"].as_array().unwrap() {
+            let step = expected["step"].as_u64().unwrap();
+            let metrics;
+            (trainer, metrics) = trainer.step(objective, &examples).unwrap();
+            assert_eq!(trainer.step_count(), step);
+            for name_of in ["loss", "grad_norm", "learning_rate"] {
+                close(&format!("{name}, step {step}"), name_of, &metrics, expected, 2e-5);
+            }
+            for (name_of, value) in metrics.iter() {
+                // Before the first step that moves anything policy and reference are equal, and who is greater is rounding.
+                let tie = name_of.ends_with("accuracies") && expected["rewards/margins"] == 0.0;
+                // TRL gives batches of a step the same weight, whatever their sizes, and has the means of their least and greatest.
+                let whole = self.0["examples"].is_null();
+                let known = expected.get(name_of).is_some() && whole && !tie;
+                if known && !["loss", "grad_norm", "learning_rate"].contains(&name_of) {
+                    assert!(value.is_finite());
+                    close(&format!("{name}, step {step}"), name_of, &metrics, expected, 3e-5);
+                }
+            }
+        }
+        checkpoint(trainer.model(), &|checkpoint| {
+            for (tensor, expected) in self.0["parameters"].as_object().unwrap() {
+                let numbers = checkpoint.read_f32(tensor).unwrap();
+                let sum: f64 = numbers.iter().map(|number| f64::from(*number)).sum();
+                let squares: f64 = numbers.iter().map(|number| f64::from(*number).powi(2)).sum();
+                let [expected_sum, expected_squares] =
+                    ["sum", "sum_of_squares"].map(|name| expected[name].as_f64().unwrap());
+                assert!(
+                    (sum - expected_sum).abs() < 1e-4,
+                    "{name}, {tensor}: {sum}, {expected_sum}"
+                );
+                let relative = (squares - expected_squares).abs() / expected_squares;
+                assert!(relative < 1e-6, "{name}, {tensor}: {squares}, {expected_squares}");
+            }
+        });
+    }
+
+    /// TRL's mean loss of an evaluation is over examples. So is that of pairs here; that of tokens is over tokens.
+    fn compare_evaluation(&self, name: &str, metrics: &Metrics) {
+        if self.text("trainer") != "sft" {
+            let (found, expected) = (
+                metrics.get("loss").unwrap(),
+                self.0["evaluation"]["eval_loss"].as_f64().unwrap(),
+            );
+            assert!(
+                (found - expected).abs() < 1e-5,
+                "{name}, eval_loss: {found}, {expected}"
+            );
+        }
+    }
+}
+
+fn close(place: &str, name: &str, metrics: &Metrics, expected: &Value, tolerance: f64) {
+    let found = metrics.get(name).unwrap();
+    let expected = expected[name].as_f64().unwrap();
+    let difference = (found - expected).abs();
+    assert!(
+        difference <= tolerance * expected.abs().max(1.0),
+        "{place}: {name} is {found}, expected {expected}"
+    );
+}
+
+fn sft(name: &str, options: &LossOptions, packing: Option<PackingStrategy>) {
+    let run = Run::read(name);
+    let examples = ["data", "eval_data"].map(|data| sft_examples(run.text(data), run.max_length(), options, packing));
+    let [examples, held_out] = examples;
+    let examples = [run.take(examples), held_out];
+    run.compare(name, &Sft, decoder(), examples, |model, look| look(&model.checkpoint()));
+}
+
+#[test]
+fn supervised_fine_tuning_is_trls() {
+    let completions = LossOptions::default();
+    let whole = completions;
+    let assistant = LossOptions {
+        assistant_only_loss: true,
+        ..completions
+    };
+    sft("sft", &completions, None);
+    sft("sft_epochs", &completions, None);
+    sft("sft_cosine", &whole, None);
+    sft("sft_assistant_only", &assistant, None);
+    sft("sft_packing", &completions, Some(PackingStrategy::Bfd));
+}
+
+#[test]
+fn direct_preference_optimisation_is_trls() {
+    for name in ["dpo", "dpo_ipo", "dpo_mixture", "dpo_epochs"] {
+        let run = Run::read(name);
+        let known = serde_json::to_value(PreferenceOptions::default()).unwrap();
+        let mut fields = run.0["arguments"].as_object().unwrap().clone();
+        fields.retain(|name, _| known.get(name).is_some());
+        let dpo = Dpo::new(serde_json::from_value(Value::Object(fields)).unwrap()).unwrap();
+        let [examples, held_out] =
+            ["data", "eval_data"].map(|data| preference_examples(run.text(data), run.max_length(), &dpo));
+        let examples = [run.take(examples), held_out];
+        run.compare(name, &dpo, decoder(), examples, |model, look| look(&model.checkpoint()));
+    }
+}
+
+#[test]
+fn reward_models_are_trls() {
+    for name in ["reward", "reward_margin", "reward_epochs"] {
+        let run = Run::read(name);
+        let coefficient = run.0["arguments"]["center_rewards_coefficient"].as_f64();
+        let objective = RewardModeling::new(RewardOptions {
+            center_rewards_coefficient: coefficient,
+        })
+        .unwrap();
+        let folder = run.text("model");
+        let opened = source(folder);
+        let device = Device::flex().autodiff();
+        let model = RewardModel::load(opened.config, &*opened.checkpoint, Precision::F32, Seed(0), &device).unwrap();
+        let [examples, held_out] =
+            ["data", "eval_data"].map(|data| reward_examples(folder, run.text(data), run.max_length()));
+        let examples = [run.take(examples), held_out];
+        run.compare(name, &objective, model, examples, |model, look| {
+            let saved = tempfile::tempdir().unwrap();
+            model.save(saved.path(), None, Vec::new()).unwrap();
+            look(&etude_hub::SafetensorsCheckpoint::open(saved.path()).unwrap());
+        });
+    }
+}
+
+#[test]
+fn learning_rates_are_those_of_transformers() {
+    let text = std::fs::read_to_string(fixtures().join("schedules.json")).unwrap();
+    let cases: Value = serde_json::from_str(&text).unwrap();
+    for case in cases.as_array().unwrap() {
+        let schedule: Schedule = serde_json::from_value(case["lr_scheduler_type"].clone()).unwrap();
+        let [warmup, steps] = ["warmup_steps", "max_steps"].map(|name| case[name].as_u64().unwrap());
+        for (step, expected) in (0..).zip(case["learning_rates"].as_array().unwrap()) {
+            let (found, expected) = (0.001 * schedule.factor(step, warmup, steps), expected.as_f64().unwrap());
+            assert!(
+                (found - expected).abs() < 1e-12,
+                "{schedule:?}, step {step}: {found}, {expected}"
+            );
+        }
+    }
+}
