@@ -132,6 +132,18 @@ impl Source {
         Memory::new(&self.config, &*self.checkpoint)
     }
 
+    /// Writes what belongs to the tokenizer into a folder that has the model, trained or not: tokenizer, chat template, and how text is
+    /// generated.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn save_tokenizer(&self, folder: &Path) -> Result<(), LmError> {
+        if self.path.is_dir() {
+            ModelFolder::open(&self.path)?.save_beside(folder)?;
+        }
+        Ok(())
+    }
+
     /// Loads the weights. Quantised matrices stay quantised; others are multiplied in `precision`.
     ///
     /// # Errors

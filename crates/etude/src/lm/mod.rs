@@ -8,9 +8,11 @@ mod lint;
 mod open;
 mod sampling;
 pub(crate) mod tour;
+mod train;
 
 use clap::Subcommand;
 use etude_lm::LmError;
+use train::Stage;
 
 use crate::cli::examples;
 use crate::error::CommandError;
@@ -55,6 +57,28 @@ pub(crate) enum Verb {
         "etude lm lint gsm8k.jsonl --model smollm2.gguf --columns instruction=question,output=answer"
     })]
     Lint(lint::Arguments),
+
+    /// Fine-tune a model on texts, conversations or answers
+    #[command(after_help = examples! {
+        "etude lm sft --model smollm2.gguf --data train.jsonl"
+        "etude lm sft recipes/lm/sft-gsm8k.toml --out runs/gsm8k"
+        "etude lm sft trl-config.yaml --set training.max_steps=100"
+    })]
+    Sft(Box<train::Arguments>),
+
+    /// Train a reward model on pairs of answers
+    #[command(after_help = examples! {
+        "etude lm reward --model smollm2.gguf --data pairs.jsonl --set reward.center_rewards_coefficient=0.01"
+        "etude lm reward recipes/lm/reward-gsm8k.toml"
+    })]
+    Reward(Box<train::Arguments>),
+
+    /// Align a model with preferences, by direct preference optimisation or one of its family
+    #[command(after_help = examples! {
+        "etude lm dpo --model runs/sft/model --data pairs.jsonl --set dpo.beta=0.1"
+        "etude lm dpo recipes/lm/dpo-hh.toml --set dpo.loss_type=ipo"
+    })]
+    Dpo(Box<train::Arguments>),
 }
 
 /// Runs one verb.
@@ -65,6 +89,9 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
         Verb::Eval(arguments) => eval::run(arguments, output),
         Verb::Inspect(arguments) => inspect::run(arguments, output),
         Verb::Lint(arguments) => lint::run(arguments, output),
+        Verb::Sft(arguments) => train::run(Stage::Sft, arguments, output),
+        Verb::Reward(arguments) => train::run(Stage::Reward, arguments, output),
+        Verb::Dpo(arguments) => train::run(Stage::Dpo, arguments, output),
     }
 }
 

@@ -111,6 +111,15 @@ impl ModelFolder {
         file::read(&self.path.join(TOKENIZER), json::MAX_BYTES)
     }
 
+    /// Writes the files beside configuration and tensors into another folder, as they are: the tokenizer's, and how text is generated.
+    ///
+    /// # Errors
+    /// A file cannot be read or written.
+    pub fn save_beside(&self, folder: &Path) -> Result<(), HubError> {
+        let saved = self.saved(&*self.checkpoint)?;
+        saved.write_files(folder)
+    }
+
     /// What it takes to save this model with other tensors, or its own: everything else as it is.
     ///
     /// # Errors

@@ -45,6 +45,11 @@ impl SavedModel<'_> {
         let mut config = self.config.clone();
         set_dtype(&mut config, &checkpoint.tensors);
         json::write(&folder.join(CONFIG), &config)?;
+        self.write_files(folder)
+    }
+
+    /// Writes everything but the configuration and the tensors.
+    pub(super) fn write_files(&self, folder: &Path) -> Result<(), HubError> {
         if let Some(generation) = self.generation_config {
             json::write(&folder.join(GENERATION_CONFIG), generation)?;
         }

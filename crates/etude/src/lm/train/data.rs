@@ -1,0 +1,147 @@
+//! Records to examples.
+
+use etude_align::AlignError;
+use etude_align::data::{DataFiles, ExampleTokenizer, Packed, Record, pack};
+use etude_align::preference::PreferenceExample;
+use etude_align::reward::RewardExample;
+use etude_lm::Source;
+
+use super::recipe::Recipe;
+use crate::error::{CommandError, Context as _};
+use crate::interrupt;
+use crate::output::Output;
+use crate::progress::Progress;
+
+/// Training examples and held-out ones.
+pub(super) struct Split<T> {
+    pub(super) train: Vec<T>,
+    pub(super) held_out: Vec<T>,
+}
+
+/// All records, with those that are held out.
+pub(super) fn read(recipe: &Recipe, output: &Output) -> Result<Split<Record>, CommandError> {
+    let data = || "cannot read the data".to_owned();
+    let spinner = Progress::spinner(output, "reading the data");
+    let records = |paths: &[std::path::PathBuf]| -> Result<Vec<Record>, CommandError> {
+        let files = DataFiles::find(paths).bad_input(data)?;
+        let mut all = Vec::new();
+        for record in files.records(&recipe.data.options()) {
+            all.push(record.bad_input(data)?);
+            if interrupt::interrupted() {
+                return Err(CommandError::failed_run("stopped on request"));
+            }
+        }
+        Ok(all)
+    };
+    let mut train = records(&recipe.data.train)?;
+    let mut held_out = records(&recipe.data.eval)?;
+    let split = train.len().saturating_sub(recipe.data.eval_examples());
+    held_out.extend(train.drain(split..));
+    if let Some(most) = recipe.data.train_examples {
+        train.truncate(most.get());
+    }
+    spinner.finish();
+    Ok(Split { train, held_out })
+}
+
+impl<T> Split<T> {
+    /// Makes an example of each record that leaves one, and tells how many did not.
+    fn examples<E>(
+        &self,
+        output: &Output,
+        mut example: impl FnMut(&T) -> Result<Option<E>, AlignError>,
+    ) -> Result<Split<E>, CommandError> {
+        let mut of = |records: &[T], kind: &str| -> Result<Vec<E>, CommandError> {
+            let examples: Result<Vec<Option<E>>, AlignError> = records.iter().map(&mut example).collect();
+            let examples: Vec<E> = examples
+                .bad_input(|| "cannot read the data".into())?
+                .into_iter()
+                .flatten()
+                .collect();
+            let lost = records.len() - examples.len();
+            if lost > 0 {
+                output.note(&format!(
+                    "{lost} {kind} records are too long, or have no answer left after truncation: left out"
+                ));
+            }
+            Ok(examples)
+        };
+        Ok(Split {
+            train: of(&self.train, "training")?,
+            held_out: of(&self.held_out, "held-out")?,
+        })
+    }
+}
+
+fn tokenizer(source: &Source) -> ExampleTokenizer<'_> {
+    ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref())
+}
+
+/// Sequences, packed where the recipe has it.
+pub(super) fn sft(
+    records: &Split<Record>,
+    recipe: &Recipe,
+    source: &Source,
+    output: &Output,
+) -> Result<Split<Packed>, CommandError> {
+    let (options, truncation) = (recipe.sft.loss(), recipe.data.truncation());
+    let Some(strategy) = recipe.sft.packing else {
+        return records.examples(output, |record| {
+            let sequence = tokenizer(source).language_modeling(record, &options)?;
+            Ok(sequence.truncated(&truncation).map(Packed::from))
+        });
+    };
+    let whole = records.examples(output, |record| {
+        let sequence = tokenizer(source).language_modeling(record, &options)?;
+        Ok((sequence.supervised() > 0).then_some(sequence))
+    })?;
+    let length = truncation.max_length.unwrap_or(source.config.context);
+    let packed = |sequences: &[_]| pack(sequences, length, strategy).bad_input(|| "cannot pack the data".into());
+    Ok(Split {
+        train: packed(&whole.train)?,
+        held_out: packed(&whole.held_out)?,
+    })
+}
+
+/// Pairs, whose reference log-probabilities are not known yet.
+pub(super) fn preferences(
+    records: &Split<Record>,
+    recipe: &Recipe,
+    source: &Source,
+    output: &Output,
+) -> Result<Split<PreferenceExample>, CommandError> {
+    let truncation = recipe.data.truncation();
+    records.examples(output, |record| {
+        let pair = tokenizer(source).preference(record)?;
+        Ok(pair.sequences(&truncation).map(|sequences| PreferenceExample {
+            sequences,
+            reference: [f32::NAN; 2],
+        }))
+    })
+}
+
+/// Pairs with their margins.
+pub(super) fn rewards(
+    records: &Split<Record>,
+    recipe: &Recipe,
+    source: &Source,
+    output: &Output,
+) -> Result<Split<RewardExample>, CommandError> {
+    let truncation = recipe.data.truncation();
+    records.examples(output, |record| {
+        let pair = tokenizer(source).preference(record)?;
+        let fits = truncation.max_length.is_none_or(|most| pair.fits(most));
+        let sequences = pair.sequences(&truncation);
+        Ok(sequences.filter(|_| fits).map(|sequences| RewardExample {
+            sequences,
+            margin: record.margin.unwrap_or(0.0) as f32,
+        }))
+    })
+}
+
+/// The tokens of the first prompts.
+pub(super) fn prompts(records: &Split<Record>, count: usize, source: &Source) -> Vec<Vec<u32>> {
+    let all = records.held_out.iter().chain(&records.train);
+    let prompts = all.filter_map(|record| tokenizer(source).prompt_only(record).ok());
+    prompts.filter(|prompt| !prompt.is_empty()).take(count).collect()
+}

@@ -1,0 +1,70 @@
+//! How much memory and time a run will take, and how much it has taken.
+
+use std::time::Instant;
+
+use etude_kernels::Precision;
+use etude_kernels::matrix::{Matrix, product};
+use etude_lm::Memory;
+use serde::Serialize;
+
+/// Bytes and seconds.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) struct Estimate {
+    pub(super) bytes: u64,
+    pub(super) seconds: f64,
+}
+
+/// What a run is made of.
+pub(super) struct Work {
+    pub(super) memory: Memory,
+    pub(super) parameters: u64,
+    /// Tokens of all steps.
+    pub(super) tokens: u64,
+    /// Tokens of the largest batch.
+    pub(super) largest_batch: usize,
+    pub(super) precision: Precision,
+    /// Activations are computed again.
+    pub(super) checkpointing: bool,
+    /// Only adapters are trained.
+    pub(super) adapters: bool,
+}
+
+impl Work {
+    /// From the operations that the products with weights need, 2 for each parameter and token in each of the forward pass and the two
+    /// products of the backward pass, and how many a second this machine makes.
+    pub(super) fn estimate(&self) -> Estimate {
+        let passes = 3 + u64::from(self.checkpointing) - u64::from(self.adapters);
+        let operations = 2.0 * passes as f64 * self.parameters as f64 * self.tokens as f64;
+        let training = self
+            .memory
+            .train(if self.checkpointing { 0 } else { self.largest_batch });
+        // Frozen parameters have neither gradients nor moments.
+        let saved = if self.adapters { 12 * self.parameters } else { 0 };
+        Estimate {
+            bytes: (training as u64).saturating_sub(saved),
+            seconds: operations / speed(self.precision),
+        }
+    }
+}
+
+/// Floating-point operations a second, in a product such as a layer's.
+fn speed(precision: Precision) -> f64 {
+    const SIZE: usize = 768;
+    let numbers = vec![0.5_f32; SIZE * SIZE];
+    let mut result = vec![0.0; SIZE * SIZE];
+    let mut best = f64::INFINITY;
+    for _ in 0..4 {
+        let start = Instant::now();
+        let factor = Matrix::new(&numbers, SIZE, SIZE);
+        product(factor, factor, precision, &mut result);
+        best = best.min(start.elapsed().as_secs_f64());
+    }
+    2.0 * (SIZE as f64).powi(3) / best
+}
+
+/// The most memory that this process has held, where the operating system tells.
+pub(super) fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,218 @@
+//! The loop around a trainer: logs, evaluations, checkpoints, the best model, an early end.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use etude_align::AlignError;
+use etude_align::training::{Metrics, Objective, Sequences as _, Trainer, TrainerState, TrainingArguments, checkpoint};
+use etude_train::{JsonlObserver, LogPlace, Observer as _, RunFolder, TensorBoardObserver, TrainError};
+use serde::{Deserialize, Serialize};
+
+use super::data::Split;
+use crate::error::{CommandError, Context as _};
+use crate::interrupt;
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::report::number::short;
+
+/// Where the logs stood at a checkpoint, in a file of its own beside those of transformers.
+const LOGS: &str = "logs.json";
+/// The folder of the model that was judged best.
+pub(super) const BEST: &str = "best";
+
+/// A run that is going on.
+pub(super) struct Run<'a, O: Objective> {
+    pub(super) objective: &'a O,
+    pub(super) trainer: Trainer<O::Model>,
+    pub(super) arguments: &'a TrainingArguments,
+    pub(super) examples: &'a Split<O::Example>,
+    pub(super) folder: &'a RunFolder,
+    pub(super) state: TrainerState,
+    /// Writes the model into a folder, to be used or to go on from.
+    pub(super) save: &'a dyn Fn(&O::Model, &Path) -> Result<(), AlignError>,
+    pub(super) output: &'a Output,
+}
+
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Places {
+    metrics: Option<LogPlace>,
+    tensorboard: Option<LogPlace>,
+}
+
+/// Scalars go to both.
+struct Logs {
+    metrics: JsonlObserver,
+    tensorboard: TensorBoardObserver,
+}
+
+impl Logs {
+    /// Starts them, or goes on with them where the checkpoint `from` found them.
+    fn open(folder: &RunFolder, from: Option<&Path>) -> Result<Self, TrainError> {
+        let places = from.and_then(|from| fs::read(from.join(LOGS)).ok());
+        let places: Places = places
+            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
+            .unwrap_or_default();
+        match (places.metrics, places.tensorboard) {
+            (Some(metrics), Some(tensorboard)) => Ok(Self {
+                metrics: JsonlObserver::resume(folder.path(), &metrics)?,
+                tensorboard: TensorBoardObserver::resume(folder.path(), &tensorboard)?,
+            }),
+            _ => Ok(Self {
+                metrics: folder.jsonl()?,
+                tensorboard: folder.tensorboard()?,
+            }),
+        }
+    }
+
+    fn write<'a>(&mut self, kind: &str, step: u64, numbers: impl IntoIterator<Item = (&'a str, f64)>) {
+        for (name, value) in numbers {
+            let name = format!("{kind}/{name}");
+            self.metrics.scalar(&name, step, value);
+            self.tensorboard.scalar(&name, step, value);
+        }
+    }
+
+    fn places(&mut self) -> Result<Places, TrainError> {
+        Ok(Places {
+            metrics: Some(self.metrics.place()?),
+            tensorboard: Some(self.tensorboard.place()?),
+        })
+    }
+
+    fn finish(&mut self) -> Result<(), TrainError> {
+        self.metrics.finish().and(self.tensorboard.finish())
+    }
+}
+
+/// Trains to the end, from the checkpoint `from` where there is one.
+pub(super) fn learn<O: Objective>(
+    run: Run<'_, O>,
+    from: Option<&Path>,
+) -> Result<(O::Model, TrainerState), CommandError>
+where
+    O::Model: Clone,
+{
+    let Run {
+        objective,
+        mut trainer,
+        arguments,
+        examples,
+        folder,
+        mut state,
+        save,
+        output,
+    } = run;
+    let write = || "cannot write the run".to_owned();
+    let mut logs = Logs::open(folder, from).failed_run(write)?;
+    state.max_steps = trainer.steps();
+    let (earlier, started) = (state.seconds, Instant::now());
+    let bar = Progress::bar(output, "training", trainer.steps());
+    let mut window = Metrics::default();
+    let mut tokens_of_window = 0;
+    let mut window_started = Instant::now();
+    if trainer.step_count() == 0 && !examples.held_out.is_empty() {
+        judge(objective, &trainer, examples, &mut state, &mut logs);
+    }
+    while trainer.step_count() < trainer.steps() {
+        let tokens: usize = (trainer.order().step(trainer.step_count()).iter())
+            .map(|places| {
+                let batch: Vec<_> = places.iter().map(|&place| &examples.train[place]).collect();
+                objective.batch(&batch).tokens().len()
+            })
+            .sum();
+        let metrics;
+        (trainer, metrics) = trainer
+            .step(objective, &examples.train)
+            .failed_run(|| "training has broken down".into())?;
+        window.merge(&metrics);
+        tokens_of_window += tokens as u64;
+        state.global_step = trainer.step_count();
+        state.epoch = trainer.epoch();
+        state.num_input_tokens_seen += tokens as u64;
+        let step = state.global_step;
+        let last = step == trainer.steps();
+        bar.set(step, format!("loss {}", short(metrics.get("loss").unwrap_or(f64::NAN))));
+        if step.is_multiple_of(arguments.logging_steps) || last {
+            let seconds = window_started.elapsed().as_secs_f64();
+            window.add("num_tokens", state.num_input_tokens_seen as f64, 1.0);
+            window.add("tokens_per_second", tokens_of_window as f64 / seconds, 1.0);
+            state.log(window.iter());
+            logs.write("train", step, window.iter());
+            window = Metrics::default();
+            tokens_of_window = 0;
+            window_started = Instant::now();
+        }
+        let mut ends = last;
+        let judged = arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || last;
+        if judged && !examples.held_out.is_empty() {
+            let before = Instant::now();
+            if judge(objective, &trainer, examples, &mut state, &mut logs) {
+                save(trainer.model(), &folder.path().join(BEST)).failed_run(write)?;
+            }
+            ends |= arguments
+                .early_stopping_patience
+                .is_some_and(|patience| state.evaluations_since_best >= patience);
+            window_started += before.elapsed();
+        }
+        let stops = interrupt::interrupted();
+        if step.is_multiple_of(arguments.save_steps) || ends || stops {
+            let before = Instant::now();
+            state.seconds = earlier + started.elapsed().as_secs_f64();
+            let places = logs.places().failed_run(write)?;
+            checkpoint::save(
+                folder.path(),
+                &state,
+                trainer.optimizer(),
+                arguments.save_total_limit,
+                |path| {
+                    save(trainer.model(), path)?;
+                    let places = serde_json::to_vec(&places).unwrap_or_default();
+                    Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
+                },
+            )
+            .failed_run(|| "cannot write the checkpoint; those before are as they were".into())?;
+            window_started += before.elapsed();
+        }
+        if stops && !ends {
+            return Err(
+                CommandError::failed_run(format!("stopped on request after {step} steps"))
+                    .hint("the same command with `--resume` and this folder as `--out` goes on from here"),
+            );
+        }
+        if ends {
+            break;
+        }
+    }
+    bar.finish();
+    state.seconds = earlier + started.elapsed().as_secs_f64();
+    logs.finish().failed_run(write)?;
+    Ok((trainer.model().clone(), state))
+}
+
+/// Evaluates the model on what is held out, and says whether it is the best so far.
+fn judge<O: Objective>(
+    objective: &O,
+    trainer: &Trainer<O::Model>,
+    examples: &Split<O::Example>,
+    state: &mut TrainerState,
+    logs: &mut Logs,
+) -> bool {
+    let metrics = trainer.evaluate(objective, &examples.held_out);
+    let loss = metrics.get("loss").unwrap_or(f64::NAN);
+    logs.write("eval", state.global_step, metrics.iter());
+    let named: Vec<(String, f64)> = metrics
+        .iter()
+        .map(|(name, value)| (format!("eval_{name}"), value))
+        .collect();
+    state.log(named.iter().map(|(name, value)| (name.as_str(), *value)));
+    let best = state.best_metric.is_none_or(|best| loss < best);
+    if best {
+        state.best_metric = Some(loss);
+        state.best_global_step = Some(state.global_step);
+        state.evaluations_since_best = 0;
+    } else {
+        state.evaluations_since_best += 1;
+    }
+    best
+}

@@ -1,0 +1,155 @@
+//! What people see of a finished run: a few lines in the terminal, and a page.
+
+use etude_align::training::TrainerState;
+
+use super::Outcome;
+use super::estimate::Estimate;
+use crate::output::Output;
+use crate::report::number::{grouped, short};
+use crate::report::{Plot, Report, Section, Table};
+use crate::terminal;
+
+/// The metrics by their names, with what healthy looks like.
+const METRICS: [(&str, &str); 14] = [
+    (
+        "loss",
+        "falls, and then levels off; on held-out data it may turn up again, which is the time to stop",
+    ),
+    (
+        "grad_norm",
+        "of one order of magnitude throughout; peaks now and then are clipped, a steady rise is a learning rate too high",
+    ),
+    (
+        "learning_rate",
+        "rises in the warm-up and goes down as the schedule has it",
+    ),
+    ("tokens_per_second", "the same throughout"),
+    ("entropy", "falls slowly; close to 0 the model says one thing only"),
+    ("mean_token_accuracy", "rises"),
+    (
+        "rewards/accuracies",
+        "rises from one half, on held-out pairs too; 1 on the training data alone is learning by heart",
+    ),
+    (
+        "rewards/margins",
+        "rises from 0, faster on training data than on held-out pairs",
+    ),
+    (
+        "rewards/chosen",
+        "near 0 or slowly rising; if it falls far, the model unlearns good answers too",
+    ),
+    ("rewards/rejected", "falls"),
+    (
+        "logps/chosen",
+        "about where it began; a fall by many tens is drift away from the reference",
+    ),
+    ("accuracy", "rises from one half, on held-out pairs too"),
+    ("margin", "rises from 0"),
+    (
+        "mean_reward",
+        "stays near 0 where rewards are centred, and may drift where they are not",
+    ),
+];
+
+/// In the terminal.
+pub(super) fn print(output: &Output, outcome: &Outcome) {
+    if output.is_json() {
+        return;
+    }
+    output.line(terminal::table(&table(&outcome.state)).trim_end());
+    output.line(terminal::table(&resources(outcome)).trim_end());
+}
+
+/// First and last values of what was logged.
+fn table(state: &TrainerState) -> Table {
+    let mut table = Table::new(["metric", "first", "last", "held out: first", "last"]);
+    for (name, _) in METRICS {
+        let ends = |name: &str| {
+            let series = state.series(name);
+            match (series.first(), series.last()) {
+                (Some(first), Some(last)) => [short(first.1), short(last.1)],
+                _ => [String::new(), String::new()],
+            }
+        };
+        let (train, held_out) = (ends(name), ends(&format!("eval_{name}")));
+        if !(train[0].is_empty() && held_out[0].is_empty()) {
+            let [first, last] = train;
+            let [first_held_out, last_held_out] = held_out;
+            table = table.row([name.to_owned(), first, last, first_held_out, last_held_out]);
+        }
+    }
+    table
+}
+
+/// What was expected of memory and time, and what it came to.
+fn resources(outcome: &Outcome) -> Table {
+    let gigabytes = |bytes: u64| format!("{:.2} GB", bytes as f64 / 1e9);
+    let Estimate { bytes, seconds } = outcome.estimate;
+    let truth = outcome.peak_memory.map_or_else(|| "unknown".to_owned(), gigabytes);
+    Table::new(["", "expected", "found"])
+        .row(["memory".to_owned(), gigabytes(bytes), truth])
+        .row([
+            "time".to_owned(),
+            format!("{seconds:.0} s"),
+            format!("{:.0} s", outcome.state.seconds),
+        ])
+}
+
+/// The page, without the recipe.
+pub(super) fn report(outcome: &Outcome) -> Report {
+    let state = &outcome.state;
+    let last = |name: &str| state.series(name).last().map(|point| short(point.1));
+    let mut report = Report::new(outcome.stage.title()).subtitle(format!(
+        "{} on {} examples, {} steps, {} tokens",
+        outcome.model,
+        grouped(outcome.examples),
+        grouped(state.global_step as usize),
+        grouped(state.num_input_tokens_seen as usize)
+    ));
+    for (label, name, note) in [
+        ("Loss", "loss", "at the end, on training data"),
+        ("Held out", "eval_loss", "loss at the end"),
+        ("Accuracy", "eval_rewards/accuracies", "of held-out pairs"),
+        ("Accuracy", "eval_accuracy", "of held-out pairs"),
+    ] {
+        if let Some(value) = last(name) {
+            report = report.card(label, value, note);
+        }
+    }
+    let mut curves = Section::new("Curves");
+    for (name, _) in METRICS {
+        let points = |name: &str| {
+            let series = state.series(name).into_iter();
+            series.map(|(step, value)| (step as f64, value)).collect::<Vec<_>>()
+        };
+        let (train, held_out) = (points(name), points(&format!("eval_{name}")));
+        if train.len().max(held_out.len()) > 1 {
+            let mut plot = Plot::new(name, "step", name).series("training", train);
+            if !held_out.is_empty() {
+                plot = plot.series("held out", held_out);
+            }
+            curves = curves.item(&plot);
+        }
+    }
+    let mut healthy = Table::new(["metric", "what healthy looks like"]);
+    for (name, words) in METRICS {
+        if last(name).is_some() || last(&format!("eval_{name}")).is_some() {
+            healthy = healthy.row([name, words]);
+        }
+    }
+    report = report
+        .section(Section::new("Result").item(&table(state)).item(&resources(outcome)))
+        .section(curves.item(&healthy));
+    if !outcome.samples.is_empty() {
+        let mut samples = Table::new(["prompt", "before", "after"]);
+        for [prompt, before, after] in &outcome.samples {
+            samples = samples.row([prompt.clone(), before.clone(), after.clone()]);
+        }
+        report = report.section(
+            Section::new("Samples")
+                .text("The likeliest answers to the same prompts, before and after training; of long prompts the end is shown.")
+                .item(&samples),
+        );
+    }
+    report
+}

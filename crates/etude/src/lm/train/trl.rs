@@ -1,0 +1,155 @@
+//! TRL's YAML, read as a recipe.
+//!
+//! Names are those of `ScriptArguments`, `ModelConfig`, `SFTConfig`, `DPOConfig` and `RewardConfig`, which TRL keeps in one flat file.
+//! What has no counterpart here is told and left out.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde_json::Value;
+use toml::Table;
+
+use crate::error::{CommandError, Context as _};
+
+/// Settings that are called the same here, by the table that they are in.
+const SAME: [(&str, &[&str]); 5] = [
+    ("data", &["max_length", "truncation_mode"]),
+    (
+        "training",
+        &[
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "per_device_eval_batch_size",
+            "num_train_epochs",
+            "learning_rate",
+            "lr_scheduler_type",
+            "warmup_steps",
+            "weight_decay",
+            "adam_beta1",
+            "adam_beta2",
+            "adam_epsilon",
+            "max_grad_norm",
+            "gradient_checkpointing",
+            "seed",
+            "logging_steps",
+            "eval_steps",
+            "save_steps",
+            "save_total_limit",
+        ],
+    ),
+    ("sft", &["completion_only_loss", "assistant_only_loss"]),
+    (
+        "dpo",
+        &[
+            "beta",
+            "loss_type",
+            "loss_weights",
+            "label_smoothing",
+            "f_divergence_type",
+            "f_alpha_divergence_coef",
+            "discopop_tau",
+            "ld_alpha",
+            "use_weighting",
+        ],
+    ),
+    ("reward", &["center_rewards_coefficient"]),
+];
+
+/// A recipe made of a file of TRL's.
+#[derive(Debug, PartialEq)]
+pub(super) struct Translated {
+    /// The recipe, as TOML.
+    pub(super) recipe: String,
+    /// Settings without a counterpart.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Whether a file is one of TRL's, by its ending.
+pub(super) fn is_trl(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|ending| ending == "yml" || ending == "yaml")
+}
+
+/// Reads a file's text.
+pub(super) fn translate(path: &Path, text: &str) -> Result<Translated, CommandError> {
+    let refuse = || format!("cannot read the recipe {}", path.display());
+    let settings: BTreeMap<String, Value> = serde_saphyr::from_str(text).bad_input(refuse)?;
+    let mut recipe = Table::new();
+    let mut left_out = Vec::new();
+    for (name, value) in &settings {
+        if value.is_null() || !place(&mut recipe, name, value, &settings) {
+            left_out.push(format!("{name}: {value}"));
+        }
+    }
+    let recipe = toml::to_string(&recipe).bad_input(refuse)?;
+    Ok(Translated { recipe, left_out })
+}
+
+/// Puts a setting where it belongs; false where it belongs nowhere.
+fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, Value>) -> bool {
+    let mut set = |table: &str, key: &str, value: toml::Value| {
+        let table = recipe.entry(table).or_insert_with(|| toml::Value::Table(Table::new()));
+        if let toml::Value::Table(table) = table {
+            table.insert(key.to_owned(), value);
+        }
+        true
+    };
+    let Ok(plain) = toml::Value::try_from(value) else {
+        return false;
+    };
+    if let Some((table, _)) = SAME.iter().find(|(_, names)| names.contains(&name)) {
+        return set(table, name, plain);
+    }
+    let adapted = all.get("use_peft") == Some(&Value::Bool(true));
+    match (name, value) {
+        ("model_name_or_path", Value::String(_)) => set("model", "path", plain),
+        ("dtype" | "torch_dtype", Value::String(dtype)) => dtype == "float32",
+        ("bf16", Value::Bool(true)) => set("model", "precision", "bf16".into()),
+        ("bf16" | "fp16" | "use_peft" | "load_in_4bit" | "load_in_8bit", Value::Bool(false)) => true,
+        ("use_peft", Value::Bool(true)) => {
+            set(
+                "lora",
+                "r",
+                all.get("lora_r").and_then(Value::as_i64).unwrap_or(16).into(),
+            ) && set(
+                "lora",
+                "lora_alpha",
+                all.get("lora_alpha").and_then(Value::as_f64).unwrap_or(32.0).into(),
+            )
+        }
+        ("lora_r" | "lora_alpha", _) => adapted,
+        ("lora_target_modules", _) if adapted => set("lora", "target_modules", plain),
+        ("use_rslora" | "use_dora", _) if adapted => set("lora", name, plain),
+        ("dataset_name", Value::String(_)) => set("data", "train", toml::Value::Array(vec![plain])),
+        ("max_steps", Value::Number(steps)) => steps.as_i64() == Some(-1) || set("training", name, plain),
+        ("warmup_ratio", Value::Number(_)) => set("training", "warmup_steps", plain),
+        ("train_sampling_strategy", Value::String(strategy)) => match strategy.as_str() {
+            "random" => true,
+            "sequential" => set("training", "shuffle", false.into()),
+            _ => false,
+        },
+        ("packing", Value::Bool(true)) => {
+            let strategy = all.get("packing_strategy").and_then(Value::as_str).unwrap_or("bfd");
+            set("sft", "packing", strategy.into())
+        }
+        ("packing", Value::Bool(false)) | ("packing_strategy", _) => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_go_where_they_belong_and_what_cannot_be_mapped_is_told() {
+        let text = "model_name_or_path: model\ndataset_name: train.jsonl\nlearning_rate: 2.0e-5\nbf16: true\npacking: true\n\
+                    use_peft: true\nlora_r: 4\nloss_type: [sigmoid, sft]\nreport_to: wandb\nmax_steps: -1\n";
+        let translated = translate(Path::new("a.yaml"), text).unwrap();
+        assert_eq!(translated.left_out, ["report_to: \"wandb\""]);
+        let recipe: Table = translated.recipe.parse().unwrap();
+        let expected = "[model]\npath = \"model\"\nprecision = \"bf16\"\n[data]\ntrain = [\"train.jsonl\"]\n[training]\nlearning_rate \
+                        = 2e-5\n[sft]\npacking = \"bfd\"\n[lora]\nr = 4\nlora_alpha = 32.0\n[dpo]\nloss_type = [\"sigmoid\", \"sft\"]\n";
+        assert_eq!(recipe, expected.parse::<Table>().unwrap());
+    }
+}
