@@ -2,6 +2,8 @@
 
 #[path = "lm/lint.rs"]
 mod lint;
+#[path = "lm/train.rs"]
+mod train;
 
 use std::fs;
 use std::io::Write as _;

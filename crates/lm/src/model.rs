@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use etude_hub::{Checkpoint, GenerationConfig, GgufCheckpoint, GgufTokenizer, ModelFolder, locate};
+use etude_hub::folder::{TOKENIZER, TOKENIZER_CONFIG};
+use etude_hub::{Checkpoint, GenerationConfig, GgufCheckpoint, GgufTokenizer, HubError, ModelFolder, locate};
 use etude_kernels::Precision;
 
 use crate::chat_template::{ChatTemplate, Conversation, SpecialTokens};
@@ -139,7 +140,18 @@ impl Source {
     /// A file cannot be read or written.
     pub fn save_tokenizer(&self, folder: &Path) -> Result<(), LmError> {
         if self.path.is_dir() {
-            ModelFolder::open(&self.path)?.save_beside(folder)?;
+            return Ok(ModelFolder::open(&self.path)?.save_beside(folder)?);
+        }
+        let file = GgufCheckpoint::open(&self.path)?;
+        let templates = file.tokenizer().map(|parts| &parts.chat_templates);
+        let template = templates.and_then(|templates| templates.get(etude_hub::ChatTemplates::DEFAULT));
+        let config = self.tokenizer.config_json(template);
+        for (name, text) in [
+            (TOKENIZER, self.tokenizer.to_json()?),
+            (TOKENIZER_CONFIG, format!("{config:#}\n")),
+        ] {
+            let path = folder.join(name);
+            std::fs::write(&path, text).map_err(|source| HubError::Write { path, source })?;
         }
         Ok(())
     }

@@ -47,13 +47,21 @@ fn from_json(fixture: &Fixture) -> Tokenizer {
         .with_config(&fixture.config)
 }
 
-/// Both tokenizers of each fixture.
+/// Both tokenizers of each fixture, and each of them written and read again.
 fn all() -> Vec<(String, Tokenizer, Fixture)> {
     let mut all = Vec::new();
     for (name, _) in FIXTURES {
         let (json, gguf) = (fixture(name), fixture(name));
-        all.push((format!("{name}, tokenizer.json"), from_json(&json), json));
-        all.push((format!("{name}, GGUF"), Tokenizer::from_gguf(&gguf.gguf).unwrap(), gguf));
+        for (source, tokenizer) in [
+            ("tokenizer.json", from_json(&json)),
+            ("GGUF", Tokenizer::from_gguf(&gguf.gguf).unwrap()),
+        ] {
+            let written = tokenizer.to_json().unwrap();
+            let read = Tokenizer::from_json(written.as_bytes()).unwrap();
+            let read = read.with_config(&tokenizer.config_json(None));
+            all.push((format!("{name}, {source}, written and read"), read, fixture(name)));
+            all.push((format!("{name}, {source}"), tokenizer, fixture(name)));
+        }
     }
     all
 }

@@ -23,12 +23,15 @@ const SCORE: &str = "score.weight";
 const SHARD: usize = 50_000_000_000;
 
 /// The reward of a sequence is a linear function of the hidden state of its last token: what transformers calls sequence classification
-/// with one label.
+/// with one label. As there, it is the last token that is not the one that pads, which is not the end-of-sequence token where that pads
+/// as well.
 #[derive(Module, Debug)]
 pub struct RewardModel {
     decoder: Decoder,
     /// `[1, hidden]`.
     score: Param<Tensor<2>>,
+    #[module(skip)]
+    pad_token: Option<u32>,
 }
 
 impl Trained for RewardModel {
@@ -39,22 +42,23 @@ impl Trained for RewardModel {
 
 impl RewardModel {
     /// On a decoder that has learnt to write, with a score that is drawn as transformers draws it: normal, with the configuration's
-    /// standard deviation.
-    pub fn new(decoder: Decoder, seed: Seed, device: &Device) -> Self {
+    /// standard deviation. `pad_token` is what transformers is to pad with.
+    pub fn new(decoder: Decoder, pad_token: Option<u32>, seed: Seed, device: &Device) -> Self {
         let (width, deviation) = (decoder.config().hidden, decoder.config().initializer_range);
         let mut random = seed.stream("score");
         let normal = Normal::new(0.0, deviation).ok();
         let mut draw = || normal.map_or(0.0, |normal| normal.sample(&mut random));
         let score: Vec<f32> = (0..width).map(|_| draw()).collect();
-        Self::with_score(decoder, score, device)
+        Self::with_score(decoder, score, pad_token, device)
     }
 
-    fn with_score(decoder: Decoder, score: Vec<f32>, device: &Device) -> Self {
+    fn with_score(decoder: Decoder, score: Vec<f32>, pad_token: Option<u32>, device: &Device) -> Self {
         let shape = [1, score.len()];
         let score = Tensor::from_data(TensorData::new(score, shape), device);
         Self {
             decoder,
             score: Param::from_tensor(score),
+            pad_token,
         }
     }
 
@@ -66,12 +70,13 @@ impl RewardModel {
         mut config: DecoderConfig,
         checkpoint: &dyn Checkpoint,
         precision: Precision,
+        pad_token: Option<u32>,
         seed: Seed,
         device: &Device,
     ) -> Result<Self, AlignError> {
         if checkpoint.info(SCORE).is_none() {
             let decoder = Decoder::load(config, checkpoint, device)?.with_precision(precision);
-            return Ok(Self::new(decoder, seed, device));
+            return Ok(Self::new(decoder, pad_token, seed, device));
         }
         let score = checkpoint.read_f32_shaped(SCORE, &[1, config.hidden])?;
         // Where there is a score there is no head.
@@ -82,15 +87,21 @@ impl RewardModel {
             checkpoint,
         };
         let decoder = Decoder::load(config, &body, device)?.with_precision(precision);
-        Ok(Self::with_score(decoder, score, device))
+        Ok(Self::with_score(decoder, score, pad_token, device))
     }
 
-    /// The rewards of sequences, `[sequences]`, from the hidden states of all their tokens, `[tokens, hidden]`.
+    /// The rewards of sequences, `[sequences]`, from all their tokens, the hidden states of these, `[tokens, hidden]`, and where each
+    /// sequence begins: 0 first, and the number of tokens last.
     ///
     /// # Panics
-    /// A sequence is empty.
-    pub fn rewards(&self, hidden: Tensor<2>, offsets: &[usize]) -> Tensor<1> {
-        let last: Vec<i64> = offsets.iter().skip(1).map(|end| *end as i64 - 1).collect();
+    /// The numbers do not fit together, or a sequence is empty.
+    pub fn rewards(&self, hidden: Tensor<2>, tokens: &[u32], offsets: &[usize]) -> Tensor<1> {
+        let last_of = |ends: &[usize]| {
+            let sequence = &tokens[ends[0]..ends[1]];
+            let last = sequence.iter().rposition(|token| Some(*token) != self.pad_token);
+            (ends[0] + last.unwrap_or(sequence.len() - 1)) as i64
+        };
+        let last: Vec<i64> = offsets.windows(2).map(last_of).collect();
         let count = last.len();
         let last = Tensor::<1, Int>::from_data(TensorData::new(last, [count]), &hidden.device());
         let scores = hidden.select(0, last) * self.score.val();
@@ -98,31 +109,24 @@ impl RewardModel {
     }
 
     /// Writes the model into a folder, so that transformers loads it with `AutoModelForSequenceClassification`: `config.json` and tensors.
-    /// `pad_token` is what transformers pads with, to find the last token of a sequence; `files` are further ones, such as the
-    /// tokenizer's.
     ///
     /// # Errors
     /// The configuration cannot be said in a config.json; or what the operating system says.
-    pub fn save(
-        &self,
-        folder: &Path,
-        pad_token: Option<u32>,
-        files: Vec<(std::path::PathBuf, Vec<u8>)>,
-    ) -> Result<(), AlignError> {
+    pub fn save(&self, folder: &Path) -> Result<(), AlignError> {
         let mut config = self.decoder.config().to_json()?;
         if let Some(class) = config["architectures"][0].as_str() {
             config["architectures"] = json!([class.replace("ForCausalLM", "ForSequenceClassification")]);
         }
         config["id2label"] = json!({"0": "LABEL_0"});
         config["label2id"] = json!({"LABEL_0": 0});
-        if let Some(pad) = pad_token {
+        if let Some(pad) = self.pad_token {
             config["pad_token_id"] = json!(pad);
         }
         let checkpoint = RewardCheckpoint::new(self);
         let saved = SavedModel {
             config: &config,
             generation_config: None,
-            files,
+            files: Vec::new(),
             checkpoint: &checkpoint,
         };
         Ok(saved.save(folder, SHARD)?)

@@ -100,7 +100,7 @@ impl Objective for RewardModeling {
         metrics: &mut Metrics,
     ) -> Tensor<1> {
         let device = hidden.device();
-        let rewards = Pairs::split(model.rewards(hidden, batch.offsets()));
+        let rewards = Pairs::split(model.rewards(hidden, batch.tokens(), batch.offsets()));
         let margins = batch
             .margins
             .as_ref()

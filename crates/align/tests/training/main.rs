@@ -2,4 +2,5 @@
 
 mod common;
 mod invariants;
+mod real;
 mod trl;

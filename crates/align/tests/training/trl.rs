@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::common::{decoder, fixtures, preference_examples, reward_examples, sft_examples, source};
 
 /// A run of TRL's.
-struct Run(Value);
+pub(crate) struct Run(pub(crate) Value);
 
 impl Run {
     fn read(name: &str) -> Self {
@@ -28,7 +28,7 @@ impl Run {
         self.0[name].as_str().unwrap()
     }
 
-    fn max_length(&self) -> usize {
+    pub(crate) fn max_length(&self) -> usize {
         self.0["arguments"]["max_length"].as_u64().unwrap() as usize
     }
 
@@ -38,7 +38,7 @@ impl Run {
         examples
     }
 
-    fn arguments(&self) -> TrainingArguments {
+    pub(crate) fn arguments(&self) -> TrainingArguments {
         let known = serde_json::to_value(TrainingArguments::default()).unwrap();
         let mut fields = self.0["arguments"].as_object().unwrap().clone();
         assert_eq!(fields["train_sampling_strategy"], "sequential");
@@ -160,7 +160,7 @@ fn direct_preference_optimisation_is_trls() {
 
 #[test]
 fn reward_models_are_trls() {
-    for name in ["reward", "reward_margin", "reward_epochs"] {
+    for name in ["reward", "reward_margin", "reward_epochs", "reward_pad_is_eos"] {
         let run = Run::read(name);
         let coefficient = run.0["arguments"]["center_rewards_coefficient"].as_f64();
         let objective = RewardModeling::new(RewardOptions {
@@ -170,13 +170,27 @@ fn reward_models_are_trls() {
         let folder = run.text("model");
         let opened = source(folder);
         let device = Device::flex().autodiff();
-        let model = RewardModel::load(opened.config, &*opened.checkpoint, Precision::F32, Seed(0), &device).unwrap();
+        // Where the end-of-sequence token pads, the score is read before it.
+        let pad = if name == "reward_pad_is_eos" {
+            opened.tokenizer.special_ids().eos
+        } else {
+            opened.config.pad_token
+        };
+        let model = RewardModel::load(
+            opened.config,
+            &*opened.checkpoint,
+            Precision::F32,
+            pad,
+            Seed(0),
+            &device,
+        )
+        .unwrap();
         let [examples, held_out] =
             ["data", "eval_data"].map(|data| reward_examples(folder, run.text(data), run.max_length()));
         let examples = [run.take(examples), held_out];
         run.compare(name, &objective, model, examples, |model, look| {
             let saved = tempfile::tempdir().unwrap();
-            model.save(saved.path(), None, Vec::new()).unwrap();
+            model.save(saved.path()).unwrap();
             look(&etude_hub::SafetensorsCheckpoint::open(saved.path()).unwrap());
         });
     }

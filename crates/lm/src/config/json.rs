@@ -13,7 +13,8 @@ const MODEL_TYPES: &str = "llama, qwen2, qwen3, gemma3_text, gemma3";
 /// generation (transformers drops them), labels of classifiers.
 #[rustfmt::skip]
 const HARMLESS: &[&str] = &[
-    "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_name_or_path", "_sliding_window_pattern",
+    "_attn_implementation", "_attn_implementation_autoset", "_commit_hash", "_model_name_or_path", "_name_or_path",
+    "_sliding_window_pattern",
     "architectures", "attn_implementation", "bad_words_ids", "begin_suppress_tokens", "cache_implementation",
     "chunk_size_feed_forward", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping",
     "encoder_no_repeat_ngram_size", "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id",
@@ -23,7 +24,7 @@ const HARMLESS: &[&str] = &[
     "prefix", "pretraining_tp", "problem_type", "remove_invalid_values", "repetition_penalty", "return_dict",
     "return_dict_in_generate", "sep_token_id", "suppress_tokens", "task_specific_params", "temperature",
     "tf_legacy_loss", "tokenizer_class", "top_k", "top_p", "torch_dtype", "torchscript", "transformers.js_config",
-    "transformers_version", "typical_p", "unsloth_fixed", "unsloth_version", "use_bfloat16", "use_cache",
+    "transformers_version", "typical_p", "unsloth_fixed", "unsloth_version", "use_bfloat16", "unk_token_id", "use_cache",
 ];
 
 /// What Gemma 3 with pictures has beside its text model.

@@ -9,11 +9,12 @@ use std::cmp::Reverse;
 use serde::{Deserialize, Serialize};
 use tokenizers::decoders::byte_fallback::ByteFallback;
 use tokenizers::decoders::fuse::Fuse;
+use tokenizers::decoders::strip::Strip;
 use tokenizers::models::bpe::{BPE, BpeBuilder, Merges, Vocab};
 use tokenizers::normalizers::{Prepend, Replace};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, NormalizerWrapper};
+use tokenizers::{AddedToken, DecoderWrapper, NormalizerWrapper};
 
 use super::pieces::{Pieces, Spelling, shorten};
 use super::pre_tokenizer::Words;
@@ -200,7 +201,10 @@ fn sentence_piece(vocabulary: &GgufVocabulary, known: Vocab, prefix: bool) -> Re
         .with_normalizer(Some(tokenizers::normalizers::Sequence::new(steps)))
         .map_err(broken)?;
     let replace = Replace::new("\u{2581}", " ").map_err(broken)?;
-    let decoders = vec![replace.into(), ByteFallback::new().into(), Fuse::new().into()];
+    let mut decoders: Vec<DecoderWrapper> = vec![replace.into(), ByteFallback::new().into(), Fuse::new().into()];
+    if prefix {
+        decoders.push(Strip::new(' ', 1, 0).into());
+    }
     inner.with_decoder(Some(tokenizers::decoders::sequence::Sequence::new(decoders)));
     Ok(inner)
 }

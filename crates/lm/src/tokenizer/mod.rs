@@ -19,7 +19,7 @@ mod stream;
 
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 pub use gguf::GgufVocabulary;
 pub use special::SpecialIds;
@@ -81,6 +81,39 @@ impl Tokenizer {
     pub fn with_config(mut self, config: &Value) -> Self {
         self.special = SpecialIds::from_config(&self, config);
         self
+    }
+
+    /// The text of a `tokenizer.json` that says this tokenizer, wherever it was read from.
+    ///
+    /// # Errors
+    ///
+    /// A part cannot be said in JSON.
+    pub fn to_json(&self) -> Result<String, LmError> {
+        let text = self.inner.to_string(true);
+        text.map_err(|error| LmError::TokenizerJson(error.to_string()))
+    }
+
+    /// The fields of a `tokenizer_config.json` for it: which tokens are for what, and the template of conversations, if there is one.
+    pub fn config_json(&self, chat_template: Option<&str>) -> Value {
+        let mut fields = json!({
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "clean_up_tokenization_spaces": false,
+        });
+        let ids = &self.special;
+        for (name, id) in [
+            ("bos_token", ids.bos),
+            ("eos_token", ids.eos),
+            ("pad_token", ids.pad),
+            ("unk_token", ids.unk),
+        ] {
+            if let Some(token) = id.and_then(|id| self.token(id)) {
+                fields[name] = json!(token);
+            }
+        }
+        if let Some(template) = chat_template {
+            fields["chat_template"] = json!(template);
+        }
+        fields
     }
 
     /// The ids of `text`. Special tokens that are spelled out in it are recognised; `add_special` puts those around it that

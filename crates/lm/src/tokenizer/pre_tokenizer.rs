@@ -4,9 +4,11 @@
 
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::ser::Error as _;
+use serde::{Deserialize, Serialize, Serializer};
 use tokenizers::normalizers::unicode::NFC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::pre_tokenizers::split::{Split, SplitPattern};
 use tokenizers::{NormalizerWrapper, PreTokenizedString, PreTokenizer, PreTokenizerWrapper, SplitDelimiterBehavior};
 
@@ -28,6 +30,28 @@ impl From<PreTokenizerWrapper> for Cutter {
     }
 }
 
+/// As `tokenizer.json` says it.
+impl Serialize for Cutter {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let words = match self {
+            Self::Read(steps) => return steps.serialize(serializer),
+            Self::Named(words) => words,
+        };
+        let splits = words.expressions.iter().map(|expression| expression.split());
+        let splits: Result<Vec<&Split>, String> = splits.collect();
+        let mut steps: Vec<PreTokenizerWrapper> = (splits.map_err(S::Error::custom)?.into_iter())
+            .map(|split| split.clone().into())
+            .collect();
+        steps.push(bytes().into());
+        Sequence::new(steps).serialize(serializer)
+    }
+}
+
+/// Bytes as the visible characters by which vocabularies name them.
+fn bytes() -> ByteLevel {
+    ByteLevel::new(false, true, false)
+}
+
 impl PreTokenizer for Cutter {
     fn pre_tokenize(&self, text: &mut PreTokenizedString) -> tokenizers::Result<()> {
         let words = match self {
@@ -37,8 +61,7 @@ impl PreTokenizer for Cutter {
         for expression in words.expressions {
             expression.split()?.pre_tokenize(text)?;
         }
-        // Bytes as the visible characters by which vocabularies name them.
-        ByteLevel::new(false, true, false).pre_tokenize(text)
+        bytes().pre_tokenize(text)
     }
 }
 

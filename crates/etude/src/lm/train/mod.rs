@@ -121,7 +121,7 @@ struct Task<'a> {
 
 pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
     let started = Instant::now();
-    let mut loaded = arguments.load(output)?;
+    let mut loaded = arguments.load(stage, output)?;
     loaded.value.training.learning_rate.get_or_insert(stage.learning_rate());
     check(stage, &loaded)?;
     let recipe = &loaded.value;
@@ -206,7 +206,7 @@ fn check(stage: Stage, loaded: &Loaded<Recipe>) -> Result<(), CommandError> {
 
 impl Arguments {
     /// Reads the recipe: the file, or that of the run to go on with; with the flags on top.
-    fn load(&self, output: &Output) -> Result<Loaded<Recipe>, CommandError> {
+    fn load(&self, stage: Stage, output: &Output) -> Result<Loaded<Recipe>, CommandError> {
         let flags = &self.options;
         if let (true, Some(folder)) = (self.resume, &flags.folder.out) {
             let given = self.recipe.is_some() || self.model.is_some() || !self.data.is_empty();
@@ -242,7 +242,7 @@ impl Arguments {
             Some(path) if trl::is_trl(path) => {
                 let text =
                     std::fs::read_to_string(path).bad_input(|| format!("cannot read the recipe {}", path.display()))?;
-                let translated = trl::translate(path, &text)?;
+                let translated = trl::translate(path, &text, stage)?;
                 for setting in &translated.left_out {
                     output.note(&format!(
                         "{}: left out, for want of a counterpart: {setting}",
@@ -316,6 +316,7 @@ impl Task<'_> {
             source.config.clone(),
             &*source.checkpoint,
             self.recipe.model.precision.into(),
+            source.config.pad_token.or(source.tokenizer.special_ids().eos),
             Seed(self.recipe.training.seed),
             &Device::flex().autodiff(),
         );
@@ -537,8 +538,7 @@ impl SaveModel for Decoder {
 
 impl SaveModel for RewardModel {
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
-        let pad = source.config.pad_token.or(source.stop_tokens.first().copied());
-        self.save(folder, pad, Vec::new())?;
+        self.save(folder)?;
         Ok(source.save_tokenizer(folder)?)
     }
 }

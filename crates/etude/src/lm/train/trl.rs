@@ -9,6 +9,7 @@ use std::path::Path;
 use serde_json::Value;
 use toml::Table;
 
+use super::Stage;
 use crate::error::{CommandError, Context as _};
 
 /// Settings that are called the same here, by the table that they are in.
@@ -71,10 +72,15 @@ pub(super) fn is_trl(path: &Path) -> bool {
 }
 
 /// Reads a file's text.
-pub(super) fn translate(path: &Path, text: &str) -> Result<Translated, CommandError> {
+pub(super) fn translate(path: &Path, text: &str, stage: Stage) -> Result<Translated, CommandError> {
     let refuse = || format!("cannot read the recipe {}", path.display());
     let settings: BTreeMap<String, Value> = serde_saphyr::from_str(text).bad_input(refuse)?;
     let mut recipe = Table::new();
+    if stage != Stage::Sft {
+        // Transcripts, which étude takes for conversations, are texts to TRL.
+        let format = Table::from_iter([("format".to_owned(), "preference".into())]);
+        recipe.insert("data".to_owned(), format.into());
+    }
     let mut left_out = Vec::new();
     for (name, value) in &settings {
         if value.is_null() || !place(&mut recipe, name, value, &settings) {
@@ -145,7 +151,7 @@ mod tests {
     fn settings_go_where_they_belong_and_what_cannot_be_mapped_is_told() {
         let text = "model_name_or_path: model\ndataset_name: train.jsonl\nlearning_rate: 2.0e-5\nbf16: true\npacking: true\n\
                     use_peft: true\nlora_r: 4\nloss_type: [sigmoid, sft]\nreport_to: wandb\nmax_steps: -1\n";
-        let translated = translate(Path::new("a.yaml"), text).unwrap();
+        let translated = translate(Path::new("a.yaml"), text, Stage::Sft).unwrap();
         assert_eq!(translated.left_out, ["report_to: \"wandb\""]);
         let recipe: Table = translated.recipe.parse().unwrap();
         let expected = "[model]\npath = \"model\"\nprecision = \"bf16\"\n[data]\ntrain = [\"train.jsonl\"]\n[training]\nlearning_rate \
