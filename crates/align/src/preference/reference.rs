@@ -1,6 +1,7 @@
 //! Reference log-probabilities, computed once and kept on disk.
 
 use std::collections::HashMap;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use etude_hub::Checkpoint as _;
@@ -42,10 +43,10 @@ impl ReferenceLogProbabilities {
             path: folder.into(),
             source,
         })?;
-        let name: String = of_model(reference)?[..12]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let mut name = String::new();
+        for byte in &of_model(reference)?[..12] {
+            let _ = write!(name, "{byte:02x}");
+        }
         let path = folder.join(format!("{name}.logps"));
         let mut known = HashMap::new();
         if path.exists() {

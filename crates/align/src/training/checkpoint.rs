@@ -159,14 +159,14 @@ impl Checkpoint for MomentsCheckpoint<'_> {
     }
 
     fn raw(&self, name: &str) -> Result<RawTensor<'_>, HubError> {
-        let parts: [(&str, fn(Moments) -> Vec<f32>); 3] = [
-            (FIRST, |moments| moments.first),
-            (SECOND, |moments| moments.second),
-            (STEP, |moments| vec![moments.steps as f32]),
-        ];
-        let found = parts.into_iter().find_map(|(part, of)| {
+        let found = [FIRST, SECOND, STEP].into_iter().find_map(|part| {
             let moments = self.optimizer.moments_of(name.strip_suffix(part)?)?;
-            Some((self.info(name)?, of(moments)))
+            let numbers = match part {
+                FIRST => moments.first,
+                SECOND => moments.second,
+                _ => vec![moments.steps as f32],
+            };
+            Some((self.info(name)?, numbers))
         });
         let (info, numbers) = found.ok_or_else(|| self.missing(name))?;
         Ok(RawTensor {

@@ -41,14 +41,14 @@ pub(crate) fn truncation(max_length: usize) -> Truncation {
 pub(crate) fn sft_examples(
     data: &str,
     max_length: usize,
-    options: &LossOptions,
+    options: LossOptions,
     packing: Option<PackingStrategy>,
 ) -> Vec<Packed> {
     let source = source("model");
     let tokenizer = ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref());
     let sequences: Vec<_> = records(data)
         .iter()
-        .map(|record| tokenizer.language_modeling(record, options).unwrap())
+        .map(|record| tokenizer.language_modeling(record, &options).unwrap())
         .collect();
     if let Some(strategy) = packing {
         return pack(&sequences, max_length, strategy).unwrap();

@@ -49,7 +49,7 @@ fn assert_near(one: &[Metrics], other: &[Metrics], tolerance: f64) {
 
 #[test]
 fn eight_batches_of_one_are_one_batch_of_eight() {
-    let examples = sft_examples("completions.jsonl", 96, &LossOptions::default(), None);
+    let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
     let [one, eight] = [(1, 8), (8, 1)].map(|(batch, accumulation)| {
         let arguments = TrainingArguments {
             per_device_train_batch_size: batch,
@@ -64,8 +64,8 @@ fn eight_batches_of_one_are_one_batch_of_eight() {
 #[test]
 fn packed_sequences_are_sequences_beside_each_other() {
     let options = LossOptions::default();
-    let alone = sft_examples("completions.jsonl", 96, &options, None);
-    let packed = sft_examples("completions.jsonl", 96, &options, Some(PackingStrategy::Bfd));
+    let alone = sft_examples("completions.jsonl", 96, options, None);
+    let packed = sft_examples("completions.jsonl", 96, options, Some(PackingStrategy::Bfd));
     assert!(packed.len() < alone.len());
     let all = |count: usize| TrainingArguments {
         per_device_train_batch_size: count,
@@ -79,7 +79,7 @@ fn packed_sequences_are_sequences_beside_each_other() {
 
 #[test]
 fn activations_that_are_computed_again_give_the_same_bits() {
-    let examples = sft_examples("completions.jsonl", 96, &LossOptions::default(), None);
+    let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
     let lora = || decoder().with_lora(&LoraOptions::default(), 1).unwrap();
     for model in [decoder as fn() -> Decoder, lora] {
         let [kept, again] = [false, true].map(|gradient_checkpointing| {
@@ -188,7 +188,7 @@ fn what_cannot_be_trained_is_an_error() {
         let error = Trainer::new(decoder(), arguments, 1).unwrap_err().to_string();
         assert!(error.starts_with(name), "{error}");
     }
-    let examples = sft_examples("completions.jsonl", 96, &LossOptions::default(), None);
+    let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
     let mut trainer = Trainer::new(
         decoder(),
         TrainingArguments {

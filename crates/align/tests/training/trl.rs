@@ -120,7 +120,7 @@ fn close(place: &str, name: &str, metrics: &Metrics, expected: &Value, tolerance
     );
 }
 
-fn sft(name: &str, options: &LossOptions, packing: Option<PackingStrategy>) {
+fn sft(name: &str, options: LossOptions, packing: Option<PackingStrategy>) {
     let run = Run::read(name);
     let examples = ["data", "eval_data"].map(|data| sft_examples(run.text(data), run.max_length(), options, packing));
     let [examples, held_out] = examples;
@@ -136,11 +136,11 @@ fn supervised_fine_tuning_is_trls() {
         assistant_only_loss: true,
         ..completions
     };
-    sft("sft", &completions, None);
-    sft("sft_epochs", &completions, None);
-    sft("sft_cosine", &whole, None);
-    sft("sft_assistant_only", &assistant, None);
-    sft("sft_packing", &completions, Some(PackingStrategy::Bfd));
+    sft("sft", completions, None);
+    sft("sft_epochs", completions, None);
+    sft("sft_cosine", whole, None);
+    sft("sft_assistant_only", assistant, None);
+    sft("sft_packing", completions, Some(PackingStrategy::Bfd));
 }
 
 #[test]

@@ -21,6 +21,9 @@ const LOGS: &str = "logs.json";
 /// The folder of the model that was judged best.
 pub(super) const BEST: &str = "best";
 
+/// Writes a model into a folder, to be used or to go on from.
+type Save<'a, M> = &'a dyn Fn(&M, &Path) -> Result<(), AlignError>;
+
 /// A run that is going on.
 pub(super) struct Run<'a, O: Objective> {
     pub(super) objective: &'a O,
@@ -29,8 +32,7 @@ pub(super) struct Run<'a, O: Objective> {
     pub(super) examples: &'a Split<O::Example>,
     pub(super) folder: &'a RunFolder,
     pub(super) state: TrainerState,
-    /// Writes the model into a folder, to be used or to go on from.
-    pub(super) save: &'a dyn Fn(&O::Model, &Path) -> Result<(), AlignError>,
+    pub(super) save: Save<'a, O::Model>,
     pub(super) output: &'a Output,
 }
 

@@ -111,7 +111,8 @@ fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, V
         ("model_name_or_path", Value::String(_)) => set("model", "path", plain),
         ("dtype" | "torch_dtype", Value::String(dtype)) => dtype == "float32",
         ("bf16", Value::Bool(true)) => set("model", "precision", "bf16".into()),
-        ("bf16" | "fp16" | "use_peft" | "load_in_4bit" | "load_in_8bit", Value::Bool(false)) => true,
+        ("bf16" | "fp16" | "use_peft" | "load_in_4bit" | "load_in_8bit" | "packing", Value::Bool(false))
+        | ("packing_strategy", _) => true,
         ("use_peft", Value::Bool(true)) => {
             set(
                 "lora",
@@ -138,7 +139,6 @@ fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, V
             let strategy = all.get("packing_strategy").and_then(Value::as_str).unwrap_or("bfd");
             set("sft", "packing", strategy.into())
         }
-        ("packing", Value::Bool(false)) | ("packing_strategy", _) => true,
         _ => false,
     }
 }
