@@ -69,7 +69,7 @@ pub(crate) enum Verb {
     /// Train a reward model on pairs of answers
     #[command(after_help = examples! {
         "etude lm reward --model smollm2.gguf --data pairs.jsonl --set reward.center_rewards_coefficient=0.01"
-        "etude lm reward recipes/lm/reward-gsm8k.toml"
+        "etude lm reward trl-config.yaml --out runs/reward"
     })]
     Reward(Box<train::Arguments>),
 
