@@ -93,6 +93,8 @@ RUNS = {
     "dpo": ("dpo", "pairs", {"loss_type": ["sigmoid"], "beta": 0.1}),
     "dpo_ipo": ("dpo", "pairs", {"loss_type": ["ipo"], "beta": 0.1}),
     "dpo_mixture": ("dpo", "chat_pairs", MIXTURE),
+    "dpo_wpo": ("dpo", "pairs", {"loss_type": ["sigmoid"], "beta": 0.1, "use_weighting": True}),
+    "dpo_ld": ("dpo", "pairs", {"loss_type": ["sigmoid"], "beta": 0.1, "ld_alpha": 0.5}),
     "dpo_epochs": ("dpo", "pairs", {"loss_type": ["sigmoid"], "beta": 0.1, "examples": 33}),
     "reward": ("reward", "chat_pairs", {"center_rewards_coefficient": 0.01}),
     "reward_margin": ("reward", "margins", {"center_rewards_coefficient": 0.01}),

@@ -5,7 +5,7 @@
 
 FOLDER is a model as Hugging Face has it, such as SmolLM2-135M; scripts/align_real_training.py writes such a folder, and examples. Both
 sides have the same model, examples in the same order, arguments and threads, in f32 and in bf16, which for TRL is autocast. DPO's reference
-is computed in every step. Every measurement is a process of its own, so that its peak memory is its own; they take turns, and the best of
+is asked before the first step. Every measurement is a process of its own, so that its peak memory is its own; they take turns, and the best of
 all rounds counts. Tokens are all that go through the model, prompts too, without padding; time is from the end of the first step to the end of
 the last. `--tasks sft`, `--precisions f32` and `--sides TRL` choose.
 """
@@ -31,7 +31,7 @@ ARGUMENTS = {
 # Eight sequences a step: a pair has two.
 TASKS = {
     "sft": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
-    "dpo": {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2},
+    "dpo": {"per_device_train_batch_size": 2, "gradient_accumulation_steps": 2, "precompute_ref_log_probs": True},
 }
 SIDES = ["étude", "TRL"]
 
@@ -114,7 +114,8 @@ def etude(task, precision, options):
         with open(recipe, "w") as file:
             # Every value of JSON is one of YAML.
             file.writelines(f"{name}: {json.dumps(value)}\n" for name, value in told.items())
-        command = [os.path.join(options.etude, "etude"), "lm", task, recipe, "--out", out, "--json"]
+        command = [os.path.join(options.etude, "etude"), "lm", task, recipe, "--out", out, "--json", "--threads", str(options.threads)]
+        command += ["--set", "samples.count=0"]
         subprocess.run(command, check=True, stdout=sys.stderr)
         speed, loss = etude_metrics(os.path.join(out, "metrics.jsonl"))
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024

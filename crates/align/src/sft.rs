@@ -70,8 +70,13 @@ impl Objective for Sft {
         // The loss of a token is that of what stands before it.
         let counts = batch.sequences.loss.iter().skip(1).chain([&false]);
         let weights: Vec<f32> = counts.map(|&counts| if counts { weight } else { 0.0 }).collect();
-        let loss = model.loss(hidden, &batch.targets, &weights);
+        let (loss, statistics) = model.loss_with_statistics(hidden, &batch.targets, &weights);
         metrics.add("loss", loss.clone().into_scalar::<f64>() / share, supervised);
+        for (found, weight) in statistics.iter().zip(&weights) {
+            let counts = f64::from(u8::from(*weight != 0.0));
+            metrics.add("entropy", found.entropy.into(), counts);
+            metrics.add("mean_token_accuracy", u8::from(found.correct).into(), counts);
+        }
         loss
     }
 }

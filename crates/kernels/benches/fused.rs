@@ -111,14 +111,14 @@ fn linear_cross_entropy(criterion: &mut Criterion) {
         let operations = 2 * (TOKENS * WIDTH * VOCABULARY) as u64;
         group.throughput(Throughput::Elements(operations));
         group.bench_function(format!("loss, {precision:?}"), |bencher| {
-            bencher.iter(|| head.cross_entropy(&hidden, &targets, &weights));
+            bencher.iter(|| head.cross_entropy(&hidden, &targets, &weights, &mut []));
         });
         group.throughput(Throughput::Elements(3 * operations));
         group.bench_function(format!("loss and gradients, {precision:?}"), |bencher| {
             bencher.iter(|| {
                 let gradients = [&mut d_hidden[..], &mut d_weight].map(Some);
                 let [d_hidden, d_weight] = gradients;
-                head.cross_entropy_with_gradients(&hidden, &targets, &weights, d_hidden, d_weight)
+                head.cross_entropy_with_gradients(&hidden, &targets, &weights, d_hidden, d_weight, &mut [])
             });
         });
     }

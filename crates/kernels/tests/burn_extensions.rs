@@ -7,10 +7,12 @@ use burn::tensor::{DType, Device, Tensor, TensorData};
 use etude_kernels::Precision;
 use etude_kernels::attention::Attention;
 use etude_kernels::burn::{
-    attention, composed, embedding, gated, gated_linear, layer_norm, linear, linear_cross_entropy, rms_norm, rotary,
-    token_log_probabilities,
+    attention, composed, embedding, gated, gated_linear, layer_norm, linear, linear_cross_entropy,
+    linear_cross_entropy_with_statistics, rms_norm, rotary, token_log_probabilities,
+    token_log_probabilities_with_statistics,
 };
 use etude_kernels::gated::Gate;
+use etude_kernels::linear_cross_entropy::TokenStatistics;
 use etude_kernels::rotary::RotaryTable;
 use etude_train::Seed;
 use rand::RngExt;
@@ -415,6 +417,56 @@ fn log_probabilities_and_cross_entropies() {
                 composed::linear_cross_entropy(hidden, weight, &targets, &weights, soft_cap, Precision::F32)
             },
         );
+    }
+}
+
+#[test]
+fn statistics_come_with_the_same_bits_and_are_those_of_the_composed_operations() {
+    const IGNORED: u32 = etude_kernels::linear_cross_entropy::IGNORED;
+    let (tokens, width, vocabulary) = (6, 12, 2500);
+    let targets = [3, 1400, IGNORED, 0, 2499, 1153];
+    let weights = [0.5, 0.25, 0.0, 1.0, -0.25, 0.5];
+    let device = Device::flex();
+    let matrix = |name: &str, rows: usize, device: &Device| {
+        Tensor::<2>::from_data(TensorData::new(normals(name, rows * width), [rows, width]), device)
+    };
+    for (soft_cap, precision) in [
+        (None, Precision::F32),
+        (Some(1.5), Precision::F32),
+        (None, Precision::Bf16),
+    ] {
+        let inputs = |device: &Device| (matrix("hidden", tokens, device), matrix("weight", vocabulary, device));
+        let (hidden, weight) = inputs(&device);
+        let mut expected = vec![TokenStatistics::default(); tokens];
+        composed::token_statistics(&hidden, &weight, &targets, soft_cap, precision, &mut expected);
+        for device in [device.clone(), device.clone().autodiff()] {
+            let (hidden, weight) = inputs(&device);
+            let (hidden, weight) = if device.is_autodiff() {
+                (hidden.require_grad(), weight.require_grad())
+            } else {
+                (hidden, weight)
+            };
+            let alone = token_log_probabilities(hidden.clone(), weight.clone(), &targets, soft_cap, precision);
+            let (with, of_tokens) =
+                token_log_probabilities_with_statistics(hidden.clone(), weight.clone(), &targets, soft_cap, precision);
+            let bits = |tensor: Tensor<1>| tensor.to_data().iter::<f32>().map(f32::to_bits).collect::<Vec<_>>();
+            assert_eq!(bits(alone), bits(with));
+            let alone = linear_cross_entropy(hidden.clone(), weight.clone(), &targets, &weights, soft_cap, precision);
+            let (with, of_loss) =
+                linear_cross_entropy_with_statistics(hidden, weight, &targets, &weights, soft_cap, precision);
+            assert_eq!(bits(alone), bits(with));
+            for found in [of_tokens, of_loss] {
+                for (found, expected) in found.iter().zip(&expected) {
+                    assert_eq!(found.correct, expected.correct);
+                    assert!(
+                        (found.entropy - expected.entropy).abs() < 2e-5,
+                        "{found:?}, {expected:?}"
+                    );
+                    let difference = found.log_sum_squares - expected.log_sum_squares;
+                    assert!(difference.abs() < 2e-5, "{found:?}, {expected:?}");
+                }
+            }
+        }
     }
 }
 

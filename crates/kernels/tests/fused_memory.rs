@@ -26,7 +26,7 @@ fn linear_cross_entropy_takes_little_memory() {
     let logits = (tokens * vocabulary * size_of::<f32>()) as u64;
     let peak = pool.install(|| {
         measure(|| {
-            head.token_log_probabilities(&hidden, &targets, &mut log_probabilities, &mut log_sums);
+            head.token_log_probabilities(&hidden, &targets, &mut log_probabilities, &mut log_sums, &mut []);
             let d_weight = Some(&mut d_weight[..]);
             head.token_log_probabilities_backward(&hidden, &targets, &log_sums, &weights, &mut d_hidden, d_weight);
         })
@@ -41,7 +41,8 @@ fn linear_cross_entropy_takes_little_memory() {
     let peak = pool.install(|| {
         let gradients = [&mut d_hidden[..], &mut d_weight].map(Some);
         let [d_hidden, d_weight] = gradients;
-        measure(|| loss = head.cross_entropy_with_gradients(&hidden, &targets, &weights, d_hidden, d_weight)).bytes_max
+        measure(|| loss = head.cross_entropy_with_gradients(&hidden, &targets, &weights, d_hidden, d_weight, &mut []))
+            .bytes_max
     });
     assert!(loss > 1.0);
     assert!(

@@ -196,7 +196,7 @@ proptest! {
         let run = |hidden: &[f32], targets: &[u32], gradient: &[f32], d_weight: Option<&mut [f32]>| {
             let [mut y, mut log_sums] = [(); 2].map(|()| vec![f32::NAN; targets.len()]);
             let mut d_hidden = vec![f32::NAN; hidden.len()];
-            head.token_log_probabilities(hidden, targets, &mut y, &mut log_sums);
+            head.token_log_probabilities(hidden, targets, &mut y, &mut log_sums, &mut []);
             head.token_log_probabilities_backward(hidden, targets, &log_sums, gradient, &mut d_hidden, d_weight);
             [y, log_sums, d_hidden]
         };
@@ -282,7 +282,7 @@ fn everything() -> Vec<u32> {
     };
     let targets: Vec<u32> = (0..tokens as u32).map(|token| token * 3).collect();
     let [mut y, mut log_sums] = [(); 2].map(|()| vec![0.0; tokens]);
-    head.token_log_probabilities(&both, &targets, &mut y, &mut log_sums);
+    head.token_log_probabilities(&both, &targets, &mut y, &mut log_sums, &mut []);
     let (mut d_hidden, mut d_head) = (vec![0.0; both.len()], vec![0.0; weight.len()]);
     head.token_log_probabilities_backward(&both, &targets, &log_sums, &y, &mut d_hidden, Some(&mut d_head));
     let step = Step {
@@ -334,7 +334,7 @@ fn what_is_not_a_number_stays_so_and_spoils_no_other_row() {
             precision: Precision::F32,
         };
         let (mut y, mut log_sums, mut d_hidden) = ([0.0; 2], [0.0; 2], [0.0; 4]);
-        head.token_log_probabilities(&x, &[0, 1], &mut y, &mut log_sums);
+        head.token_log_probabilities(&x, &[0, 1], &mut y, &mut log_sums, &mut []);
         head.token_log_probabilities_backward(&x, &[0, 1], &log_sums, &[1.0; 2], &mut d_hidden, None);
         assert!(y[0].is_nan() && d_hidden[1].is_nan());
         assert!(y[1].is_finite() && d_hidden[2..].iter().all(|number| number.is_finite()));
@@ -350,5 +350,5 @@ fn a_target_outside_the_vocabulary_is_refused() {
         soft_cap: None,
         precision: Precision::F32,
     };
-    head.token_log_probabilities(&[1.0], &[3], &mut [0.0], &mut [0.0]);
+    head.token_log_probabilities(&[1.0], &[3], &mut [0.0], &mut [0.0], &mut []);
 }

@@ -221,7 +221,7 @@ fn log_probabilities_are_those_of_pytorch() {
         let [mut y, mut log_sums] = [(); 2].map(|()| vec![f32::NAN; case.targets.len()]);
         let mut d_hidden = vec![f32::NAN; case.hidden.len()];
         let mut d_weight = vec![BEFORE; case.weight.len()];
-        head.token_log_probabilities(&case.hidden, &case.targets, &mut y, &mut log_sums);
+        head.token_log_probabilities(&case.hidden, &case.targets, &mut y, &mut log_sums, &mut []);
         assert_close(&what("y"), &y, &case.y);
         assert_close(&what("log_sums"), &log_sums, &case.log_sums);
         head.token_log_probabilities_backward(
@@ -250,7 +250,7 @@ fn log_probabilities_are_those_of_pytorch() {
             .map(|(y, dy)| f64::from(*y) * f64::from(*dy))
             .sum();
         for (targets, weights) in [(&case.targets, &weights), (&targets, &weights)] {
-            let loss = head.cross_entropy(&case.hidden, targets, weights);
+            let loss = head.cross_entropy(&case.hidden, targets, weights, &mut []);
             assert!(
                 (loss - expected).abs() < 1e-5 * (1.0 + expected.abs()),
                 "{loss}, {expected}"
@@ -258,11 +258,12 @@ fn log_probabilities_are_those_of_pytorch() {
             let (mut dh, mut dw) = (vec![f32::NAN; d_hidden.len()], vec![0.0; d_weight.len()]);
             let gradients = [&mut dh[..], &mut dw].map(Some);
             let [to_hidden, to_weight] = gradients;
-            let again = head.cross_entropy_with_gradients(&case.hidden, targets, weights, to_hidden, to_weight);
+            let again =
+                head.cross_entropy_with_gradients(&case.hidden, targets, weights, to_hidden, to_weight, &mut []);
             assert_eq!(again.to_bits(), loss.to_bits());
             assert_eq!(dh, d_hidden);
             assert_close(&what("d_weight of a cross-entropy"), &dw, &case.dweight);
-            let same = head.cross_entropy_with_gradients(&case.hidden, targets, weights, None, None);
+            let same = head.cross_entropy_with_gradients(&case.hidden, targets, weights, None, None, &mut []);
             assert_eq!(same.to_bits(), loss.to_bits());
         }
 

@@ -1,9 +1,10 @@
 //! The objective of direct preference optimisation.
 
 use burn::tensor::{Int, Tensor, TensorData};
+use etude_kernels::linear_cross_entropy::TokenStatistics;
 use etude_lm::decoder::Decoder;
 
-use super::{Aggregation, PreferenceBatch, PreferenceOptions, RewardMetrics, preference_loss};
+use super::{Aggregation, PreferenceBatch, PreferenceOptions, RewardMetrics, preference_loss, wpo_weights};
 use super::{Pairs, sequence_log_probabilities};
 use crate::AlignError;
 use crate::data::{Packed, Tokenized};
@@ -51,16 +52,9 @@ impl Dpo {
     /// With these constants.
     ///
     /// # Errors
-    /// They do not go together; or `use_weighting` is asked for, which the decoder's log-probabilities are not enough for.
+    /// They do not go together.
     pub fn new(options: PreferenceOptions) -> Result<Self, AlignError> {
         let options = options.checked()?;
-        if options.use_weighting {
-            return Err(AlignError::Setting {
-                name: "use_weighting",
-                found: "true".into(),
-                expected: "false: training does not weigh pairs yet".into(),
-            });
-        }
         Ok(Self { options })
     }
 
@@ -74,13 +68,13 @@ impl Dpo {
     /// # Panics
     /// The hidden states are those of other sequences.
     pub fn log_probabilities(&self, decoder: &Decoder, hidden: Tensor<2>, batch: &PreferenceSequences) -> Tensor<1> {
-        let tokens = of_tokens(decoder, hidden, batch);
+        let (tokens, _) = of_tokens(decoder, hidden, batch);
         sequence_log_probabilities(tokens, &batch.lengths, self.options.aggregation())
     }
 }
 
-/// ln pi of the tokens of all answers, one answer after the other, `[tokens]`.
-fn of_tokens(decoder: &Decoder, hidden: Tensor<2>, batch: &PreferenceSequences) -> Tensor<1> {
+/// ln pi of the tokens of all answers, one answer after the other, `[tokens]`, and what their distributions are like.
+fn of_tokens(decoder: &Decoder, hidden: Tensor<2>, batch: &PreferenceSequences) -> (Tensor<1>, Vec<TokenStatistics>) {
     let device = hidden.device();
     let count = batch.answers.len();
     let places = Tensor::<1, Int>::from_data(TensorData::new(batch.answers.clone(), [count]), &device);
@@ -89,7 +83,7 @@ fn of_tokens(decoder: &Decoder, hidden: Tensor<2>, batch: &PreferenceSequences) 
         .iter()
         .map(|&place| batch.targets[place as usize])
         .collect();
-    decoder.log_probabilities(hidden.select(0, places), &targets)
+    decoder.log_probabilities_with_statistics(hidden.select(0, places), &targets)
 }
 
 impl Objective for Dpo {
@@ -132,15 +126,27 @@ impl Objective for Dpo {
         metrics: &mut Metrics,
     ) -> Tensor<1> {
         let (device, pairs) = (hidden.device(), batch.lengths.len() / 2);
-        let tokens = of_tokens(model, hidden, batch);
+        let (tokens, statistics) = of_tokens(model, hidden, batch);
         let reference = TensorData::new(batch.reference.clone(), [2 * pairs]);
         let reference = Tensor::from_data(reference, &device);
         let aggregation = self.options.aggregation();
-        let scored = PreferenceBatch::new(tokens.clone(), reference, &batch.lengths, aggregation);
+        let mut scored = PreferenceBatch::new(tokens.clone(), reference, &batch.lengths, aggregation);
+        if self.options.use_weighting {
+            let log_sum_squares: Vec<f32> = statistics.iter().map(|found| found.log_sum_squares).collect();
+            let log_sum_squares = Tensor::from_data(TensorData::new(log_sum_squares, [statistics.len()]), &device);
+            scored.weights = Some(wpo_weights(tokens.clone(), log_sum_squares, &batch.lengths));
+        }
         let loss = preference_loss(&scored, &self.options).mean();
 
         let weight = pairs as f64;
         metrics.add("loss", loss.clone().into_scalar(), weight);
+        let chosen: usize = batch.lengths[..pairs].iter().sum();
+        for (place, found) in statistics.iter().enumerate() {
+            metrics.add("entropy", found.entropy.into(), 1.0);
+            // Of chosen answers alone, as in TRL.
+            let counts = f64::from(u8::from(place < chosen));
+            metrics.add("mean_token_accuracy", u8::from(found.correct).into(), counts);
+        }
         let plain = |pairs: &Pairs| pairs.clone().map(Tensor::without_autodiff);
         let rewards = RewardMetrics::new(&plain(&scored.policy), &plain(&scored.reference), self.options.beta);
         for (name, value) in rewards.named() {

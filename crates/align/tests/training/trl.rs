@@ -15,6 +15,9 @@ use serde_json::{Value, json};
 
 use crate::common::{decoder, fixtures, preference_examples, reward_examples, sft_examples, source};
 
+/// What is known of the distributions of tokens.
+pub(crate) const STATISTICS: [&str; 2] = ["entropy", "mean_token_accuracy"];
+
 /// A run of TRL's.
 pub(crate) struct Run(pub(crate) Value);
 
@@ -58,6 +61,7 @@ impl Run {
     ) {
         let mut trainer = Trainer::new(model, self.arguments(), examples.len()).unwrap();
         self.compare_evaluation(name, &trainer.evaluate(objective, &held_out));
+        self.compare_statistics(name, objective, &trainer, &examples);
         for expected in self.0["steps"].as_array().unwrap() {
             let step = expected["step"].as_u64().unwrap();
             let metrics;
@@ -72,7 +76,8 @@ impl Run {
                 // TRL gives batches of a step the same weight, whatever their sizes, and has the means of their least and greatest.
                 let whole = self.0["examples"].is_null();
                 let known = expected.get(name_of).is_some() && whole && !tie;
-                if known && !["loss", "grad_norm", "learning_rate"].contains(&name_of) {
+                let compared = ["loss", "grad_norm", "learning_rate"].contains(&name_of);
+                if known && !compared && !STATISTICS.contains(&name_of) {
                     assert!(value.is_finite());
                     close(&format!("{name}, step {step}"), name_of, &metrics, expected, 3e-5);
                 }
@@ -93,6 +98,32 @@ impl Run {
                 assert!(relative < 1e-6, "{name}, {tensor}: {squares}, {expected_squares}");
             }
         });
+    }
+
+    /// In TRL the means over tokens of a step's batches weigh alike; here all tokens do. So the first step's batches are looked at one by
+    /// one.
+    fn compare_statistics<O: Objective>(
+        &self,
+        name: &str,
+        objective: &O,
+        trainer: &Trainer<O::Model>,
+        examples: &[O::Example],
+    ) {
+        let batches = trainer.order().step(0);
+        for name_of in STATISTICS {
+            let Some(expected) = self.0["steps"][0][name_of].as_f64() else {
+                continue;
+            };
+            let of_batch = |places: &Vec<usize>| {
+                let examples = &examples[places[0]..=places[places.len() - 1]];
+                trainer.evaluate(objective, examples).get(name_of).unwrap()
+            };
+            let found = batches.iter().map(of_batch).sum::<f64>() / batches.len() as f64;
+            assert!(
+                (found - expected).abs() < 2e-5,
+                "{name}, {name_of}: {found}, {expected}"
+            );
+        }
     }
 
     /// TRL's mean loss of an evaluation is over examples. So is that of pairs here; that of tokens is over tokens.
@@ -145,7 +176,7 @@ fn supervised_fine_tuning_is_trls() {
 
 #[test]
 fn direct_preference_optimisation_is_trls() {
-    for name in ["dpo", "dpo_ipo", "dpo_mixture", "dpo_epochs"] {
+    for name in ["dpo", "dpo_ipo", "dpo_mixture", "dpo_wpo", "dpo_ld", "dpo_epochs"] {
         let run = Run::read(name);
         let known = serde_json::to_value(PreferenceOptions::default()).unwrap();
         let mut fields = run.0["arguments"].as_object().unwrap().clone();

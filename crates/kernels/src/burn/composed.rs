@@ -9,7 +9,7 @@ use crate::Precision;
 use crate::adam_w::{AdamW, Step};
 use crate::attention::Attention;
 use crate::gated::Gate;
-use crate::linear_cross_entropy::IGNORED;
+use crate::linear_cross_entropy::{IGNORED, TokenStatistics};
 use crate::muon::{self, COEFFICIENTS, Muon, SMALLEST_NORM, STEPS};
 use crate::rotary::RotaryTable;
 
@@ -163,6 +163,40 @@ pub fn token_log_probabilities(
     let indices: Vec<i64> = targets.iter().map(index).collect();
     let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [tokens, 1]), &device);
     activation::log_softmax(logits, 1).gather(1, indices).reshape([tokens]) * counts
+}
+
+/// What [`token_log_probabilities_with_statistics`](super::token_log_probabilities_with_statistics) tells beside the log-probabilities, into
+/// `statistics`, `[tokens]`, or nothing where that is empty.
+pub fn token_statistics(
+    hidden: &Tensor<2>,
+    weight: &Tensor<2>,
+    targets: &[u32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+    statistics: &mut [TokenStatistics],
+) {
+    if statistics.is_empty() {
+        return;
+    }
+    let plain = |tensor: &Tensor<2>| tensor.clone().without_autodiff();
+    let mut logits = product(plain(hidden), plain(weight), precision);
+    if let Some(cap) = soft_cap {
+        logits = (logits / cap).tanh() * cap;
+    }
+    let log_p = activation::log_softmax(logits.clone(), 1);
+    let numbers = |tensor: Tensor<2>| tensor.to_data().iter::<f32>().collect::<Vec<f32>>();
+    let entropy = numbers(-(log_p.clone().exp() * log_p.clone()).sum_dim(1));
+    let collision = numbers((log_p * 2.0).exp().sum_dim(1).log());
+    let likeliest: Vec<i64> = logits.argmax(1).to_data().iter::<i64>().collect();
+    for (token, to) in statistics.iter_mut().enumerate() {
+        if targets[token] != IGNORED {
+            *to = TokenStatistics {
+                entropy: entropy[token],
+                correct: likeliest[token] == i64::from(targets[token]),
+                log_sum_squares: collision[token],
+            };
+        }
+    }
 }
 
 /// [`linear_cross_entropy`](super::linear_cross_entropy).

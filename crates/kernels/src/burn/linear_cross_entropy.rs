@@ -1,4 +1,4 @@
-//! [`token_log_probabilities`] and [`linear_cross_entropy`] on tensors.
+//! [`token_log_probabilities`] and [`linear_cross_entropy`] on tensors, with and without statistics.
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use super::composed;
 use super::flex::{from_numbers, numbers, numbers_mut, reads, register, row_major};
 use crate::Precision;
-use crate::linear_cross_entropy::{Head, IGNORED};
+use crate::linear_cross_entropy::{Head, IGNORED, TokenStatistics};
 
 #[backend_extension(Flex, Autodiff)]
 trait LinearCrossEntropyOps: Backend {
@@ -21,6 +21,7 @@ trait LinearCrossEntropyOps: Backend {
         targets: &[u32],
         soft_cap: Option<f32>,
         precision: Precision,
+        statistics: &mut [TokenStatistics],
     ) -> FloatTensor<Self>;
     fn linear_cross_entropy(
         hidden: FloatTensor<Self>,
@@ -29,6 +30,7 @@ trait LinearCrossEntropyOps: Backend {
         weights: &[f32],
         soft_cap: Option<f32>,
         precision: Precision,
+        statistics: &mut [TokenStatistics],
     ) -> FloatTensor<Self>;
 }
 
@@ -47,13 +49,42 @@ pub fn token_log_probabilities(
     soft_cap: Option<f32>,
     precision: Precision,
 ) -> Tensor<1> {
+    of_tokens(hidden, weight, targets, soft_cap, precision, &mut [])
+}
+
+/// [`token_log_probabilities`], and what the distribution of each token is like, `[tokens]`: from the same pass, and without gradients. Those of
+/// ignored tokens are zeros.
+///
+/// # Panics
+/// As there.
+pub fn token_log_probabilities_with_statistics(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+) -> (Tensor<1>, Vec<TokenStatistics>) {
+    let mut statistics = vec![TokenStatistics::default(); targets.len()];
+    let tokens = of_tokens(hidden, weight, targets, soft_cap, precision, &mut statistics);
+    (tokens, statistics)
+}
+
+fn of_tokens(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+    statistics: &mut [TokenStatistics],
+) -> Tensor<1> {
     check(&hidden, &weight, targets);
     if !reads(&hidden) {
+        composed::token_statistics(&hidden, &weight, targets, soft_cap, precision, statistics);
         return composed::token_log_probabilities(hidden, weight, targets, soft_cap, precision);
     }
     let (hidden, weight) = (hidden.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LinearCrossEntropyOps>::token_log_probabilities(
-        hidden, weight, targets, soft_cap, precision,
+        hidden, weight, targets, soft_cap, precision, statistics,
     ))
 }
 
@@ -72,17 +103,47 @@ pub fn linear_cross_entropy(
     soft_cap: Option<f32>,
     precision: Precision,
 ) -> Tensor<1> {
+    of_all(hidden, weight, (targets, weights), soft_cap, precision, &mut [])
+}
+
+/// [`linear_cross_entropy`], and what the distribution of each token is like, `[tokens]`: from the same pass, and without gradients. Those of
+/// tokens of weight 0 are zeros.
+///
+/// # Panics
+/// As there.
+pub fn linear_cross_entropy_with_statistics(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    weights: &[f32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+) -> (Tensor<1>, Vec<TokenStatistics>) {
+    let mut statistics = vec![TokenStatistics::default(); targets.len()];
+    let loss = of_all(hidden, weight, (targets, weights), soft_cap, precision, &mut statistics);
+    (loss, statistics)
+}
+
+fn of_all(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    (targets, weights): (&[u32], &[f32]),
+    soft_cap: Option<f32>,
+    precision: Precision,
+    statistics: &mut [TokenStatistics],
+) -> Tensor<1> {
     let lengths = [targets.len(), weights.len()];
     assert_eq!(lengths, [hidden.dims()[0]; 2], "a target and a weight for each token");
     let ignore = |(&target, &weight)| if weight == 0.0 { IGNORED } else { target };
     let targets: Vec<u32> = targets.iter().zip(weights).map(ignore).collect();
     check(&hidden, &weight, &targets);
     if !reads(&hidden) {
+        composed::token_statistics(&hidden, &weight, &targets, soft_cap, precision, statistics);
         return composed::linear_cross_entropy(hidden, weight, &targets, weights, soft_cap, precision);
     }
     let (hidden, weight) = (hidden.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LinearCrossEntropyOps>::linear_cross_entropy(
-        hidden, weight, &targets, weights, soft_cap, precision,
+        hidden, weight, &targets, weights, soft_cap, precision, statistics,
     ))
 }
 
@@ -112,10 +173,11 @@ fn forward(
     targets: &[u32],
     soft_cap: Option<f32>,
     precision: Precision,
+    statistics: &mut [TokenStatistics],
 ) -> (FlexTensor, Vec<f32>) {
     let (mut to, mut log_sums) = (vec![0.0; targets.len()], vec![0.0; targets.len()]);
     let head = head(weight, soft_cap, precision);
-    head.token_log_probabilities(numbers(hidden), targets, &mut to, &mut log_sums);
+    head.token_log_probabilities(numbers(hidden), targets, &mut to, &mut log_sums, statistics);
     (from_numbers(to, [targets.len()]), log_sums)
 }
 
@@ -126,8 +188,17 @@ impl LinearCrossEntropyOps for Flex {
         targets: &[u32],
         soft_cap: Option<f32>,
         precision: Precision,
+        statistics: &mut [TokenStatistics],
     ) -> FlexTensor {
-        forward(&row_major(hidden), &row_major(weight), targets, soft_cap, precision).0
+        forward(
+            &row_major(hidden),
+            &row_major(weight),
+            targets,
+            soft_cap,
+            precision,
+            statistics,
+        )
+        .0
     }
 
     fn linear_cross_entropy(
@@ -137,9 +208,10 @@ impl LinearCrossEntropyOps for Flex {
         weights: &[f32],
         soft_cap: Option<f32>,
         precision: Precision,
+        statistics: &mut [TokenStatistics],
     ) -> FlexTensor {
         let (hidden, weight) = (row_major(hidden), row_major(weight));
-        let loss = head(&weight, soft_cap, precision).cross_entropy(numbers(&hidden), targets, weights);
+        let loss = head(&weight, soft_cap, precision).cross_entropy(numbers(&hidden), targets, weights, statistics);
         from_numbers(vec![loss as f32], [1])
     }
 }
@@ -217,6 +289,7 @@ impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
         weights: &[f32],
         soft_cap: Option<f32>,
         precision: Precision,
+        statistics: &mut [TokenStatistics],
     ) -> FloatTensor<Self> {
         let tracked = [hidden.is_tracked(), weight.is_tracked()];
         let ((hidden, of_hidden), (weight, of_weight)) = (hidden.into_parts(), weight.into_parts());
@@ -235,6 +308,7 @@ impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
                     weights,
                     d_hidden.as_deref_mut(),
                     d_weight.as_deref_mut(),
+                    statistics,
                 );
                 let gradients = [
                     d_hidden.map(|numbers| from_numbers(numbers, hidden.shape())),
@@ -243,7 +317,8 @@ impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
                 operation.finish(gradients, from_numbers(vec![loss as f32], [1]))
             }
             OpsKind::UnTracked(operation) => {
-                let loss = Flex::linear_cross_entropy(hidden, weight, targets, weights, soft_cap, precision);
+                let loss =
+                    Flex::linear_cross_entropy(hidden, weight, targets, weights, soft_cap, precision, statistics);
                 operation.finish(loss)
             }
         }
@@ -255,10 +330,11 @@ impl<C: CheckpointStrategy> LinearCrossEntropyOps for Autodiff<Flex, C> {
         targets: &[u32],
         soft_cap: Option<f32>,
         precision: Precision,
+        statistics: &mut [TokenStatistics],
     ) -> FloatTensor<Self> {
         let ((hidden, of_hidden), (weight, of_weight)) = (hidden.into_parts(), weight.into_parts());
         let (hidden, weight) = (row_major(hidden), row_major(weight));
-        let (output, log_sums) = forward(&hidden, &weight, targets, soft_cap, precision);
+        let (output, log_sums) = forward(&hidden, &weight, targets, soft_cap, precision, statistics);
         match TokenLogProbabilities
             .prepare::<C>([of_hidden, of_weight])
             .compute_bound()

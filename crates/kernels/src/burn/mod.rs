@@ -38,7 +38,10 @@ pub use attention::attention;
 pub use embedding::embedding;
 pub use gated::{gated, gated_linear};
 pub use linear::linear;
-pub use linear_cross_entropy::{linear_cross_entropy, token_log_probabilities};
+pub use linear_cross_entropy::{
+    linear_cross_entropy, linear_cross_entropy_with_statistics, token_log_probabilities,
+    token_log_probabilities_with_statistics,
+};
 pub use muon::{LearningRates, ModuleMuon};
 pub use norm::{layer_norm, rms_norm};
 pub use rotary::rotary;

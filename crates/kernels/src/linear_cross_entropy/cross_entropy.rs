@@ -4,7 +4,8 @@ use rayon::prelude::*;
 
 use super::backward::differentiate;
 use super::log_sum_exp::cap;
-use super::{COLUMNS, Head, LogSumExp, gather};
+use super::statistics::Running;
+use super::{COLUMNS, Head, LogSumExp, TokenStatistics, gather};
 use crate::Instructions;
 use crate::matrix::{Matrix, add_product, product};
 
@@ -28,6 +29,7 @@ impl Head<'_> {
         seen: &Seen<'_>,
         mut d_hidden: Option<&mut [f32]>,
         mut d_weight: Option<&mut [f32]>,
+        statistics: &mut [TokenStatistics],
     ) -> f64 {
         let (width, vocabulary) = (self.width, self.vocabulary());
         if let Some(d_hidden) = &mut d_hidden {
@@ -42,6 +44,7 @@ impl Head<'_> {
         let mut logits = vec![0.0; together * vocabulary];
         let (mut rows, mut d_rows) = (Vec::new(), vec![0.0; together * width]);
         let mut loss = 0.0;
+        let wanted = !statistics.is_empty();
         for tokens in seen.tokens.chunks(together) {
             let count = tokens.len();
             gather(seen.hidden, width, tokens, &mut rows);
@@ -50,11 +53,19 @@ impl Head<'_> {
             let parts = logits.par_chunks_mut(vocabulary).zip(tokens);
             let losses = parts.map(|(logits, &token)| {
                 let (target, weight) = (seen.targets[token] as usize, seen.weights[token]);
-                let log_probability = self.differentiate_row(instructions, logits, target, weight);
-                f64::from(-weight) * f64::from(log_probability)
+                let mut running = wanted.then_some(Running::EMPTY);
+                let log_probability = self.differentiate_row(instructions, logits, target, weight, running.as_mut());
+                let loss = f64::from(-weight) * f64::from(log_probability);
+                (loss, running.map(|running| running.finish(target)))
             });
             // In the order of the tokens, however many threads there are.
-            loss += losses.collect::<Vec<_>>().iter().sum::<f64>();
+            let losses: Vec<_> = losses.collect();
+            loss += losses.iter().map(|(loss, _)| loss).sum::<f64>();
+            for (&token, (_, found)) in tokens.iter().zip(&losses) {
+                if let (Some(statistics), Some(found)) = (statistics.get_mut(token), found) {
+                    *statistics = *found;
+                }
+            }
             let d_logits = Matrix::new(logits, count, vocabulary);
             if let Some(d_hidden) = &mut d_hidden {
                 let d_rows = &mut d_rows[..count * width];
@@ -77,7 +88,14 @@ impl Head<'_> {
     }
 
     /// From all logits of a token their gradients, in their place; returns the target's log-probability.
-    fn differentiate_row(&self, instructions: Instructions, logits: &mut [f32], target: usize, weight: f32) -> f32 {
+    fn differentiate_row(
+        &self,
+        instructions: Instructions,
+        logits: &mut [f32],
+        target: usize,
+        weight: f32,
+        mut statistics: Option<&mut Running>,
+    ) -> f32 {
         let mut all = LogSumExp::EMPTY;
         let mut target_logit = 0.0;
         let mut capped = [0.0; COLUMNS];
@@ -92,6 +110,9 @@ impl Head<'_> {
                 }
             };
             all.add(instructions, block);
+            if let Some(statistics) = &mut statistics {
+                statistics.add(instructions, block);
+            }
             let column = target.checked_sub(index * COLUMNS);
             if let Some(&logit) = column.and_then(|column| block.get(column)) {
                 target_logit = logit;

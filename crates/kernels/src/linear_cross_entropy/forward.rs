@@ -3,7 +3,8 @@
 use rayon::prelude::*;
 
 use super::log_sum_exp::cap;
-use super::{COLUMNS, Head, LogSumExp, ROWS, gather};
+use super::statistics::Running;
+use super::{COLUMNS, Head, LogSumExp, ROWS, TokenStatistics, gather};
 use crate::Instructions;
 use crate::matrix::{Matrix, product};
 
@@ -12,6 +13,7 @@ use crate::matrix::{Matrix, product};
 struct Score {
     all: LogSumExp,
     target: f32,
+    statistics: Running,
 }
 
 impl Head<'_> {
@@ -23,6 +25,7 @@ impl Head<'_> {
         targets: &[u32],
         tokens: &[usize],
         [to, log_sums]: [&mut [f32]; 2],
+        statistics: &mut [TokenStatistics],
     ) {
         assert_eq!([to.len(), log_sums.len()], [targets.len(); 2], "to and log_sums");
         to.fill(0.0);
@@ -30,6 +33,7 @@ impl Head<'_> {
         let mut rows = Vec::new();
         let mut logits = vec![0.0; tokens.len().min(ROWS) * self.vocabulary().min(COLUMNS)];
         let mut scores = Vec::new();
+        let wanted = !statistics.is_empty();
         for tokens in tokens.chunks(ROWS) {
             gather(hidden, self.width, tokens, &mut rows);
             scores.clear();
@@ -38,6 +42,7 @@ impl Head<'_> {
                 Score {
                     all: LogSumExp::EMPTY,
                     target: 0.0,
+                    statistics: Running::EMPTY,
                 },
             );
             for (start, weight) in self.blocks() {
@@ -50,6 +55,9 @@ impl Head<'_> {
                         cap(instructions, logits, soft_cap);
                     }
                     score.all.add(instructions, logits);
+                    if wanted {
+                        score.statistics.add(instructions, logits);
+                    }
                     if let Some(&logit) = (targets[token] as usize)
                         .checked_sub(start)
                         .and_then(|column| logits.get(column))
@@ -61,6 +69,9 @@ impl Head<'_> {
             for (&token, score) in tokens.iter().zip(&scores) {
                 to[token] = score.all.log_probability(score.target);
                 log_sums[token] = score.all.value();
+                if let Some(statistics) = statistics.get_mut(token) {
+                    *statistics = score.statistics.finish(targets[token] as usize);
+                }
             }
         }
     }

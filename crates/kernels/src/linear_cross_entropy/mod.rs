@@ -24,8 +24,10 @@ mod backward;
 mod cross_entropy;
 mod forward;
 mod log_sum_exp;
+mod statistics;
 
 pub use log_sum_exp::{LogSumExp, cap_logits};
+pub use statistics::TokenStatistics;
 
 use crate::{Instructions, Precision};
 
@@ -58,14 +60,29 @@ impl Head<'_> {
     }
 
     /// The log-probability of each token's target, into `to` `[tokens]`, and the logarithms of the sums of exponentials, which the backward
-    /// needs, into `log_sums` `[tokens]`; from `hidden` [tokens, width]. Both are 0 where the target is [`IGNORED`].
+    /// needs, into `log_sums` `[tokens]`; from `hidden` [tokens, width]. Both are 0 where the target is [`IGNORED`]. `statistics` are
+    /// `[tokens]`, or empty where they are not wanted; those of ignored tokens are left as they are.
     ///
     /// # Panics
     /// A length does not fit, or a target is not in the vocabulary.
-    pub fn token_log_probabilities(&self, hidden: &[f32], targets: &[u32], to: &mut [f32], log_sums: &mut [f32]) {
+    pub fn token_log_probabilities(
+        &self,
+        hidden: &[f32],
+        targets: &[u32],
+        to: &mut [f32],
+        log_sums: &mut [f32],
+        statistics: &mut [TokenStatistics],
+    ) {
         self.check(hidden, targets);
         let tokens = active(targets, |_| true);
-        self.forward(Instructions::best(), hidden, targets, &tokens, [to, log_sums]);
+        self.forward(
+            Instructions::best(),
+            hidden,
+            targets,
+            &tokens,
+            [to, log_sums],
+            statistics,
+        );
     }
 
     /// The gradients of a loss by the hidden rows, which overwrite `d_hidden` [tokens, width], and by the weight, which are added to
@@ -98,17 +115,24 @@ impl Head<'_> {
     }
 
     /// The cross-entropy: minus the sum of the targets' log-probabilities, each times its token's weight; so the mean over n tokens has
-    /// weights of 1 / n. Tokens of weight 0 are skipped, as are those whose target is [`IGNORED`].
+    /// weights of 1 / n. Tokens of weight 0 are skipped, as are those whose target is [`IGNORED`]. `statistics` are as in
+    /// [`token_log_probabilities`](Self::token_log_probabilities).
     ///
     /// # Panics
     /// A length does not fit, or a target is not in the vocabulary.
-    pub fn cross_entropy(&self, hidden: &[f32], targets: &[u32], weights: &[f32]) -> f64 {
+    pub fn cross_entropy(
+        &self,
+        hidden: &[f32],
+        targets: &[u32],
+        weights: &[f32],
+        statistics: &mut [TokenStatistics],
+    ) -> f64 {
         self.check(hidden, targets);
         assert_eq!(weights.len(), targets.len(), "weights");
         let tokens = active(targets, |token| weights[token] != 0.0);
         let [mut log_probabilities, mut log_sums] = [(); 2].map(|()| vec![0.0; targets.len()]);
         let to = [&mut log_probabilities[..], &mut log_sums];
-        self.forward(Instructions::best(), hidden, targets, &tokens, to);
+        self.forward(Instructions::best(), hidden, targets, &tokens, to, statistics);
         let terms = tokens
             .iter()
             .map(|&token| f64::from(-weights[token]) * f64::from(log_probabilities[token]));
@@ -128,6 +152,7 @@ impl Head<'_> {
         weights: &[f32],
         d_hidden: Option<&mut [f32]>,
         d_weight: Option<&mut [f32]>,
+        statistics: &mut [TokenStatistics],
     ) -> f64 {
         self.check(hidden, targets);
         assert_eq!(weights.len(), targets.len(), "weights");
@@ -138,7 +163,7 @@ impl Head<'_> {
             weights,
             tokens: &tokens,
         };
-        self.gradients(Instructions::best(), &seen, d_hidden, d_weight)
+        self.gradients(Instructions::best(), &seen, d_hidden, d_weight, statistics)
     }
 
     fn check(&self, hidden: &[f32], targets: &[u32]) {
@@ -199,7 +224,14 @@ mod tests {
             assert_same_at_every_level(|instructions| {
                 let [mut to, mut log_sums] = [[0.0; 5]; 2];
                 let tokens = active(&targets, |_| true);
-                head.forward(instructions, &hidden, &targets, &tokens, [&mut to, &mut log_sums]);
+                head.forward(
+                    instructions,
+                    &hidden,
+                    &targets,
+                    &tokens,
+                    [&mut to, &mut log_sums],
+                    &mut [],
+                );
                 let (mut d_hidden, mut d_weight) = (vec![1.0; hidden.len()], vec![0.0; weight.len()]);
                 let seen = backward::Seen {
                     hidden: &hidden,

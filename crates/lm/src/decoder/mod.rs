@@ -33,7 +33,11 @@ use burn::module::Module;
 use burn::tensor::Tensor;
 use etude_hub::peft::LoraConfig;
 use etude_kernels::Precision;
-use etude_kernels::burn::{linear_cross_entropy, token_log_probabilities};
+use etude_kernels::burn::{
+    linear_cross_entropy, linear_cross_entropy_with_statistics, token_log_probabilities,
+    token_log_probabilities_with_statistics,
+};
+use etude_kernels::linear_cross_entropy::TokenStatistics;
 use etude_kernels::rotary::RotaryTable;
 
 use crate::LmError;
@@ -191,6 +195,33 @@ impl Decoder {
     pub fn loss(&self, hidden: Tensor<2>, targets: &[u32], weights: &[f32]) -> Tensor<1> {
         let soft_cap = self.config.logit_soft_cap;
         linear_cross_entropy(hidden, self.head(), targets, weights, soft_cap, self.precision)
+    }
+
+    /// [`log_probabilities`](Self::log_probabilities), and what the distribution of each token is like, without gradients.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn log_probabilities_with_statistics(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[u32],
+    ) -> (Tensor<1>, Vec<TokenStatistics>) {
+        let soft_cap = self.config.logit_soft_cap;
+        token_log_probabilities_with_statistics(hidden, self.head(), targets, soft_cap, self.precision)
+    }
+
+    /// [`loss`](Self::loss), and what the distribution of each token that counts is like, without gradients.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn loss_with_statistics(
+        &self,
+        hidden: Tensor<2>,
+        targets: &[u32],
+        weights: &[f32],
+    ) -> (Tensor<1>, Vec<TokenStatistics>) {
+        let soft_cap = self.config.logit_soft_cap;
+        linear_cross_entropy_with_statistics(hidden, self.head(), targets, weights, soft_cap, self.precision)
     }
 
     /// [vocabulary, hidden].

@@ -10,6 +10,7 @@ use etude_align::preference::{Dpo, PreferenceExample, ReferenceLogProbabilities}
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
 use etude_align::training::{Objective, Order, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
+use etude_hub::MemoryCheckpoint;
 use etude_hub::peft::LoraAdapter;
 use etude_lm::Source;
 use etude_lm::decoder::Decoder;
@@ -166,7 +167,7 @@ impl Task<'_> {
 
     /// Writes a decoder or its adapters.
     fn finish<O: Objective>(
-        self,
+        mut self,
         objective: &O,
         model: O::Model,
         examples: &Split<O::Example>,
@@ -176,7 +177,7 @@ impl Task<'_> {
         O::Model: SaveModel,
     {
         let failed = || "cannot train".to_owned();
-        let (recipe, source, output) = (self.recipe, &self.source, self.output);
+        let (recipe, output) = (self.recipe, self.output);
         let mut trainer = Trainer::new(model, recipe.training.clone(), examples.train.len()).bad_input(failed)?;
         let mut state = TrainerState::default();
         if let Some(from) = &self.from {
@@ -193,6 +194,14 @@ impl Task<'_> {
             estimate.bytes as f64 / 1e9,
             estimate.seconds
         ));
+        let before_resumed = match &self.from {
+            // As it was before the first step, and not before this one.
+            Some(_) => Some(self.answers_before(samples)?),
+            None => None,
+        };
+        // What has been read of the file's pages counts as this process's memory as long as the file is open.
+        self.source.checkpoint = Box::new(MemoryCheckpoint::new(&self.source.path));
+        let source = &self.source;
         let ask = |model: &O::Model| -> Result<Vec<String>, CommandError> {
             let answers = samples.map(|samples| samples.answers(&model.valid().decoder().merged(), &source.tokenizer));
             answers
@@ -200,9 +209,8 @@ impl Task<'_> {
                 .failed_run(|| "cannot answer the samples".into())
                 .map(Option::unwrap_or_default)
         };
-        let before = match &self.from {
-            // As it was before the first step, and not before this one.
-            Some(_) => self.answers_before(samples)?,
+        let before = match before_resumed {
+            Some(answers) => answers,
             None => ask(trainer.model())?,
         };
         let save = |model: &O::Model, folder: &Path| model.save_model(folder, source);
