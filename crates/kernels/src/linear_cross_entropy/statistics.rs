@@ -44,7 +44,7 @@ impl Running {
     pub(super) fn add(&mut self, instructions: Instructions, logits: &[f32]) {
         let [largest, e, weighted, squares] = block(instructions, logits, self.largest);
         if largest > self.largest {
-            let place = logits.iter().position(|logit| logit.to_bits() == largest.to_bits());
+            let place = logits.iter().position(|logit| *logit >= largest);
             self.likeliest = self.seen + place.unwrap_or(0);
         }
         // What the sums so far are under the new m.
