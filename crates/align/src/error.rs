@@ -99,3 +99,20 @@ pub enum AlignError {
     #[error(transparent)]
     Lm(#[from] LmError),
 }
+
+/// An error that names the setting, unless it is good.
+pub(crate) fn require(
+    good: bool,
+    name: &'static str,
+    found: &dyn std::fmt::Debug,
+    expected: &str,
+) -> Result<(), AlignError> {
+    if good {
+        return Ok(());
+    }
+    Err(AlignError::Setting {
+        name,
+        found: format!("{found:?}"),
+        expected: expected.to_owned(),
+    })
+}

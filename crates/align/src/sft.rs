@@ -72,11 +72,9 @@ impl Objective for Sft {
         let weights: Vec<f32> = counts.map(|&counts| if counts { weight } else { 0.0 }).collect();
         let (loss, statistics) = model.loss_with_statistics(hidden, &batch.targets, &weights);
         metrics.add("loss", loss.clone().into_scalar::<f64>() / share, supervised);
-        for (found, weight) in statistics.iter().zip(&weights) {
-            let counts = f64::from(u8::from(*weight != 0.0));
-            metrics.add("entropy", found.entropy.into(), counts);
-            metrics.add("mean_token_accuracy", u8::from(found.correct).into(), counts);
-        }
+        let counted = || statistics.iter().zip(&weights).filter(|(_, weight)| **weight != 0.0);
+        metrics.add_entropy(counted().map(|(token, _)| token));
+        metrics.add_accuracy(counted().map(|(token, _)| token));
         loss
     }
 }

@@ -438,7 +438,7 @@ fn statistics_come_with_the_same_bits_and_are_those_of_the_composed_operations()
         let inputs = |device: &Device| (matrix("hidden", tokens, device), matrix("weight", vocabulary, device));
         let (hidden, weight) = inputs(&device);
         let mut expected = vec![TokenStatistics::default(); tokens];
-        composed::token_statistics(&hidden, &weight, &targets, soft_cap, precision, &mut expected);
+        composed::token_log_probabilities_with_statistics(hidden, weight, &targets, soft_cap, precision, &mut expected);
         for device in [device.clone(), device.clone().autodiff()] {
             let (hidden, weight) = inputs(&device);
             let (hidden, weight) = if device.is_autodiff() {

@@ -73,7 +73,7 @@ impl Tokenized {
 
 impl TokenizedPreference {
     /// Both sequences, the better one first, with the answers as what counts, and cut; none where the prompt alone fills them,
-    /// as DPO drops them.
+    /// as DPO drops them, and where one is empty.
     pub fn sequences(&self, truncation: &Truncation) -> Option<[Tokenized; 2]> {
         let cut = |answer: &[u32]| cut(&self.prompt, answer, truncation);
         Some([cut(&self.chosen)?, cut(&self.rejected)?])
@@ -99,6 +99,9 @@ fn cut(prompt: &[u32], answer: &[u32], truncation: &Truncation) -> Option<Tokeni
         return None;
     }
     let whole = Tokenized::answer(prompt, answer);
+    if whole.ids.is_empty() {
+        return None;
+    }
     let kept = truncation.kept(whole.ids.len());
     Some(Tokenized::new(
         whole.ids[kept.clone()].to_vec(),

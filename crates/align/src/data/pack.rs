@@ -7,6 +7,7 @@ use std::str::FromStr;
 
 use super::example::Tokenized;
 use crate::AlignError;
+use crate::error::require;
 
 /// How sequences are packed, by TRL's names.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -110,13 +111,7 @@ impl From<Tokenized> for Packed {
 /// # Errors
 /// `max_length` is 0.
 pub fn pack(sequences: &[Tokenized], max_length: usize, strategy: PackingStrategy) -> Result<Vec<Packed>, AlignError> {
-    if max_length == 0 {
-        return Err(AlignError::Setting {
-            name: "max_length",
-            found: "0".into(),
-            expected: "at least 1".into(),
-        });
-    }
+    require(max_length > 0, "max_length", &max_length, "at least 1")?;
     Ok(match strategy {
         PackingStrategy::Wrapped => wrapped(sequences, max_length),
         PackingStrategy::Bfd => best_fit_decreasing(sequences, max_length, max_length),

@@ -1,7 +1,6 @@
 //! The objective of direct preference optimisation.
 
 use burn::tensor::{Int, Tensor, TensorData};
-use etude_kernels::linear_cross_entropy::TokenStatistics;
 use etude_lm::decoder::Decoder;
 
 use super::{Aggregation, PreferenceBatch, PreferenceOptions, RewardMetrics, preference_loss, wpo_weights};
@@ -68,22 +67,20 @@ impl Dpo {
     /// # Panics
     /// The hidden states are those of other sequences.
     pub fn log_probabilities(&self, decoder: &Decoder, hidden: Tensor<2>, batch: &PreferenceSequences) -> Tensor<1> {
-        let (tokens, _) = of_tokens(decoder, hidden, batch);
+        let (hidden, targets) = batch.answers(hidden);
+        let tokens = decoder.log_probabilities(hidden, &targets);
         sequence_log_probabilities(tokens, &batch.lengths, self.options.aggregation())
     }
 }
 
-/// ln pi of the tokens of all answers, one answer after the other, `[tokens]`, and what their distributions are like.
-fn of_tokens(decoder: &Decoder, hidden: Tensor<2>, batch: &PreferenceSequences) -> (Tensor<1>, Vec<TokenStatistics>) {
-    let device = hidden.device();
-    let count = batch.answers.len();
-    let places = Tensor::<1, Int>::from_data(TensorData::new(batch.answers.clone(), [count]), &device);
-    let targets: Vec<u32> = batch
-        .answers
-        .iter()
-        .map(|&place| batch.targets[place as usize])
-        .collect();
-    decoder.log_probabilities_with_statistics(hidden.select(0, places), &targets)
+impl PreferenceSequences {
+    /// The hidden states after which the tokens of answers come, `[tokens, hidden]`, from those of all tokens; and these tokens.
+    fn answers(&self, hidden: Tensor<2>) -> (Tensor<2>, Vec<u32>) {
+        let places = TensorData::new(self.answers.clone(), [self.answers.len()]);
+        let places = Tensor::<1, Int>::from_data(places, &hidden.device());
+        let targets = self.answers.iter().map(|&place| self.targets[place as usize]);
+        (hidden.select(0, places), targets.collect())
+    }
 }
 
 impl Objective for Dpo {
@@ -126,7 +123,8 @@ impl Objective for Dpo {
         metrics: &mut Metrics,
     ) -> Tensor<1> {
         let (device, pairs) = (hidden.device(), batch.lengths.len() / 2);
-        let (tokens, statistics) = of_tokens(model, hidden, batch);
+        let (hidden, targets) = batch.answers(hidden);
+        let (tokens, statistics) = model.log_probabilities_with_statistics(hidden, &targets);
         let reference = TensorData::new(batch.reference.clone(), [2 * pairs]);
         let reference = Tensor::from_data(reference, &device);
         let aggregation = self.options.aggregation();
@@ -140,13 +138,10 @@ impl Objective for Dpo {
 
         let weight = pairs as f64;
         metrics.add("loss", loss.clone().into_scalar(), weight);
+        metrics.add_entropy(statistics.iter());
+        // Of chosen answers alone, as in TRL.
         let chosen: usize = batch.lengths[..pairs].iter().sum();
-        for (place, found) in statistics.iter().enumerate() {
-            metrics.add("entropy", found.entropy.into(), 1.0);
-            // Of chosen answers alone, as in TRL.
-            let counts = f64::from(u8::from(place < chosen));
-            metrics.add("mean_token_accuracy", u8::from(found.correct).into(), counts);
-        }
+        metrics.add_accuracy(statistics[..chosen].iter());
         let plain = |pairs: &Pairs| pairs.clone().map(Tensor::without_autodiff);
         let rewards = RewardMetrics::new(&plain(&scored.policy), &plain(&scored.reference), self.options.beta);
         for (name, value) in rewards.named() {

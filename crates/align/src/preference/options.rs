@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Aggregation, FDivergence};
 use crate::AlignError;
+use crate::error::require;
 
 /// The losses on pairs. Their names in files are TRL's `loss_type`, except for `conservative` and `ipo_sum`, which TRL does not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -169,17 +170,6 @@ impl PreferenceOptions {
             None => Aggregation::Sum,
         }
     }
-}
-
-fn require(good: bool, name: &'static str, found: &dyn std::fmt::Debug, expected: &str) -> Result<(), AlignError> {
-    if good {
-        return Ok(());
-    }
-    Err(AlignError::Setting {
-        name,
-        found: format!("{found:?}"),
-        expected: expected.to_owned(),
-    })
 }
 
 /// TRL takes one name as well as a list of them.

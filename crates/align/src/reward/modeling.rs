@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::{RewardModel, RewardModelMetrics, bradley_terry, centering};
 use crate::AlignError;
 use crate::data::{Packed, Tokenized};
+use crate::error::require;
 use crate::preference::Pairs;
 use crate::training::{Metrics, Objective, Sequences};
 
@@ -56,14 +57,10 @@ impl RewardModeling {
     /// # Errors
     /// The coefficient is negative or no number.
     pub fn new(options: RewardOptions) -> Result<Self, AlignError> {
-        match options.center_rewards_coefficient {
-            Some(coefficient) if !(coefficient >= 0.0 && coefficient.is_finite()) => Err(AlignError::Setting {
-                name: "center_rewards_coefficient",
-                found: coefficient.to_string(),
-                expected: "at least 0".into(),
-            }),
-            _ => Ok(Self { options }),
-        }
+        let coefficient = options.center_rewards_coefficient;
+        let good = coefficient.is_none_or(|coefficient| coefficient >= 0.0 && coefficient.is_finite());
+        require(good, "center_rewards_coefficient", &coefficient, "at least 0")?;
+        Ok(Self { options })
     }
 }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Schedule;
 use crate::AlignError;
+use crate::error::require;
 
 /// How a run goes, by the names and with the defaults of transformers' `TrainingArguments`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -112,8 +113,10 @@ impl TrainingArguments {
             &epochs,
             "above 0",
         )?;
+        let rate = self.learning_rate;
+        let good = rate.is_some_and(|rate| rate >= 0.0 && rate.is_finite());
+        require(good, "learning_rate", &rate, "a number of at least 0")?;
         for (name, number) in [
-            ("learning_rate", self.learning_rate.unwrap_or(f64::NAN)),
             ("warmup_steps", self.warmup_steps),
             ("weight_decay", self.weight_decay),
             ("max_grad_norm", self.max_grad_norm),
@@ -158,15 +161,4 @@ impl TrainingArguments {
             weight_decay: self.weight_decay as f32,
         }
     }
-}
-
-fn require(good: bool, name: &'static str, found: &dyn std::fmt::Debug, expected: &str) -> Result<(), AlignError> {
-    if good {
-        return Ok(());
-    }
-    Err(AlignError::Setting {
-        name,
-        found: format!("{found:?}"),
-        expected: expected.to_owned(),
-    })
 }

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use etude_kernels::linear_cross_entropy::TokenStatistics;
+
 /// Weighted means by name.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Metrics {
@@ -16,6 +18,24 @@ impl Metrics {
             *sum += value * weight;
             *weights += weight;
         }
+    }
+
+    /// Adds the entropy of these tokens' distributions, in nats, to its mean over tokens.
+    pub fn add_entropy<'a>(&mut self, tokens: impl Iterator<Item = &'a TokenStatistics>) {
+        self.add_tokens("entropy", tokens.map(|token| token.entropy.into()));
+    }
+
+    /// Adds how many of these tokens are the likeliest ones to their share.
+    pub fn add_accuracy<'a>(&mut self, tokens: impl Iterator<Item = &'a TokenStatistics>) {
+        self.add_tokens(
+            "mean_token_accuracy",
+            tokens.map(|token| u8::from(token.correct).into()),
+        );
+    }
+
+    fn add_tokens(&mut self, name: &str, values: impl Iterator<Item = f64>) {
+        let [sum, count] = values.fold([0.0, 0.0], |[sum, count], value| [sum + value, count + 1.0]);
+        self.add(name, sum / count, count);
     }
 
     /// Adds all of `other`, each with the weight that it has there.

@@ -16,6 +16,7 @@ pub struct Trainer<M> {
     order: Order,
     steps: u64,
     step: u64,
+    tokens: u64,
 }
 
 impl<M: Trained> Trainer<M> {
@@ -41,6 +42,7 @@ impl<M: Trained> Trainer<M> {
             arguments,
             order,
             step: 0,
+            tokens: 0,
         })
     }
 
@@ -67,6 +69,11 @@ impl<M: Trained> Trainer<M> {
     /// Steps taken so far.
     pub fn step_count(&self) -> u64 {
         self.step
+    }
+
+    /// Tokens that this trainer's steps have read, prompts too.
+    pub fn tokens(&self) -> u64 {
+        self.tokens
     }
 
     /// Steps in all.
@@ -130,6 +137,7 @@ impl<M: Trained> Trainer<M> {
         metrics.add("grad_norm", norm.into(), 1.0);
         metrics.add("learning_rate", learning_rate, 1.0);
         self.step += 1;
+        self.tokens += batches.iter().map(|batch| batch.tokens().len() as u64).sum::<u64>();
         Ok((Self { model, ..self }, metrics))
     }
 

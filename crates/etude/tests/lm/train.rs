@@ -220,6 +220,12 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
         (&["sft", "--data", bad], "bad.jsonl"),
         (&["sft", "--data", "nowhere.jsonl"], "nowhere.jsonl"),
         (&["reward", "--data", &data, "--set", "lora.r=4"], "lora"),
+        (&["dpo", "--data", &data, "--set", "lora.r=17"], "lora.r"),
+        (
+            &["dpo", "--data", &data, "--set", "training.early_stopping_patience=2"],
+            "held-out",
+        ),
+        (&["dpo", "--data", &data, "--set", "data.max_length=2"], "no examples"),
         (&["sft"], "data"),
     ] {
         let mut all = vec!["lm", arguments[0], "--model", name, "--out", run.to_str().unwrap()];
@@ -228,5 +234,123 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
         let notes = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{arguments:?}: {notes}");
         assert!(notes.contains(words), "{arguments:?}: {notes}");
+        assert!(!run.exists(), "{arguments:?}");
     }
+}
+
+/// Also of a model whose configuration names no token that pads, and with adapters.
+#[test]
+fn every_stage_goes_on_from_its_checkpoint() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let name = model.path().to_str().unwrap();
+    let (pairs, completions) = (pairs(scratch.path(), 16), completions(scratch.path()));
+    for (index, (stage, data, more)) in [
+        ("sft", &completions, "lora.r=4"),
+        ("sft", &completions, "training.gradient_accumulation_steps=2"),
+        ("reward", &pairs, "reward.center_rewards_coefficient=0.01"),
+        ("dpo", &pairs, "lora.use_dora=true"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = scratch.path().join(format!("run-{index}"));
+        let out = run.to_str().unwrap();
+        output_of(&[
+            "lm",
+            stage,
+            "--model",
+            name,
+            "--data",
+            data,
+            "--steps",
+            "6",
+            "--out",
+            out,
+            "--json",
+            "--set",
+            more,
+            "--set",
+            "training.save_steps=3",
+            "--set",
+            "training.learning_rate=1e-2",
+            "--set",
+            "training.per_device_train_batch_size=4",
+            "--set",
+            "samples.count=1",
+        ]);
+        let files = ["model/model.safetensors", "checkpoint-6/optimizer.safetensors"];
+        let straight = files.map(|file| read(&run.join(file)));
+        let adapted = more.starts_with("lora");
+        assert_eq!(
+            run.join("model/adapter/adapter_config.json").exists(),
+            adapted,
+            "{stage}, {more}"
+        );
+        assert!(
+            !run.join("model/adapter_config.json").exists(),
+            "transformers would take it for adapters alone"
+        );
+        fs::remove_dir_all(run.join("checkpoint-6")).unwrap();
+        fs::remove_dir_all(run.join("model")).unwrap();
+        output_of(&["lm", stage, "--out", out, "--resume", "--json"]);
+        assert!(straight == files.map(|file| read(&run.join(file))), "{stage}, {more}");
+    }
+}
+
+#[test]
+fn a_run_ends_early_where_the_evaluation_does_not_become_better() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let data = completions(scratch.path());
+    let run = scratch.path().join("run");
+    let found = output_of(&[
+        "lm",
+        "sft",
+        "--model",
+        model.path().to_str().unwrap(),
+        "--data",
+        &data,
+        "--steps",
+        "100",
+        "--out",
+        run.to_str().unwrap(),
+        "--json",
+        "--set",
+        "data.eval_examples=4",
+        "--set",
+        "training.eval_steps=1",
+        "--set",
+        "training.early_stopping_patience=2",
+        "--set",
+        "training.learning_rate=10.0",
+        "--set",
+        "samples.count=0",
+    ]);
+    let result: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(result["steps"], 2);
+}
+
+#[test]
+fn what_is_longer_than_the_context_is_cut_to_it() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let data = scratch.path().join("long.jsonl");
+    let line = serde_json::json!({ "prompt": "a", "completion": "b".repeat(1000) });
+    fs::write(&data, format!("{line}\n")).unwrap();
+    let run = scratch.path().join("run");
+    let found = output_of(&[
+        "lm",
+        "sft",
+        "--model",
+        model.path().to_str().unwrap(),
+        "--data",
+        data.to_str().unwrap(),
+        "--steps",
+        "1",
+        "--out",
+        run.to_str().unwrap(),
+        "--json",
+        "--set",
+        "data.max_length=0",
+    ]);
+    let result: Value = serde_json::from_str(&found).unwrap();
+    assert_eq!(result["tokens"], 256);
 }

@@ -152,48 +152,53 @@ pub fn token_log_probabilities(
     soft_cap: Option<f32>,
     precision: Precision,
 ) -> Tensor<1> {
+    token_log_probabilities_with_statistics(hidden, weight, targets, soft_cap, precision, &mut [])
+}
+
+/// [`token_log_probabilities_with_statistics`](super::token_log_probabilities_with_statistics): into `statistics`, `[tokens]`, or nowhere
+/// where that is empty.
+pub fn token_log_probabilities_with_statistics(
+    hidden: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[u32],
+    soft_cap: Option<f32>,
+    precision: Precision,
+    statistics: &mut [TokenStatistics],
+) -> Tensor<1> {
     let (device, tokens) = (hidden.device(), targets.len());
     let mut logits = product(hidden, weight, precision);
     if let Some(cap) = soft_cap {
         logits = (logits / cap).tanh() * cap;
+    }
+    let log_p = activation::log_softmax(logits.clone(), 1);
+    if !statistics.is_empty() {
+        token_statistics(
+            logits.without_autodiff(),
+            log_p.clone().without_autodiff(),
+            targets,
+            statistics,
+        );
     }
     let counts: Vec<f32> = targets.iter().map(|&target| f32::from(target != IGNORED)).collect();
     let counts = Tensor::<1>::from_data(TensorData::new(counts, [tokens]), &device);
     let index = |&target| if target == IGNORED { 0 } else { i64::from(target) };
     let indices: Vec<i64> = targets.iter().map(index).collect();
     let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [tokens, 1]), &device);
-    activation::log_softmax(logits, 1).gather(1, indices).reshape([tokens]) * counts
+    log_p.gather(1, indices).reshape([tokens]) * counts
 }
 
-/// What [`token_log_probabilities_with_statistics`](super::token_log_probabilities_with_statistics) tells beside the log-probabilities, into
-/// `statistics`, `[tokens]`, or nothing where that is empty.
-pub fn token_statistics(
-    hidden: &Tensor<2>,
-    weight: &Tensor<2>,
-    targets: &[u32],
-    soft_cap: Option<f32>,
-    precision: Precision,
-    statistics: &mut [TokenStatistics],
-) {
-    if statistics.is_empty() {
-        return;
-    }
-    let plain = |tensor: &Tensor<2>| tensor.clone().without_autodiff();
-    let mut logits = product(plain(hidden), plain(weight), precision);
-    if let Some(cap) = soft_cap {
-        logits = (logits / cap).tanh() * cap;
-    }
-    let log_p = activation::log_softmax(logits.clone(), 1);
+/// From logits and log-probabilities, both [tokens, vocabulary].
+fn token_statistics(logits: Tensor<2>, log_p: Tensor<2>, targets: &[u32], statistics: &mut [TokenStatistics]) {
     let numbers = |tensor: Tensor<2>| tensor.to_data().iter::<f32>().collect::<Vec<f32>>();
     let entropy = numbers(-(log_p.clone().exp() * log_p.clone()).sum_dim(1));
-    let collision = numbers((log_p * 2.0).exp().sum_dim(1).log());
+    let log_sum_squares = numbers((log_p * 2.0).exp().sum_dim(1).log());
     let likeliest: Vec<i64> = logits.argmax(1).to_data().iter::<i64>().collect();
     for (token, to) in statistics.iter_mut().enumerate() {
         if targets[token] != IGNORED {
             *to = TokenStatistics {
                 entropy: entropy[token],
                 correct: likeliest[token] == i64::from(targets[token]),
-                log_sum_squares: collision[token],
+                log_sum_squares: log_sum_squares[token],
             };
         }
     }
@@ -208,8 +213,17 @@ pub fn linear_cross_entropy(
     soft_cap: Option<f32>,
     precision: Precision,
 ) -> Tensor<1> {
-    let weights = Tensor::from_data(TensorData::new(weights.to_vec(), [weights.len()]), &hidden.device());
-    -(token_log_probabilities(hidden, weight, targets, soft_cap, precision) * weights).sum()
+    weighted(
+        token_log_probabilities(hidden, weight, targets, soft_cap, precision),
+        weights,
+    )
+}
+
+/// Minus the sum of log-probabilities, `[tokens]`, each times its weight.
+pub(super) fn weighted(log_probabilities: Tensor<1>, weights: &[f32]) -> Tensor<1> {
+    let weights = TensorData::new(weights.to_vec(), [weights.len()]);
+    let weights = Tensor::from_data(weights, &log_probabilities.device());
+    -(log_probabilities * weights).sum()
 }
 
 /// One step of AdamW (Loshchilov and Hutter, 2019, algorithm 2) on a parameter and its flat moments, in the order of

@@ -79,8 +79,9 @@ fn of_tokens(
 ) -> Tensor<1> {
     check(&hidden, &weight, targets);
     if !reads(&hidden) {
-        composed::token_statistics(&hidden, &weight, targets, soft_cap, precision, statistics);
-        return composed::token_log_probabilities(hidden, weight, targets, soft_cap, precision);
+        return composed::token_log_probabilities_with_statistics(
+            hidden, weight, targets, soft_cap, precision, statistics,
+        );
     }
     let (hidden, weight) = (hidden.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LinearCrossEntropyOps>::token_log_probabilities(
@@ -138,8 +139,10 @@ fn of_all(
     let targets: Vec<u32> = targets.iter().zip(weights).map(ignore).collect();
     check(&hidden, &weight, &targets);
     if !reads(&hidden) {
-        composed::token_statistics(&hidden, &weight, &targets, soft_cap, precision, statistics);
-        return composed::linear_cross_entropy(hidden, weight, &targets, weights, soft_cap, precision);
+        let log_probabilities = composed::token_log_probabilities_with_statistics(
+            hidden, weight, &targets, soft_cap, precision, statistics,
+        );
+        return composed::weighted(log_probabilities, weights);
     }
     let (hidden, weight) = (hidden.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(<Dispatch as LinearCrossEntropyOps>::linear_cross_entropy(

@@ -75,7 +75,10 @@ fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Stri
 
 impl LoraOptions {
     /// Checks every value against its range, for a model with this hidden size.
-    fn check(&self, hidden: usize) -> Result<(), LmError> {
+    ///
+    /// # Errors
+    /// Names the first value that is out of its range.
+    pub fn check(&self, hidden: usize) -> Result<(), LmError> {
         let check = |name, found: &dyn std::fmt::Debug, holds: bool, expected| {
             holds.then_some(()).ok_or_else(|| LmError::Setting {
                 name,

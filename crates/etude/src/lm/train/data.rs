@@ -66,8 +66,12 @@ impl<T> Split<T> {
             }
             Ok(examples)
         };
+        let train = of(&self.train, "training")?;
+        if train.is_empty() {
+            return Err(CommandError::bad_input("cannot train").caused_by(&AlignError::NoExamples));
+        }
         Ok(Split {
-            train: of(&self.train, "training")?,
+            train,
             held_out: of(&self.held_out, "held-out")?,
         })
     }
@@ -84,7 +88,7 @@ pub(super) fn sft(
     source: &Source,
     output: &Output,
 ) -> Result<Split<Packed>, CommandError> {
-    let (options, truncation) = (recipe.sft.loss(), recipe.data.truncation());
+    let (options, truncation) = (recipe.sft.loss(), recipe.data.truncation(source.config.context));
     let Some(strategy) = recipe.sft.packing else {
         return records.examples(output, |record| {
             let sequence = tokenizer(source).language_modeling(record, &options)?;
@@ -110,7 +114,7 @@ pub(super) fn preferences(
     source: &Source,
     output: &Output,
 ) -> Result<Split<PreferenceExample>, CommandError> {
-    let truncation = recipe.data.truncation();
+    let truncation = recipe.data.truncation(source.config.context);
     records.examples(output, |record| {
         let pair = tokenizer(source).preference(record)?;
         Ok(pair.sequences(&truncation).map(|sequences| PreferenceExample {
@@ -127,7 +131,7 @@ pub(super) fn rewards(
     source: &Source,
     output: &Output,
 ) -> Result<Split<RewardExample>, CommandError> {
-    let truncation = recipe.data.truncation();
+    let truncation = recipe.data.truncation(source.config.context);
     records.examples(output, |record| {
         let pair = tokenizer(source).preference(record)?;
         let fits = truncation.max_length.is_none_or(|most| pair.fits(most));
@@ -139,9 +143,10 @@ pub(super) fn rewards(
     })
 }
 
-/// The tokens of the first prompts.
-pub(super) fn prompts(records: &Split<Record>, count: usize, source: &Source) -> Vec<Vec<u32>> {
+/// The tokens of the first prompts that leave room for an answer in the model's context.
+pub(super) fn prompts(records: &Split<Record>, count: usize, max_tokens: usize, source: &Source) -> Vec<Vec<u32>> {
     let all = records.held_out.iter().chain(&records.train);
     let prompts = all.filter_map(|record| tokenizer(source).prompt_only(record).ok());
-    prompts.filter(|prompt| !prompt.is_empty()).take(count).collect()
+    let fits = |prompt: &Vec<u32>| !prompt.is_empty() && prompt.len() + max_tokens <= source.config.context;
+    prompts.filter(fits).take(count).collect()
 }

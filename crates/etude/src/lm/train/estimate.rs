@@ -19,8 +19,8 @@ pub(super) struct Work {
     pub(super) memory: Memory,
     pub(super) parameters: u64,
     /// Tokens of all steps.
-    pub(super) tokens: u64,
-    /// Tokens of the largest batch.
+    pub(super) tokens: f64,
+    /// Tokens of the largest batch that there could be.
     pub(super) largest_batch: usize,
     pub(super) precision: Precision,
     /// Activations are computed again.
@@ -34,7 +34,7 @@ impl Work {
     /// products of the backward pass, and how many a second this machine makes.
     pub(super) fn estimate(&self) -> Estimate {
         let passes = 3 + u64::from(self.checkpointing) - u64::from(self.adapters);
-        let operations = 2.0 * passes as f64 * self.parameters as f64 * self.tokens as f64;
+        let operations = 2.0 * passes as f64 * self.parameters as f64 * self.tokens;
         let training = self
             .memory
             .train(if self.checkpointing { 0 } else { self.largest_batch });

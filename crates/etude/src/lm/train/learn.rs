@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use etude_align::AlignError;
-use etude_align::training::{Metrics, Objective, Sequences as _, Trainer, TrainerState, TrainingArguments, checkpoint};
+use etude_align::training::{Metrics, Objective, Trainer, TrainerState, TrainingArguments, checkpoint};
 use etude_train::{JsonlObserver, LogPlace, Observer as _, RunFolder, TensorBoardObserver, TrainError};
 use serde::{Deserialize, Serialize};
 
@@ -91,10 +91,7 @@ impl Logs {
 pub(super) fn learn<O: Objective>(
     run: Run<'_, O>,
     from: Option<&Path>,
-) -> Result<(O::Model, TrainerState), CommandError>
-where
-    O::Model: Clone,
-{
+) -> Result<(O::Model, TrainerState), CommandError> {
     let Run {
         objective,
         mut trainer,
@@ -109,40 +106,38 @@ where
     let mut logs = Logs::open(folder, from).failed_run(write)?;
     state.max_steps = trainer.steps();
     let (earlier, started) = (state.seconds, Instant::now());
+    let earlier_tokens = state.num_input_tokens_seen;
     let bar = Progress::bar(output, "training", trainer.steps());
     let mut window = Metrics::default();
-    let mut tokens_of_window = 0;
+    let mut tokens_before_window = 0;
     let mut window_started = Instant::now();
     if trainer.step_count() == 0 && !examples.held_out.is_empty() {
         judge(objective, &trainer, examples, &mut state, &mut logs);
     }
     while trainer.step_count() < trainer.steps() {
-        let tokens: usize = (trainer.order().step(trainer.step_count()).iter())
-            .map(|places| {
-                let batch: Vec<_> = places.iter().map(|&place| &examples.train[place]).collect();
-                objective.batch(&batch).tokens().len()
-            })
-            .sum();
         let metrics;
         (trainer, metrics) = trainer
             .step(objective, &examples.train)
             .failed_run(|| "training has broken down".into())?;
         window.merge(&metrics);
-        tokens_of_window += tokens as u64;
         state.global_step = trainer.step_count();
         state.epoch = trainer.epoch();
-        state.num_input_tokens_seen += tokens as u64;
+        state.num_input_tokens_seen = earlier_tokens + trainer.tokens();
         let step = state.global_step;
         let last = step == trainer.steps();
         bar.set(step, format!("loss {}", short(metrics.get("loss").unwrap_or(f64::NAN))));
         if step.is_multiple_of(arguments.logging_steps) || last {
             let seconds = window_started.elapsed().as_secs_f64();
             window.add("num_tokens", state.num_input_tokens_seen as f64, 1.0);
-            window.add("tokens_per_second", tokens_of_window as f64 / seconds, 1.0);
+            window.add(
+                "tokens_per_second",
+                (trainer.tokens() - tokens_before_window) as f64 / seconds,
+                1.0,
+            );
             state.log(window.iter());
             logs.write("train", step, window.iter());
             window = Metrics::default();
-            tokens_of_window = 0;
+            tokens_before_window = trainer.tokens();
             window_started = Instant::now();
         }
         let mut ends = last;

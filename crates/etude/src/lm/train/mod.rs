@@ -17,7 +17,7 @@ use etude_align::AlignError;
 use etude_align::preference::Dpo;
 use etude_align::reward::RewardModeling;
 use etude_align::training::{TrainerState, checkpoint};
-use etude_lm::Source;
+use etude_lm::{LmError, Source};
 use etude_train::{RunFolder, TrainError};
 use serde_json::json;
 
@@ -91,6 +91,7 @@ pub(crate) struct Arguments {
 
 /// What a run has come to.
 struct Outcome {
+    folder: RunFolder,
     stage: Stage,
     model: String,
     examples: usize,
@@ -109,15 +110,28 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
     let recipe = &loaded.value;
     let name = &recipe.model.path;
     let source = Source::open(name).bad_input(|| format!("cannot open {name}"))?;
+    if let Some(lora) = &recipe.lora {
+        lora.check(source.config.hidden).map_err(|error| match &error {
+            LmError::Setting { name, found, expected } => {
+                loaded.reject(&format!("lora.{name}"), format!("it is {found}, expected {expected}"))
+            }
+            _ => CommandError::bad_input("cannot train so").caused_by(&error),
+        })?;
+    }
     source
         .tokenizer
         .check_model(source.config.vocabulary)
         .bad_input(|| format!("cannot open {name}"))?;
     interrupt::install()?;
     let records = data::read(recipe, output)?;
-    let folder = arguments.folder(stage, &loaded)?;
-    let from = if arguments.resume {
-        let latest = checkpoint::latest(folder.path()).bad_input(|| "cannot go on with the run".into())?;
+    if recipe.training.early_stopping_patience.is_some()
+        && (recipe.training.eval_steps.is_none() || records.held_out.is_empty())
+    {
+        let reason = "it takes held-out data and evaluations on the way: `data.eval_examples` or `data.eval`, and `training.eval_steps`";
+        return Err(loaded.reject("training.early_stopping_patience", reason));
+    }
+    let from = if let (true, Some(path)) = (arguments.resume, &arguments.options.folder.out) {
+        let latest = checkpoint::latest(path).bad_input(|| "cannot go on with the run".into())?;
         let none = || CommandError::bad_input("cannot go on with the run").because("it has no checkpoint yet");
         Some(latest.ok_or_else(none)?)
     } else {
@@ -127,7 +141,7 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
         stage,
         recipe,
         source,
-        folder: &folder,
+        folder: &|| arguments.folder(stage, &loaded),
         from,
         output,
     };
@@ -136,6 +150,7 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
         Stage::Reward => task.reward(&records),
         Stage::Dpo => task.dpo(&records),
     }?;
+    let folder = &outcome.folder;
     page::print(output, &outcome);
     let report = page::report(&outcome)
         .section(Section::new("Recipe").item(&Code::toml(&loaded.resolved)))

@@ -83,7 +83,7 @@ pub(super) struct DataRecipe {
     /// Names of columns that the format knows, with the names that the data have.
     #[serde(default)]
     columns: BTreeMap<String, String>,
-    /// Tokens of the longest sequence; 0 stands for no limit.
+    /// Tokens of the longest sequence; 0 stands for the model's context, and more than that means the same.
     #[serde(default = "max_length")]
     max_length: Whole<0>,
     #[serde(default, deserialize_with = "parsed")]
@@ -106,9 +106,11 @@ impl DataRecipe {
         }
     }
 
-    pub(super) fn truncation(&self) -> Truncation {
+    /// Nothing is longer than the model's `context`.
+    pub(super) fn truncation(&self, context: usize) -> Truncation {
+        let length = Some(self.max_length.get()).filter(|length| *length > 0);
         Truncation {
-            max_length: Some(self.max_length.get()).filter(|length| *length > 0),
+            max_length: Some(length.map_or(context, |length| length.min(context))),
             mode: self.truncation_mode.unwrap_or_default(),
         }
     }

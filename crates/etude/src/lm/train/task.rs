@@ -32,7 +32,8 @@ pub(super) struct Task<'a> {
     pub(super) stage: Stage,
     pub(super) recipe: &'a Recipe,
     pub(super) source: Source,
-    pub(super) folder: &'a RunFolder,
+    /// Makes the folder of the run: only when data and settings are known to be good.
+    pub(super) folder: &'a dyn Fn() -> Result<RunFolder, CommandError>,
     /// The checkpoint to go on from.
     pub(super) from: Option<PathBuf>,
     pub(super) output: &'a Output,
@@ -42,52 +43,48 @@ impl Task<'_> {
     pub(super) fn sft(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
         let examples = data::sft(records, self.recipe, &self.source, self.output)?;
         let samples = self.samples(records);
-        let decoder = self.decoder()?;
-        self.finish(&Sft, decoder, &examples, Some(&samples))
+        let (folder, decoder) = ((self.folder)()?, self.decoder()?);
+        self.finish(&Sft, decoder, &examples, Some(&samples), folder)
     }
 
     pub(super) fn dpo(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
         let dpo = Dpo::new(self.recipe.dpo.clone()).bad_input(|| "cannot train so".into())?;
         let mut examples = data::preferences(records, self.recipe, &self.source, self.output)?;
         let samples = self.samples(records);
+        let folder = (self.folder)()?;
         if dpo.options().reference_free {
             for example in examples.train.iter_mut().chain(&mut examples.held_out) {
                 example.reference = [0.0; 2];
             }
         } else {
-            self.references(&dpo, &mut examples)?;
+            self.references(&dpo, &mut examples, &folder)?;
         }
         let decoder = self.decoder()?;
-        self.finish(&dpo, decoder, &examples, Some(&samples))
+        self.finish(&dpo, decoder, &examples, Some(&samples), folder)
     }
 
     pub(super) fn reward(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
         let objective = RewardModeling::new(self.recipe.reward).bad_input(|| "cannot train so".into())?;
         let examples = data::rewards(records, self.recipe, &self.source, self.output)?;
-        let opened;
-        let source = match &self.from {
-            Some(path) => {
-                opened = open(path)?;
-                &opened
-            }
-            None => &self.source,
-        };
+        let folder = (self.folder)()?;
+        let source = &self.source;
+        let opened = self.from.as_deref().map(open).transpose()?;
         let model = RewardModel::load(
             source.config.clone(),
-            &*source.checkpoint,
+            &*opened.as_ref().unwrap_or(source).checkpoint,
             self.recipe.model.precision.into(),
             source.config.pad_token.or(source.tokenizer.special_ids().eos),
             Seed(self.recipe.training.seed),
             &Device::flex().autodiff(),
         );
         let model = model.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
-        self.finish(&objective, model, &examples, None)
+        self.finish(&objective, model, &examples, None, folder)
     }
 
     fn samples(&self, records: &Split<Record>) -> Samples {
         let recipe = &self.recipe.samples;
         Samples {
-            prompts: data::prompts(records, recipe.count.get(), &self.source),
+            prompts: data::prompts(records, recipe.count.get(), recipe.max_tokens.get(), &self.source),
             max_tokens: recipe.max_tokens.get(),
             stop_tokens: self.source.stop_tokens.clone(),
         }
@@ -96,9 +93,10 @@ impl Task<'_> {
     /// The decoder to train, as it was at the checkpoint where there is one.
     fn decoder(&self) -> Result<Decoder, CommandError> {
         let failed = || format!("cannot load {}", self.recipe.model.path);
+        // The configuration is that of the beginning, also where a checkpoint has the parameters.
         let load = |source: &Source| {
-            let device = Device::flex().autodiff();
-            let decoder = Decoder::load(source.config.clone(), &*source.checkpoint, &device).bad_input(failed)?;
+            let (config, device) = (self.source.config.clone(), Device::flex().autodiff());
+            let decoder = Decoder::load(config, &*source.checkpoint, &device).bad_input(failed)?;
             Ok(decoder.with_precision(self.recipe.model.precision.into()))
         };
         match (&self.recipe.lora, &self.from) {
@@ -108,19 +106,24 @@ impl Task<'_> {
                 .with_lora(options, self.recipe.training.seed)
                 .bad_input(failed),
             (Some(_), Some(path)) => {
-                let adapter = LoraAdapter::open(path).bad_input(failed)?;
+                let adapter = LoraAdapter::open(&path.join(ADAPTER)).bad_input(failed)?;
                 load(&self.source)?.with_adapter(&adapter).bad_input(failed)
             }
         }
     }
 
     /// Fills in what the model, as it is before training, says of the pairs that the run will read.
-    fn references(&self, dpo: &Dpo, examples: &mut Split<PreferenceExample>) -> Result<(), CommandError> {
+    fn references(
+        &self,
+        dpo: &Dpo,
+        examples: &mut Split<PreferenceExample>,
+        folder: &RunFolder,
+    ) -> Result<(), CommandError> {
         let failed = || "cannot compute the reference's log-probabilities".to_owned();
         let source = &self.source;
         let reference = Decoder::load(source.config.clone(), &*source.checkpoint, &Device::flex()).bad_input(failed)?;
         let reference = reference.with_precision(self.recipe.model.precision.into());
-        let beside = self.folder.path().parent().unwrap_or(Path::new("."));
+        let beside = folder.path().parent().unwrap_or(Path::new("."));
         let mut known = ReferenceLogProbabilities::open(&beside.join("reference-log-probabilities"), &reference)
             .failed_run(failed)?;
         let arguments = &self.recipe.training;
@@ -131,17 +134,10 @@ impl Task<'_> {
             shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
         };
         let mut read = vec![false; examples.train.len()];
-        if !read.is_empty() {
-            for step in 0..arguments.steps(order.steps_per_epoch()) {
-                order
-                    .step(step)
-                    .concat()
-                    .into_iter()
-                    .for_each(|place| read[place] = true);
-                if read.iter().all(|read| *read) {
-                    break;
-                }
-            }
+        // After an epoch all have been read.
+        let steps = arguments.steps(order.steps_per_epoch()).min(order.steps_per_epoch());
+        for place in (0..steps).flat_map(|step| order.step(step)).flatten() {
+            read[place] = true;
         }
         let train = examples
             .train
@@ -165,13 +161,14 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Writes a decoder or its adapters.
+    /// Trains to the end, and writes the model.
     fn finish<O: Objective>(
         mut self,
         objective: &O,
         model: O::Model,
         examples: &Split<O::Example>,
         samples: Option<&Samples>,
+        folder: RunFolder,
     ) -> Result<Outcome, CommandError>
     where
         O::Model: SaveModel,
@@ -219,14 +216,14 @@ impl Task<'_> {
             trainer,
             arguments: &recipe.training,
             examples,
-            folder: self.folder,
+            folder: &folder,
             state,
             save: &save,
             output,
         };
         let (model, state) = learn(run, self.from.as_deref())?;
         let peak_memory = peak_memory();
-        let finished = self.folder.path().join(MODEL);
+        let finished = folder.path().join(MODEL);
         model
             .save_model(&finished, source)
             .failed_run(|| "cannot write the model".into())?;
@@ -237,6 +234,7 @@ impl Task<'_> {
             .unwrap_or_default();
         let samples = prompts.into_iter().zip(before).zip(after);
         Ok(Outcome {
+            folder,
             stage: self.stage,
             model: recipe.model.path.clone(),
             examples: examples.train.len(),
@@ -259,13 +257,12 @@ impl Task<'_> {
     }
 
     fn work<O: Objective>(&self, objective: &O, trainer: &Trainer<O::Model>, examples: &Split<O::Example>) -> Work {
-        let batches = (trainer.step_count()..trainer.steps()).flat_map(|step| trainer.order().step(step));
-        let lengths = batches.map(|places| {
-            let batch: Vec<_> = places.iter().map(|&place| &examples.train[place]).collect();
-            objective.batch(&batch).tokens().len()
-        });
-        let (tokens, largest_batch) =
-            lengths.fold((0, 0), |(all, most), length| (all + length as u64, most.max(length)));
+        let length = |example| objective.batch(&[example]).tokens().len();
+        let mut lengths: Vec<usize> = examples.train.iter().map(length).collect();
+        lengths.sort_unstable();
+        let arguments = &self.recipe.training;
+        let batch = arguments.per_device_train_batch_size.min(lengths.len());
+        let epochs = (trainer.steps() - trainer.step_count()) as f64 / trainer.order().steps_per_epoch() as f64;
         let shapes = etude_lm::decoder::parameters(&self.source.config);
         Work {
             memory: self.source.memory(),
@@ -273,10 +270,10 @@ impl Task<'_> {
                 .iter()
                 .map(|(_, shape)| shape.iter().product::<usize>() as u64)
                 .sum(),
-            tokens,
-            largest_batch,
+            tokens: epochs * lengths.iter().sum::<usize>() as f64,
+            largest_batch: lengths[lengths.len() - batch..].iter().sum(),
             precision: self.recipe.model.precision.into(),
-            checkpointing: self.recipe.training.gradient_checkpointing,
+            checkpointing: arguments.gradient_checkpointing,
             adapters: self.recipe.lora.is_some(),
         }
     }
@@ -287,17 +284,21 @@ fn open(path: &Path) -> Result<Source, CommandError> {
     Source::open(&name).bad_input(|| format!("cannot open {name}"))
 }
 
+/// Where adapters are in the folder of the model that they are merged into: beside its configuration, transformers would take it for
+/// adapters alone.
+const ADAPTER: &str = "adapter";
+
 /// A model that can be written into a folder, with what belongs to it.
 trait SaveModel: Trained {
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError>;
 }
 
 impl SaveModel for Decoder {
-    /// A whole model; or adapters beside the model that they are merged into.
+    /// A whole model, into which adapters are merged, and these by themselves.
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
         self.save(folder)?;
         if let Some(adapter) = self.lora() {
-            adapter.save(folder)?;
+            adapter.save(&folder.join(ADAPTER))?;
         }
         Ok(source.save_tokenizer(folder)?)
     }

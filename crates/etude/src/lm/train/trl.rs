@@ -24,7 +24,6 @@ const SAME: [(&str, &[&str]); 5] = [
             "num_train_epochs",
             "learning_rate",
             "lr_scheduler_type",
-            "warmup_steps",
             "weight_decay",
             "adam_beta1",
             "adam_beta2",
@@ -129,7 +128,12 @@ fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, V
         ("use_rslora" | "use_dora", _) if adapted => set("lora", name, plain),
         ("dataset_name", Value::String(_)) => set("data", "train", toml::Value::Array(vec![plain])),
         ("max_steps", Value::Number(steps)) => steps.as_i64() == Some(-1) || set("training", name, plain),
-        ("warmup_ratio", Value::Number(_)) => set("training", "warmup_steps", plain),
+        // As in transformers, steps win where there are some.
+        ("warmup_ratio", Value::Number(_)) => {
+            let steps = all.get("warmup_steps").and_then(Value::as_f64).unwrap_or(0.0);
+            steps > 0.0 || set("training", "warmup_steps", plain)
+        }
+        ("warmup_steps", Value::Number(steps)) => steps.as_f64() == Some(0.0) || set("training", "warmup_steps", plain),
         ("train_sampling_strategy", Value::String(strategy)) => match strategy.as_str() {
             "random" => true,
             "sequential" => set("training", "shuffle", false.into()),
