@@ -1,4 +1,4 @@
-//! What a run is resumed from: `checkpoint-N/`, laid out as transformers lays it out.
+//! What a run is resumed from: `checkpoint-N/`, with the model and `trainer_state.json` as transformers lays them out.
 //!
 //! ```text
 //! checkpoint-40/
@@ -18,14 +18,14 @@ use etude_hub::{Checkpoint, Dtype, HubError, RawTensor, SafetensorsCheckpoint, T
 use etude_kernels::burn::{ModuleAdamW, Moments};
 use etude_train::{TrainError, write_atomically};
 
-use super::TrainerState;
+use super::{TrainerState, TrainingArguments};
 use crate::AlignError;
 
 const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer_state.json";
 const PREFIX: &str = "checkpoint-";
 
-/// Writes `checkpoint-N` of the state's step into the folder of a run, and removes the oldest ones but `keep`. `model` writes the model
+/// Writes `checkpoint-N` of the state's step into the folder of a run, and removes the oldest ones but as many as the arguments keep. `model` writes the model
 /// into the folder that it is given.
 ///
 /// # Errors
@@ -34,7 +34,7 @@ pub fn save(
     run: &Path,
     state: &TrainerState,
     optimizer: &ModuleAdamW,
-    keep: usize,
+    arguments: &TrainingArguments,
     model: impl FnOnce(&Path) -> Result<(), AlignError>,
 ) -> Result<(), AlignError> {
     let name = format!("{PREFIX}{}", state.global_step);
@@ -53,7 +53,10 @@ pub fn save(
     fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
     let written = model(&unfinished).and_then(|()| {
         safetensors::save_file(&unfinished.join(OPTIMIZER), &MomentsCheckpoint::new(optimizer))?;
-        Ok(write_atomically(&unfinished.join(STATE), state.to_json().as_bytes())?)
+        Ok(write_atomically(
+            &unfinished.join(STATE),
+            state.to_json(arguments).as_bytes(),
+        )?)
     });
     if let Err(error) = written {
         // What is half written only takes room, perhaps the last that there is.
@@ -65,7 +68,7 @@ pub fn save(
     }
     fs::rename(&unfinished, &finished).map_err(io(&finished))?;
     let all = steps(run)?;
-    for old in &all[..all.len().saturating_sub(keep)] {
+    for old in &all[..all.len().saturating_sub(arguments.save_total_limit)] {
         let old = run.join(format!("{PREFIX}{old}"));
         fs::remove_dir_all(&old).map_err(io(&old))?;
     }

@@ -25,5 +25,5 @@ pub use metrics::Metrics;
 pub use objective::{Objective, Sequences, Trained};
 pub use order::Order;
 pub use schedule::Schedule;
-pub use state::TrainerState;
+pub use state::{Progress, TrainerState};
 pub use trainer::Trainer;

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use super::TrainingArguments;
+
 /// How far a run has come, and what was logged on the way.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct TrainerState {
@@ -16,14 +18,22 @@ pub struct TrainerState {
     pub best_global_step: Option<u64>,
     /// Its loss.
     pub best_metric: Option<f64>,
-    /// Evaluations since then.
+    /// Tokens that the model has read in training.
+    pub num_input_tokens_seen: u64,
+    /// What transformers has no field for: what callbacks keep there.
+    #[serde(rename = "stateful_callbacks")]
+    pub progress: Progress,
+    /// What was logged: `step`, `epoch`, and numbers by TRL's names.
+    pub log_history: Vec<Map<String, Value>>,
+}
+
+/// What is known of a run besides.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    /// Evaluations since the best one.
     pub evaluations_since_best: u32,
     /// Seconds of training, with evaluations and checkpoints.
     pub seconds: f64,
-    /// Tokens that the model has read in training.
-    pub num_input_tokens_seen: u64,
-    /// What was logged: `step`, `epoch`, and numbers by TRL's names.
-    pub log_history: Vec<Map<String, Value>>,
 }
 
 impl TrainerState {
@@ -42,12 +52,13 @@ impl TrainerState {
         self.log_history.iter().filter_map(point).collect()
     }
 
-    /// The text of the file, with transformers' other fields, which are the same in every run.
-    pub(super) fn to_json(&self) -> String {
+    /// The text of the file, with the other fields that transformers reads.
+    pub(super) fn to_json(&self, arguments: &TrainingArguments) -> String {
         let mut fields = json!({
+            "eval_steps": arguments.eval_steps, "logging_steps": arguments.logging_steps, "save_steps": arguments.save_steps,
+            "num_train_epochs": arguments.num_train_epochs, "train_batch_size": arguments.per_device_train_batch_size,
             "is_hyper_param_search": false, "is_local_process_zero": true, "is_world_process_zero": true,
-            "best_model_checkpoint": Value::Null, "total_flos": 0, "trial_name": Value::Null, "trial_params": Value::Null,
-            "stateful_callbacks": {},
+            "best_model_checkpoint": null, "total_flos": 0, "trial_name": null, "trial_params": null,
         });
         if let (Value::Object(fields), Ok(Value::Object(own))) = (&mut fields, serde_json::to_value(self)) {
             fields.extend(own);

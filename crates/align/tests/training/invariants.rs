@@ -116,7 +116,7 @@ fn a_run_that_is_resumed_is_the_run_that_never_stopped() {
         };
         state.log([("loss", 0.5)]);
         let model = |folder: &std::path::Path| Ok(trainer.model().save(folder)?);
-        checkpoint::save(run.path(), &state, trainer.optimizer(), 2, model).unwrap();
+        checkpoint::save(run.path(), &state, trainer.optimizer(), &arguments, model).unwrap();
     }
     drop(trainer);
 

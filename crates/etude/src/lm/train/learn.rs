@@ -105,7 +105,7 @@ pub(super) fn learn<O: Objective>(
     let write = || "cannot write the run".to_owned();
     let mut logs = Logs::open(folder, from).failed_run(write)?;
     state.max_steps = trainer.steps();
-    let (earlier, started) = (state.seconds, Instant::now());
+    let (earlier, started) = (state.progress.seconds, Instant::now());
     let earlier_tokens = state.num_input_tokens_seen;
     let bar = Progress::bar(output, "training", trainer.steps());
     let mut window = Metrics::default();
@@ -149,25 +149,19 @@ pub(super) fn learn<O: Objective>(
             }
             ends |= arguments
                 .early_stopping_patience
-                .is_some_and(|patience| state.evaluations_since_best >= patience);
+                .is_some_and(|patience| state.progress.evaluations_since_best >= patience);
             window_started += before.elapsed();
         }
         let stops = interrupt::interrupted();
         if step.is_multiple_of(arguments.save_steps) || ends || stops {
             let before = Instant::now();
-            state.seconds = earlier + started.elapsed().as_secs_f64();
+            state.progress.seconds = earlier + started.elapsed().as_secs_f64();
             let places = logs.places().failed_run(write)?;
-            checkpoint::save(
-                folder.path(),
-                &state,
-                trainer.optimizer(),
-                arguments.save_total_limit,
-                |path| {
-                    save(trainer.model(), path)?;
-                    let places = serde_json::to_vec(&places).unwrap_or_default();
-                    Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
-                },
-            )
+            checkpoint::save(folder.path(), &state, trainer.optimizer(), arguments, |path| {
+                save(trainer.model(), path)?;
+                let places = serde_json::to_vec(&places).unwrap_or_default();
+                Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
+            })
             .failed_run(|| "cannot write the checkpoint; those before are as they were".into())?;
             window_started += before.elapsed();
         }
@@ -182,7 +176,7 @@ pub(super) fn learn<O: Objective>(
         }
     }
     bar.finish();
-    state.seconds = earlier + started.elapsed().as_secs_f64();
+    state.progress.seconds = earlier + started.elapsed().as_secs_f64();
     logs.finish().failed_run(write)?;
     Ok((trainer.model().clone(), state))
 }
@@ -207,9 +201,9 @@ fn judge<O: Objective>(
     if best {
         state.best_metric = Some(loss);
         state.best_global_step = Some(state.global_step);
-        state.evaluations_since_best = 0;
+        state.progress.evaluations_since_best = 0;
     } else {
-        state.evaluations_since_best += 1;
+        state.progress.evaluations_since_best += 1;
     }
     best
 }

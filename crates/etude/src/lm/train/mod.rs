@@ -163,7 +163,7 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
         "stage": stage.name(),
         "steps": outcome.state.global_step,
         "tokens": outcome.state.num_input_tokens_seen,
-        "seconds": outcome.state.seconds,
+        "seconds": outcome.state.progress.seconds,
         "expected": outcome.estimate,
         "peak_memory": outcome.peak_memory,
         "last": outcome.state.log_history.iter().rev().take(2).rev().collect::<Vec<_>>(),

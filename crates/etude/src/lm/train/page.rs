@@ -91,7 +91,7 @@ fn resources(outcome: &Outcome) -> Table {
         .row([
             "time".to_owned(),
             format!("{seconds:.0} s"),
-            format!("{:.0} s", outcome.state.seconds),
+            format!("{:.0} s", outcome.state.progress.seconds),
         ])
 }
 
