@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 
 use etude_kernels::linear_cross_entropy::TokenStatistics;
+use serde::{Deserialize, Serialize};
 
 /// Weighted means by name.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Metrics {
     sums: BTreeMap<String, [f64; 2]>,
 }

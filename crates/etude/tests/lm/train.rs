@@ -135,7 +135,7 @@ fn a_run_that_is_killed_goes_on_as_if_it_had_not_been() {
             "--set",
             "training.save_steps=20",
             "--set",
-            "training.logging_steps=1",
+            "training.logging_steps=7",
         ];
         all.map(str::to_owned).to_vec()
     };

@@ -36,35 +36,46 @@ pub(super) struct Run<'a, O: Objective> {
     pub(super) output: &'a Output,
 }
 
-#[derive(Debug, Default, Serialize, Deserialize)]
+/// What the logs need to go on from a checkpoint.
+#[derive(Debug, Serialize, Deserialize)]
 struct Places {
-    metrics: Option<LogPlace>,
-    tensorboard: Option<LogPlace>,
+    metrics: LogPlace,
+    tensorboard: LogPlace,
+    window: Metrics,
 }
 
 /// Scalars go to both.
 struct Logs {
     metrics: JsonlObserver,
     tensorboard: TensorBoardObserver,
+    /// Of the steps since the last line.
+    window: Metrics,
 }
 
 impl Logs {
-    /// Starts them, or goes on with them where the checkpoint `from` found them.
-    fn open(folder: &RunFolder, from: Option<&Path>) -> Result<Self, TrainError> {
-        let places = from.and_then(|from| fs::read(from.join(LOGS)).ok());
-        let places: Places = places
-            .and_then(|bytes| serde_json::from_slice(&bytes).ok())
-            .unwrap_or_default();
-        match (places.metrics, places.tensorboard) {
-            (Some(metrics), Some(tensorboard)) => Ok(Self {
-                metrics: JsonlObserver::resume(folder.path(), &metrics)?,
-                tensorboard: TensorBoardObserver::resume(folder.path(), &tensorboard)?,
-            }),
-            _ => Ok(Self {
+    /// Starts them.
+    fn create(folder: &RunFolder) -> Result<Self, CommandError> {
+        let create = || -> Result<Self, TrainError> {
+            Ok(Self {
                 metrics: folder.jsonl()?,
                 tensorboard: folder.tensorboard()?,
-            }),
-        }
+                window: Metrics::default(),
+            })
+        };
+        create().failed_run(|| "cannot write the run".into())
+    }
+
+    /// Goes on with them where the checkpoint `from` found them.
+    fn resume(folder: &RunFolder, from: &Path) -> Result<Self, CommandError> {
+        let path = from.join(LOGS);
+        let damaged = || format!("cannot go on with the logs of {}", path.display());
+        let bytes = fs::read(&path).bad_input(damaged)?;
+        let places: Places = serde_json::from_slice(&bytes).bad_input(damaged)?;
+        Ok(Self {
+            metrics: JsonlObserver::resume(folder.path(), &places.metrics).bad_input(damaged)?,
+            tensorboard: TensorBoardObserver::resume(folder.path(), &places.tensorboard).bad_input(damaged)?,
+            window: places.window,
+        })
     }
 
     fn write<'a>(&mut self, kind: &str, step: u64, numbers: impl IntoIterator<Item = (&'a str, f64)>) {
@@ -77,8 +88,9 @@ impl Logs {
 
     fn places(&mut self) -> Result<Places, TrainError> {
         Ok(Places {
-            metrics: Some(self.metrics.place()?),
-            tensorboard: Some(self.tensorboard.place()?),
+            metrics: self.metrics.place()?,
+            tensorboard: self.tensorboard.place()?,
+            window: self.window.clone(),
         })
     }
 
@@ -103,23 +115,29 @@ pub(super) fn learn<O: Objective>(
         output,
     } = run;
     let write = || "cannot write the run".to_owned();
-    let mut logs = Logs::open(folder, from).failed_run(write)?;
+    let mut logs = match from {
+        Some(from) => Logs::resume(folder, from)?,
+        None => Logs::create(folder)?,
+    };
     state.max_steps = trainer.steps();
     let (earlier, started) = (state.progress.seconds, Instant::now());
     let earlier_tokens = state.num_input_tokens_seen;
     let bar = Progress::bar(output, "training", trainer.steps());
-    let mut window = Metrics::default();
     let mut tokens_before_window = 0;
     let mut window_started = Instant::now();
     if trainer.step_count() == 0 && !examples.held_out.is_empty() {
         judge(objective, &trainer, examples, &mut state, &mut logs);
     }
-    while trainer.step_count() < trainer.steps() {
+    let gives_up = |state: &TrainerState| {
+        let patience = arguments.early_stopping_patience;
+        patience.is_some_and(|patience| state.progress.evaluations_since_best >= patience)
+    };
+    while trainer.step_count() < trainer.steps() && !gives_up(&state) {
         let metrics;
         (trainer, metrics) = trainer
             .step(objective, &examples.train)
             .failed_run(|| "training has broken down".into())?;
-        window.merge(&metrics);
+        logs.window.merge(&metrics);
         state.global_step = trainer.step_count();
         state.epoch = trainer.epoch();
         state.num_input_tokens_seen = earlier_tokens + trainer.tokens();
@@ -128,6 +146,7 @@ pub(super) fn learn<O: Objective>(
         bar.set(step, format!("loss {}", short(metrics.get("loss").unwrap_or(f64::NAN))));
         if step.is_multiple_of(arguments.logging_steps) || last {
             let seconds = window_started.elapsed().as_secs_f64();
+            let mut window = std::mem::take(&mut logs.window);
             window.add("num_tokens", state.num_input_tokens_seen as f64, 1.0);
             window.add(
                 "tokens_per_second",
@@ -136,23 +155,18 @@ pub(super) fn learn<O: Objective>(
             );
             state.log(window.iter());
             logs.write("train", step, window.iter());
-            window = Metrics::default();
             tokens_before_window = trainer.tokens();
             window_started = Instant::now();
         }
-        let mut ends = last;
         let judged = arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || last;
         if judged && !examples.held_out.is_empty() {
             let before = Instant::now();
             if judge(objective, &trainer, examples, &mut state, &mut logs) {
                 save(trainer.model(), &folder.path().join(BEST)).failed_run(write)?;
             }
-            ends |= arguments
-                .early_stopping_patience
-                .is_some_and(|patience| state.progress.evaluations_since_best >= patience);
             window_started += before.elapsed();
         }
-        let stops = interrupt::interrupted();
+        let (ends, stops) = (last || gives_up(&state), interrupt::interrupted());
         if step.is_multiple_of(arguments.save_steps) || ends || stops {
             let before = Instant::now();
             state.progress.seconds = earlier + started.elapsed().as_secs_f64();
@@ -170,9 +184,6 @@ pub(super) fn learn<O: Objective>(
                 CommandError::failed_run(format!("stopped on request after {step} steps"))
                     .hint("the same command with `--resume` and this folder as `--out` goes on from here"),
             );
-        }
-        if ends {
-            break;
         }
     }
     bar.finish();
