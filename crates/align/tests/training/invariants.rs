@@ -1,13 +1,37 @@
 //! How a step is cut, what is kept of it, and whether a run is interrupted: nothing of it changes what is learnt.
 
-use etude_align::data::{LossOptions, PackingStrategy};
+use etude_align::data::{LossOptions, PackingStrategy, TokenizedPreference};
 use etude_align::preference::{Dpo, PreferenceOptions};
 use etude_align::sft::Sft;
 use etude_align::training::{Metrics, Objective, Trainer, TrainerState, TrainingArguments, checkpoint};
 use etude_hub::Checkpoint as _;
 use etude_lm::decoder::{Decoder, LoraOptions};
 
-use crate::common::{arguments, decoder, preference_examples, sft_examples};
+use crate::common::{arguments, decoder, preference_examples, sft_examples, truncation};
+
+/// The fields of transformers' `TrainerState`, which takes no others.
+const TRAINER_STATE: [&str; 20] = [
+    "best_global_step",
+    "best_metric",
+    "best_model_checkpoint",
+    "epoch",
+    "eval_steps",
+    "global_step",
+    "is_hyper_param_search",
+    "is_local_process_zero",
+    "is_world_process_zero",
+    "log_history",
+    "logging_steps",
+    "max_steps",
+    "num_input_tokens_seen",
+    "num_train_epochs",
+    "save_steps",
+    "stateful_callbacks",
+    "total_flos",
+    "train_batch_size",
+    "trial_name",
+    "trial_params",
+];
 
 fn train<O: Objective>(
     objective: &O,
@@ -125,6 +149,10 @@ fn a_run_that_is_resumed_is_the_run_that_never_stopped() {
     assert_eq!(std::fs::read_dir(run.path()).unwrap().count(), 2);
     let (state, moments) = checkpoint::load(&folder).unwrap();
     assert_eq!(state.series("loss"), [(3, 0.5)]);
+    let written = std::fs::read_to_string(folder.join("trainer_state.json")).unwrap();
+    let written: serde_json::Value = serde_json::from_str(&written).unwrap();
+    let names: Vec<&str> = written.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(names, TRAINER_STATE);
     let file = etude_hub::SafetensorsCheckpoint::open(&folder.join("model.safetensors")).unwrap();
     let config = decoder().config().clone();
     let model = Decoder::load(config, &file, &burn::tensor::Device::flex().autodiff()).unwrap();
@@ -206,4 +234,17 @@ fn what_cannot_be_trained_is_an_error() {
         }
     };
     assert!(error.contains("examples, counted from 0"), "{error}");
+}
+
+#[test]
+fn a_pair_without_any_token_is_left_out() {
+    let pair = |chosen: Vec<u32>| TokenizedPreference {
+        prompt: Vec::new(),
+        chosen,
+        rejected: Vec::new(),
+        lost_prompt: Vec::new(),
+    };
+    for chosen in [Vec::new(), vec![1]] {
+        assert_eq!(pair(chosen).sequences(&truncation(8)), None);
+    }
 }

@@ -327,6 +327,8 @@ fn a_run_ends_early_where_the_evaluation_does_not_become_better() {
     ]);
     let result: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(result["steps"], 2);
+    let resumed = output_of(&["lm", "sft", "--out", run.to_str().unwrap(), "--resume", "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&resumed).unwrap()["steps"], 2);
 }
 
 #[test]
@@ -334,7 +336,9 @@ fn what_is_longer_than_the_context_is_cut_to_it() {
     let (model, scratch) = (model(), TempDir::new().unwrap());
     let data = scratch.path().join("long.jsonl");
     let line = serde_json::json!({ "prompt": "a", "completion": "b".repeat(1000) });
-    fs::write(&data, format!("{line}\n")).unwrap();
+    // Nor is a prompt a sample that leaves no room for an answer.
+    let prompt = serde_json::json!({ "prompt": "a".repeat(1000), "completion": "b" });
+    fs::write(&data, format!("{prompt}\n{line}\n")).unwrap();
     let run = scratch.path().join("run");
     let found = output_of(&[
         "lm",

@@ -128,6 +128,9 @@ mod tests {
     fn of_equal_logits_the_first_is_the_likeliest() {
         let logits = [1.0, 3.0, 3.0, f32::NEG_INFINITY];
         assert!(statistics(&logits, 1).correct && !statistics(&logits, 2).correct);
+        // Both zeros are as large as each other.
+        let zeros = [-1.0, -0.0, 0.0];
+        assert!(statistics(&zeros, 1).correct && !statistics(&zeros, 2).correct);
         let certain = [f32::NEG_INFINITY, 0.0, f32::NEG_INFINITY];
         let found = statistics(&certain, 1);
         assert!(
