@@ -86,6 +86,32 @@ pub enum AlignError {
         /// The places of the step's examples in the data.
         examples: Vec<usize>,
     },
+    /// A command that gives answers their scores cannot be started.
+    #[error("cannot start the reward command `{command}`")]
+    RewardCommand {
+        /// The command.
+        command: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+    /// An answer cannot be scored.
+    #[error("{place}: no reward from `{function}`: {detail}")]
+    Reward {
+        /// The record whose prompt was answered.
+        place: Place,
+        /// What was to score the answer.
+        function: String,
+        /// What is wrong.
+        detail: String,
+    },
+    /// Before the first step of an update, training gives tokens other probabilities than the rollout has given them.
+    #[error("the ratio of the first minibatch of step {step} is {ratio}, expected exactly 1")]
+    Ratio {
+        /// The step; the first one is step 1.
+        step: u64,
+        /// The mean of pi / pi_old over its tokens.
+        ratio: f64,
+    },
     /// The moments of a checkpoint are not those of the model.
     #[error("the checkpoint belongs to another model")]
     Moments(#[from] KernelError),

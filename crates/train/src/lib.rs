@@ -55,6 +55,7 @@
 mod checkpoint;
 mod error;
 pub mod jsonl;
+mod last_words;
 mod log_file;
 mod memory;
 mod observer;
@@ -65,6 +66,7 @@ pub mod tensorboard;
 pub use checkpoint::{read_checkpoint, write_checkpoint};
 pub use error::TrainError;
 pub use jsonl::JsonlObserver;
+pub use last_words::LastWords;
 pub use log_file::{LogFile, LogPlace};
 pub use memory::MemoryObserver;
 pub use observer::{Observer, Observers, Picture, Progress};

@@ -1,4 +1,4 @@
-//! Proximal policy optimisation of language models (RLHF: Ziegler et al. 2019; Ouyang et al. 2022): what is computed from a rollout, and
+//! Proximal policy optimisation of language models (RLHF: Ziegler et al. 2019; Ouyang et al. 2022): from the draw of answers to
 //! the losses.
 //!
 //! An answer is an episode whose actions are its tokens. It is scored once, at its end, and every token is charged for how far its
@@ -32,17 +32,32 @@
 //! | `advantages.rs` | generalised advantage estimation |
 //! | `loss.rs` | the clipped losses |
 //! | `statistics.rs` | what is logged, by TRL's names |
+//! | `options.rs` | every constant |
+//! | `rollout.rs` | answers, drawn from the policy by the engine that also serves |
+//! | `actor_critic.rs` | a policy with values |
+//! | `objective.rs` | the losses of a minibatch, which a [`Trainer`](crate::training::Trainer) takes |
+//! | `trainer.rs` | a step from the draw of answers to the last minibatch |
 
+mod actor_critic;
 mod advantages;
 mod kl;
 mod loss;
+mod objective;
+mod options;
 mod rewards;
+mod rollout;
 mod statistics;
+mod trainer;
 mod whitening;
 
+pub use actor_critic::{ActorCritic, Answers};
 pub use advantages::{Advantages, generalized_advantages};
 pub use kl::{KlCoefficient, KlEstimator, full_kl};
 pub use loss::{clipped_policy_loss, clipped_value_loss, entropy, masked_mean, ratios};
+pub use objective::{Experience, ExperienceBatch, Ppo};
+pub use options::{PpoOptions, ValueModel};
 pub use rewards::{MissingEos, RewardNormalization, token_rewards};
-pub use statistics::{MinibatchStatistics, MinibatchTokens, RolloutStatistics};
+pub use rollout::{Drawing, Question, Rollout};
+pub use statistics::{MinibatchStatistics, MinibatchTokens, RolloutStatistics, ratio_variance};
+pub use trainer::{PpoState, PpoTrainer};
 pub use whitening::{Variance, whiten};

@@ -75,24 +75,29 @@ impl MinibatchStatistics {
         }
     }
 
-    /// The means over the minibatches of all epochs of an update, each under the name that TRL logs it by. `val/ratio_var` is the variance of
-    /// the minibatches' ratios, with one less than their number below it: 0 of one alone.
-    pub fn named(minibatches: &[Self]) -> [(&'static str, f64); 8] {
-        let count = minibatches.len() as f64;
-        let mean = |of: fn(&Self) -> f64| minibatches.iter().map(of).sum::<f64>() / count;
-        let ratio = mean(|of| of.ratio);
-        let squares: f64 = minibatches.iter().map(|of| (of.ratio - ratio).powi(2)).sum();
+    /// Each under the name that TRL logs its mean over the minibatches of an update by.
+    pub fn named(&self) -> [(&'static str, f64); 7] {
         [
-            ("policy/approxkl_avg", mean(|of| of.approximate_kl)),
-            ("policy/clipfrac_avg", mean(|of| of.clip_fraction)),
-            ("policy/entropy_avg", mean(|of| of.entropy)),
-            ("loss/policy_avg", mean(|of| of.policy_loss)),
-            ("loss/value_avg", mean(|of| of.value_loss)),
-            ("val/clipfrac_avg", mean(|of| of.value_clip_fraction)),
-            ("val/ratio", ratio),
-            ("val/ratio_var", squares / (count - 1.0).max(1.0)),
+            ("policy/approxkl_avg", self.approximate_kl),
+            ("policy/clipfrac_avg", self.clip_fraction),
+            ("policy/entropy_avg", self.entropy),
+            ("loss/policy_avg", self.policy_loss),
+            ("loss/value_avg", self.value_loss),
+            ("val/clipfrac_avg", self.value_clip_fraction),
+            (RATIO, self.ratio),
         ]
     }
+}
+
+/// The name of the mean of rho.
+pub(super) const RATIO: &str = "val/ratio";
+
+/// TRL's `val/ratio_var`: the variance of the minibatches' ratios, with one less than their number below it; 0 of one alone.
+pub fn ratio_variance(ratios: &[f64]) -> f64 {
+    let count = ratios.len() as f64;
+    let mean = ratios.iter().sum::<f64>() / count;
+    let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
+    squares / (count - 1.0).max(1.0)
 }
 
 /// Means over the answers of a rollout.

@@ -17,16 +17,25 @@
 //! | `metrics.rs` | what a batch is logged by, by TRL's names |
 //! | `model.rs` | a decoder with a score, as transformers lays it out |
 //! | `modeling.rs` | the objective that a [`Trainer`](crate::training::Trainer) takes |
+//! | `function.rs` | what gives answers their scores: a reward model is one such function |
+//! | `rules.rs` | scores by rules |
+//! | `command.rs` | scores by a command of the user's own, over JSON lines |
 //! | `calibration.rs` | whether s(r_w - r_l) is the probability that it says it is |
 
 mod calibration;
+mod command;
+mod function;
 mod loss;
 mod metrics;
 mod model;
 mod modeling;
+mod rules;
 
 pub use calibration::{Bin, Calibration};
+pub use command::RewardCommand;
+pub use function::{Answer, RewardFunction, total_rewards};
 pub use loss::{Comparisons, bradley_terry, centering};
 pub use metrics::RewardModelMetrics;
 pub use model::RewardModel;
 pub use modeling::{RewardExample, RewardModeling, RewardOptions, RewardSequences};
+pub use rules::{Rule, RuleReward};

@@ -13,8 +13,9 @@ use etude_train::Seed;
 use rand_distr::{Distribution, Normal};
 use serde_json::json;
 
+use super::{Answer, RewardFunction};
 use crate::AlignError;
-use crate::training::Trained;
+use crate::training::{Trained, beside};
 
 /// The tensor beside those of the decoder.
 const SCORE: &str = "score.weight";
@@ -90,6 +91,11 @@ impl RewardModel {
         Ok(Self::with_score(decoder, score, pad_token, device))
     }
 
+    /// The decoder, and the linear function of its hidden states that is the reward, `[hidden]`.
+    pub fn into_parts(self) -> (Decoder, Vec<f32>) {
+        (self.decoder, self.score.val().to_data().iter().collect())
+    }
+
     /// The rewards of sequences, `[sequences]`, from all their tokens, the hidden states of these, `[tokens, hidden]`, and where each
     /// sequence begins: 0 first, and the number of tokens last.
     ///
@@ -130,6 +136,26 @@ impl RewardModel {
             checkpoint: &checkpoint,
         };
         Ok(saved.save(folder, SHARD)?)
+    }
+}
+
+/// Answers whose rewards are computed at a time.
+const BATCH: usize = 8;
+
+impl RewardFunction for RewardModel {
+    fn name(&self) -> &'static str {
+        "reward model"
+    }
+
+    fn score(&mut self, answers: &[Answer<'_>]) -> Result<Vec<f32>, AlignError> {
+        let mut rewards = Vec::with_capacity(answers.len());
+        for answers in answers.chunks(BATCH) {
+            let sequences: Vec<&[u32]> = answers.iter().map(|answer| answer.tokens).collect();
+            let (tokens, offsets) = beside(&sequences);
+            let hidden = self.decoder.hidden(&tokens, &offsets);
+            rewards.extend(self.rewards(hidden, &tokens, &offsets).to_data().iter::<f32>());
+        }
+        Ok(rewards)
     }
 }
 

@@ -4,7 +4,7 @@
 //! states; the [`Objective`] makes a loss of them; gradients are added up over the step's batches, clipped, and followed by AdamW.
 //!
 //! - [`Objective`]: the loss. [`Sft`](crate::sft::Sft), [`Dpo`](crate::preference::Dpo) and
-//!   [`RewardModeling`](crate::reward::RewardModeling) are the ones there are.
+//!   [`RewardModeling`](crate::reward::RewardModeling) learn from data; [`Ppo`](crate::ppo::Ppo) from answers that are drawn anew.
 //! - [`TrainingArguments`]: every constant, by the names of transformers.
 //! - [`Schedule`]: the learning rate. [`Order`]: which examples a step takes.
 //! - [`checkpoint`]: what a run is resumed from.
@@ -22,6 +22,7 @@ mod trainer;
 
 pub use arguments::TrainingArguments;
 pub use metrics::Metrics;
+pub(crate) use objective::beside;
 pub use objective::{Objective, Sequences, Trained};
 pub use order::Order;
 pub use schedule::Schedule;

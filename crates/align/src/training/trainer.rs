@@ -26,15 +26,24 @@ impl<M: Trained> Trainer<M> {
     /// There are no examples, or an argument is out of its range.
     pub fn new(model: M, arguments: TrainingArguments, examples: usize) -> Result<Self, AlignError> {
         let arguments = arguments.checked()?;
-        if examples == 0 {
-            return Err(AlignError::NoExamples);
-        }
         let order = Order {
             examples,
             batch: arguments.per_device_train_batch_size,
             accumulation: arguments.gradient_accumulation_steps,
             shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
         };
+        Self::in_order(model, arguments, order)
+    }
+
+    /// The same, where a step reads the data in another order than [`step`](Self::step) does.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn in_order(model: M, arguments: TrainingArguments, order: Order) -> Result<Self, AlignError> {
+        let arguments = arguments.checked()?;
+        if order.examples == 0 {
+            return Err(AlignError::NoExamples);
+        }
         Ok(Self {
             model,
             optimizer: ModuleAdamW::new(arguments.adam_w()),
@@ -102,11 +111,29 @@ impl<M: Trained> Trainer<M> {
     /// # Panics
     /// There are fewer examples than the trainer was told of.
     pub fn step<O: Objective<Model = M>>(
-        mut self,
+        self,
         objective: &O,
         examples: &[O::Example],
     ) -> Result<(Self, Metrics), AlignError> {
         let places = self.order.step(self.step);
+        let (trainer, metrics) = self.update(objective, examples, &places)?;
+        Ok((trainer.next_step(), metrics))
+    }
+
+    /// A step of the optimiser on these batches of examples, by their places, with the learning rate of the next step, which is still the
+    /// next one afterwards: what [`step`](Self::step) does once for each step, and PPO several times.
+    ///
+    /// # Errors
+    /// As there.
+    ///
+    /// # Panics
+    /// There are no examples at a place.
+    pub fn update<O: Objective<Model = M>>(
+        mut self,
+        objective: &O,
+        examples: &[O::Example],
+        places: &[Vec<usize>],
+    ) -> Result<(Self, Metrics), AlignError> {
         let batches: Vec<O::Batch> = places
             .iter()
             .map(|places| objective.batch(&places.iter().map(|&place| &examples[place]).collect::<Vec<_>>()))
@@ -136,9 +163,17 @@ impl<M: Trained> Trainer<M> {
         }
         metrics.add("grad_norm", norm.into(), 1.0);
         metrics.add("learning_rate", learning_rate, 1.0);
-        self.step += 1;
         self.tokens += batches.iter().map(|batch| batch.tokens().len() as u64).sum::<u64>();
         Ok((Self { model, ..self }, metrics))
+    }
+
+    /// Counts a step whose updates have been made.
+    #[must_use]
+    pub fn next_step(self) -> Self {
+        Self {
+            step: self.step + 1,
+            ..self
+        }
     }
 
     /// The gradients of one batch.

@@ -6,7 +6,7 @@ use burn::tensor::{Tensor, TensorData};
 use etude_align::ppo::{
     Advantages, KlCoefficient, KlEstimator, MinibatchStatistics, MinibatchTokens, MissingEos, RewardNormalization,
     RolloutStatistics, Variance, clipped_policy_loss, clipped_value_loss, entropy, full_kl, generalized_advantages,
-    masked_mean, ratios, token_rewards, whiten,
+    masked_mean, ratio_variance, ratios, token_rewards, whiten,
 };
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -152,7 +152,17 @@ fn losses_gradients_and_statistics_are_those_of_pytorch() {
             };
             statistics.push(MinibatchStatistics::new(&tokens, range, value_range));
         }
-        for (name, found) in MinibatchStatistics::named(&statistics) {
+        let mut ratios = Vec::new();
+        let mut means: BTreeMap<&str, f64> = BTreeMap::new();
+        for minibatch in &statistics {
+            ratios.push(minibatch.ratio);
+            for (name, value) in minibatch.named() {
+                *means.entry(name).or_default() += value / statistics.len() as f64;
+            }
+        }
+        means.insert("val/ratio_var", ratio_variance(&ratios));
+        assert_eq!(means.len(), rollout.averages.len());
+        for (name, found) in means {
             assert_near(found, rollout.averages[name], name);
         }
     }

@@ -79,6 +79,14 @@ pub(crate) enum Verb {
         "etude lm dpo recipes/lm/dpo-hh.toml --set dpo.loss_type=ipo"
     })]
     Dpo(Box<train::Arguments>),
+
+    /// Let a model learn from its own answers, which a reward model, rules or a command score
+    #[command(after_help = examples! {
+        "etude lm ppo recipes/lm/ppo-digits.toml"
+        "etude lm ppo --model runs/sft/model --data prompts.jsonl --set rewards.model=runs/reward/model"
+        "etude lm ppo --model smollm2.gguf --data prompts.jsonl --set 'rewards.command=[\"python3\", \"reward.py\"]'"
+    })]
+    Ppo(Box<train::Arguments>),
 }
 
 /// Runs one verb.
@@ -92,6 +100,7 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
         Verb::Sft(arguments) => train::run(Stage::Sft, arguments, output),
         Verb::Reward(arguments) => train::run(Stage::Reward, arguments, output),
         Verb::Dpo(arguments) => train::run(Stage::Dpo, arguments, output),
+        Verb::Ppo(arguments) => train::run(Stage::Ppo, arguments, output),
     }
 }
 

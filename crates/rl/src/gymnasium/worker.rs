@@ -1,10 +1,11 @@
 //! The process in which environments run.
 
-use std::io::{self, BufRead as _, BufReader, Read as _, Write};
+use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
+
+use etude_train::LastWords;
 
 use super::interpreter::Interpreter;
 use super::protocol::{Answer, Settings};
@@ -16,9 +17,6 @@ const PROGRAM: &str = include_str!("worker.py");
 /// How long it may take to end by itself. It gives its environments half of it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How much of what it says at last is kept, in bytes.
-const LAST_WORDS: usize = 1500;
-
 /// A Python process that steps environments. It ends when this is dropped, or this process is.
 pub(super) struct Worker {
     id: String,
@@ -26,7 +24,7 @@ pub(super) struct Worker {
     /// `None` once it has been told to end.
     requests: Option<ChildStdin>,
     replies: BufReader<ChildStdout>,
-    last_words: Tail,
+    last_words: LastWords,
     listener: JoinHandle<()>,
 }
 
@@ -48,7 +46,7 @@ impl Worker {
         let (Some(requests), Some(replies), Some(mut said)) = pipes else {
             return Err(start_error(io::Error::other("it has no pipes")));
         };
-        let last_words = Tail::default();
+        let last_words = LastWords::default();
         let mut tail = last_words.clone();
         let listener = thread::spawn(move || {
             // What it cannot tell any more is lost.
@@ -146,64 +144,5 @@ impl Drop for Worker {
     fn drop(&mut self) {
         // Nobody is left to be told.
         let _ = self.end();
-    }
-}
-
-/// The end of all that is written to it.
-#[derive(Clone, Default)]
-struct Tail(Arc<Mutex<Vec<u8>>>);
-
-impl Tail {
-    /// Whole lines, if there is more than one.
-    fn text(&self) -> String {
-        let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(&kept);
-        let text = match text.split_once('\n') {
-            Some((_, whole)) if kept.len() == LAST_WORDS && !whole.trim().is_empty() => whole,
-            _ => &text,
-        };
-        text.trim().to_owned()
-    }
-}
-
-impl Write for Tail {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.extend_from_slice(bytes);
-        let excess = kept.len().saturating_sub(LAST_WORDS);
-        kept.drain(..excess);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_what_was_said_is_kept() {
-        let mut tail = Tail::default();
-        assert_eq!(tail.text(), "");
-        tail.write_all(b"one line\n").unwrap();
-        assert_eq!(tail.text(), "one line");
-        for number in 0..1000 {
-            writeln!(tail, "line {number}").unwrap();
-        }
-        let text = tail.text();
-        assert!(
-            text.starts_with("line ") && text.ends_with("line 998\nline 999"),
-            "{text}"
-        );
-        assert!(
-            text.len() > LAST_WORDS - 20 && text.len() < LAST_WORDS,
-            "{}",
-            text.len()
-        );
-        tail.write_all(&[b'.'; 2 * LAST_WORDS]).unwrap();
-        assert_eq!(tail.text(), ".".repeat(LAST_WORDS));
     }
 }

@@ -2,6 +2,7 @@
 
 use etude_align::AlignError;
 use etude_align::data::{DataFiles, ExampleTokenizer, Packed, Record, pack};
+use etude_align::ppo::Question;
 use etude_align::preference::PreferenceExample;
 use etude_align::reward::RewardExample;
 use etude_lm::Source;
@@ -139,6 +140,27 @@ pub(super) fn rewards(
         Ok(sequences.filter(|_| fits).map(|sequences| RewardExample {
             sequences,
             margin: record.margin.unwrap_or(0.0) as f32,
+        }))
+    })
+}
+
+/// What the policy is asked.
+pub(super) fn questions(
+    records: &Split<Record>,
+    recipe: &Recipe,
+    source: &Source,
+    output: &Output,
+) -> Result<Split<Question>, CommandError> {
+    // An answer has to fit in as well.
+    let most = source.config.context.saturating_sub(recipe.ppo.response_length);
+    records.examples(output, |record| {
+        let tokens = tokenizer(source).prompt_only(record)?;
+        let text = source.tokenizer.decode(&tokens, false)?;
+        let fits = !tokens.is_empty() && tokens.len() <= most.min(recipe.data.longest(source.config.context));
+        Ok(fits.then(|| Question {
+            tokens,
+            text,
+            record: record.clone(),
         }))
     })
 }

@@ -20,6 +20,8 @@ pub(super) struct Work {
     pub(super) parameters: u64,
     /// Tokens of all steps.
     pub(super) tokens: f64,
+    /// Tokens that are read, or drawn, and not learnt from.
+    pub(super) read_tokens: f64,
     /// Tokens of the largest batch that there could be.
     pub(super) largest_batch: usize,
     pub(super) precision: Precision,
@@ -34,7 +36,7 @@ impl Work {
     /// products of the backward pass, and how many a second this machine makes.
     pub(super) fn estimate(&self) -> Estimate {
         let passes = 3 + u64::from(self.checkpointing) - u64::from(self.adapters);
-        let operations = 2.0 * passes as f64 * self.parameters as f64 * self.tokens;
+        let operations = 2.0 * self.parameters as f64 * (passes as f64 * self.tokens + self.read_tokens);
         let training = self
             .memory
             .train(if self.checkpointing { 0 } else { self.largest_batch });

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use etude_align::AlignError;
-use etude_align::training::{Metrics, Objective, Trainer, TrainerState, TrainingArguments, checkpoint};
+use etude_align::training::{Metrics, Objective, Trained, Trainer, TrainerState, TrainingArguments, checkpoint};
 use etude_train::{JsonlObserver, LogPlace, Observer as _, RunFolder, TensorBoardObserver, TrainError};
 use serde::{Deserialize, Serialize};
 
@@ -21,18 +21,76 @@ const LOGS: &str = "logs.json";
 /// The folder of the model that was judged best.
 pub(super) const BEST: &str = "best";
 
-/// Writes a model into a folder, to be used or to go on from.
+/// Something that is trained step by step.
+pub(super) trait Learner: Sized {
+    /// What comes out of it.
+    type Model: Trained;
+
+    /// Takes the next step.
+    fn step(self) -> Result<(Self, Metrics), AlignError>;
+
+    /// The metrics of what is held out; none where nothing is.
+    fn evaluate(&mut self) -> Result<Option<Metrics>, AlignError>;
+
+    /// Of two evaluations the one is better where this is less.
+    fn cost(metrics: &Metrics) -> f64;
+
+    /// Steps, moments and model.
+    fn trainer(&self) -> &Trainer<Self::Model>;
+
+    /// Writes the model into a folder, to be used.
+    fn save(&self, folder: &Path) -> Result<(), AlignError>;
+
+    /// Writes the model into a folder, with what else is needed to go on from there.
+    fn save_to_go_on(&self, folder: &Path) -> Result<(), AlignError> {
+        self.save(folder)
+    }
+}
+
+/// Writes a model into a folder.
 type Save<'a, M> = &'a dyn Fn(&M, &Path) -> Result<(), AlignError>;
 
-/// A run that is going on.
-pub(super) struct Run<'a, O: Objective> {
+/// Learns from data that are there.
+pub(super) struct FromData<'a, O: Objective> {
     pub(super) objective: &'a O,
     pub(super) trainer: Trainer<O::Model>,
-    pub(super) arguments: &'a TrainingArguments,
     pub(super) examples: &'a Split<O::Example>,
+    pub(super) save: Save<'a, O::Model>,
+}
+
+impl<O: Objective> Learner for FromData<'_, O> {
+    type Model = O::Model;
+
+    fn step(mut self) -> Result<(Self, Metrics), AlignError> {
+        let metrics;
+        (self.trainer, metrics) = self.trainer.step(self.objective, &self.examples.train)?;
+        Ok((self, metrics))
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Metrics>, AlignError> {
+        let held_out = &self.examples.held_out;
+        Ok((!held_out.is_empty()).then(|| self.trainer.evaluate(self.objective, held_out)))
+    }
+
+    fn cost(metrics: &Metrics) -> f64 {
+        metrics.get("loss").unwrap_or(f64::NAN)
+    }
+
+    fn trainer(&self) -> &Trainer<O::Model> {
+        &self.trainer
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), AlignError> {
+        (self.save)(self.trainer.model(), folder)
+    }
+}
+
+/// A run that is going on.
+pub(super) struct Run<'a, L> {
+    pub(super) learner: L,
+    pub(super) arguments: &'a TrainingArguments,
     pub(super) folder: &'a RunFolder,
     pub(super) state: TrainerState,
-    pub(super) save: Save<'a, O::Model>,
     pub(super) output: &'a Output,
 }
 
@@ -100,49 +158,45 @@ impl Logs {
 }
 
 /// Trains to the end, from the checkpoint `from` where there is one.
-pub(super) fn learn<O: Objective>(
-    run: Run<'_, O>,
-    from: Option<&Path>,
-) -> Result<(O::Model, TrainerState), CommandError> {
+pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<(L, TrainerState), CommandError> {
     let Run {
-        objective,
-        mut trainer,
+        mut learner,
         arguments,
-        examples,
         folder,
         mut state,
-        save,
         output,
     } = run;
     let write = || "cannot write the run".to_owned();
+    let broken = || "training has broken down".to_owned();
     let mut logs = match from {
         Some(from) => Logs::resume(folder, from)?,
         None => Logs::create(folder)?,
     };
-    state.max_steps = trainer.steps();
+    let steps = learner.trainer().steps();
+    state.max_steps = steps;
     let (earlier, started) = (state.progress.seconds, Instant::now());
     let earlier_tokens = state.num_input_tokens_seen;
-    let bar = Progress::bar(output, "training", trainer.steps());
+    let bar = Progress::bar(output, "training", steps);
     let mut tokens_before_window = 0;
     let mut window_started = Instant::now();
-    if trainer.step_count() == 0 && !examples.held_out.is_empty() {
-        judge(objective, &trainer, examples, &mut state, &mut logs);
+    if learner.trainer().step_count() == 0 {
+        judge(&mut learner, &mut state, &mut logs).failed_run(broken)?;
     }
     let gives_up = |state: &TrainerState| {
         let patience = arguments.early_stopping_patience;
         patience.is_some_and(|patience| state.progress.evaluations_since_best >= patience)
     };
-    while trainer.step_count() < trainer.steps() && !gives_up(&state) {
+    while learner.trainer().step_count() < steps && !gives_up(&state) {
         let metrics;
-        (trainer, metrics) = trainer
-            .step(objective, &examples.train)
-            .failed_run(|| "training has broken down".into())?;
+        (learner, metrics) = learner.step().failed_run(broken)?;
         logs.window.merge(&metrics);
+        let trainer = learner.trainer();
+        let tokens = trainer.tokens();
         state.global_step = trainer.step_count();
         state.epoch = trainer.epoch();
-        state.num_input_tokens_seen = earlier_tokens + trainer.tokens();
+        state.num_input_tokens_seen = earlier_tokens + tokens;
         let step = state.global_step;
-        let last = step == trainer.steps();
+        let last = step == steps;
         bar.set(step, format!("loss {}", short(metrics.get("loss").unwrap_or(f64::NAN))));
         if step.is_multiple_of(arguments.logging_steps) || last {
             let seconds = window_started.elapsed().as_secs_f64();
@@ -150,19 +204,18 @@ pub(super) fn learn<O: Objective>(
             window.add("num_tokens", state.num_input_tokens_seen as f64, 1.0);
             window.add(
                 "tokens_per_second",
-                (trainer.tokens() - tokens_before_window) as f64 / seconds,
+                (tokens - tokens_before_window) as f64 / seconds,
                 1.0,
             );
             state.log(window.iter());
             logs.write("train", step, window.iter());
-            tokens_before_window = trainer.tokens();
+            tokens_before_window = tokens;
             window_started = Instant::now();
         }
-        let judged = arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || last;
-        if judged && !examples.held_out.is_empty() {
+        if arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || last {
             let before = Instant::now();
-            if judge(objective, &trainer, examples, &mut state, &mut logs) {
-                save(trainer.model(), &folder.path().join(BEST)).failed_run(write)?;
+            if judge(&mut learner, &mut state, &mut logs).failed_run(broken)? {
+                learner.save(&folder.path().join(BEST)).failed_run(write)?;
             }
             window_started += before.elapsed();
         }
@@ -171,11 +224,17 @@ pub(super) fn learn<O: Objective>(
             let before = Instant::now();
             state.progress.seconds = earlier + started.elapsed().as_secs_f64();
             let places = logs.places().failed_run(write)?;
-            checkpoint::save(folder.path(), &state, trainer.optimizer(), arguments, |path| {
-                save(trainer.model(), path)?;
-                let places = serde_json::to_vec(&places).unwrap_or_default();
-                Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
-            })
+            checkpoint::save(
+                folder.path(),
+                &state,
+                learner.trainer().optimizer(),
+                arguments,
+                |path| {
+                    learner.save_to_go_on(path)?;
+                    let places = serde_json::to_vec(&places).unwrap_or_default();
+                    Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
+                },
+            )
             .failed_run(|| "cannot write the checkpoint; those before are as they were".into())?;
             window_started += before.elapsed();
         }
@@ -189,32 +248,28 @@ pub(super) fn learn<O: Objective>(
     bar.finish();
     state.progress.seconds = earlier + started.elapsed().as_secs_f64();
     logs.finish().failed_run(write)?;
-    Ok((trainer.model().clone(), state))
+    Ok((learner, state))
 }
 
-/// Evaluates the model on what is held out, and says whether it is the best so far.
-fn judge<O: Objective>(
-    objective: &O,
-    trainer: &Trainer<O::Model>,
-    examples: &Split<O::Example>,
-    state: &mut TrainerState,
-    logs: &mut Logs,
-) -> bool {
-    let metrics = trainer.evaluate(objective, &examples.held_out);
-    let loss = metrics.get("loss").unwrap_or(f64::NAN);
+/// Evaluates what is held out, and says whether the model is the best so far.
+fn judge<L: Learner>(learner: &mut L, state: &mut TrainerState, logs: &mut Logs) -> Result<bool, AlignError> {
+    let Some(metrics) = learner.evaluate()? else {
+        return Ok(false);
+    };
+    let cost = L::cost(&metrics);
     logs.write("eval", state.global_step, metrics.iter());
     let named: Vec<(String, f64)> = metrics
         .iter()
         .map(|(name, value)| (format!("eval_{name}"), value))
         .collect();
     state.log(named.iter().map(|(name, value)| (name.as_str(), *value)));
-    let best = state.best_metric.is_none_or(|best| loss < best);
+    let best = state.best_metric.is_none_or(|best| cost < best);
     if best {
-        state.best_metric = Some(loss);
+        state.best_metric = Some(cost);
         state.best_global_step = Some(state.global_step);
         state.progress.evaluations_since_best = 0;
     } else {
         state.progress.evaluations_since_best += 1;
     }
-    best
+    Ok(best)
 }

@@ -1,9 +1,10 @@
-//! `etude lm sft`, `etude lm reward`, `etude lm dpo`: a language model is trained.
+//! `etude lm sft`, `etude lm reward`, `etude lm dpo`, `etude lm ppo`: a language model is trained.
 
 mod data;
 mod estimate;
 mod learn;
 mod page;
+mod ppo;
 mod recipe;
 mod samples;
 mod task;
@@ -14,8 +15,9 @@ use std::time::Instant;
 
 use clap::Args;
 use etude_align::AlignError;
+use etude_align::ppo::{Ppo, ValueModel};
 use etude_align::preference::Dpo;
-use etude_align::reward::RewardModeling;
+use etude_align::reward::{RewardModeling, RuleReward};
 use etude_align::training::{TrainerState, checkpoint};
 use etude_lm::{LmError, Source};
 use etude_train::{RunFolder, TrainError};
@@ -29,7 +31,7 @@ use crate::recipe::{self as recipes, Loaded, Override};
 use crate::report::{Code, Section};
 use crate::run_report::{RUNS, config_text, provenance};
 use estimate::Estimate;
-use recipe::Recipe;
+use recipe::{Recipe, RewardsRecipe};
 use task::Task;
 
 /// What is trained, and for what.
@@ -38,6 +40,7 @@ pub(super) enum Stage {
     Sft,
     Reward,
     Dpo,
+    Ppo,
 }
 
 impl Stage {
@@ -46,6 +49,7 @@ impl Stage {
             Self::Sft => "sft",
             Self::Reward => "reward",
             Self::Dpo => "dpo",
+            Self::Ppo => "ppo",
         }
     }
 
@@ -54,6 +58,7 @@ impl Stage {
             Self::Sft => "Supervised fine-tuning",
             Self::Reward => "A reward model",
             Self::Dpo => "Direct preference optimisation",
+            Self::Ppo => "Proximal policy optimisation",
         }
     }
 
@@ -63,6 +68,7 @@ impl Stage {
             Self::Sft => 2e-5,
             Self::Reward => 1e-4,
             Self::Dpo => 1e-6,
+            Self::Ppo => 3e-6,
         }
     }
 }
@@ -149,6 +155,7 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
         Stage::Sft => task.sft(&records),
         Stage::Reward => task.reward(&records),
         Stage::Dpo => task.dpo(&records),
+        Stage::Ppo => task.ppo(&records),
     }?;
     let folder = &outcome.folder;
     page::print(output, &outcome);
@@ -197,6 +204,28 @@ fn check(stage: Stage, loaded: &Loaded<Recipe>) -> Result<(), CommandError> {
             Err(loaded.reject("lora", "reward models are trained as a whole, without adapters"))
         }
         Stage::Reward => RewardModeling::new(recipe.reward).map(drop).map_err(rejected("reward")),
+        Stage::Ppo => {
+            Ppo::new(recipe.ppo.clone()).map_err(rejected("ppo"))?;
+            let RewardsRecipe {
+                model,
+                rules,
+                command,
+                timeout,
+            } = &recipe.rewards;
+            if model.is_none() && rules.is_empty() && command.is_none() {
+                let reason = "it takes `rewards.model`, `rewards.rules` or `rewards.command` to score answers";
+                return Err(CommandError::bad_input("cannot train so").because(reason));
+            }
+            if model.is_none() && recipe.ppo.value_model == ValueModel::RewardModel {
+                return Err(loaded.reject("ppo.value_model", "there is no `rewards.model`"));
+            }
+            if !(*timeout > 0.0 && timeout.is_finite() && *timeout < 1e9) {
+                return Err(loaded.reject("rewards.timeout", format!("it is {timeout}, expected seconds above 0")));
+            }
+            rules
+                .iter()
+                .try_for_each(|rule| RuleReward::new(rule).map(drop).map_err(rejected("rewards")))
+        }
         Stage::Sft => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use crate::report::{Plot, Report, Section, Table};
 use crate::terminal;
 
 /// The metrics by their names, with what healthy looks like.
-const METRICS: [(&str, &str); 14] = [
+const METRICS: [(&str, &str); 26] = [
     (
         "loss",
         "falls, and then levels off; on held-out data it may turn up again, which is the time to stop",
@@ -49,6 +49,42 @@ const METRICS: [(&str, &str); 14] = [
         "mean_reward",
         "stays near 0 where rewards are centred, and may drift where they are not",
     ),
+    (
+        "objective/scores",
+        "rises; where it rises for long while answers become worse, the reward is being exploited",
+    ),
+    (
+        "objective/rlhf_reward",
+        "rises: the score less what the KL divergence costs is what is maximised",
+    ),
+    (
+        "objective/kl",
+        "rises from 0 and levels off; tens of nats per answer are far from the reference, and below 0 for long is a mistake",
+    ),
+    (
+        "objective/kl_coef",
+        "stays, or moves until the KL divergence is at its target",
+    ),
+    (
+        "objective/entropy",
+        "falls slowly; a fall to nearly 0 in a few steps is collapse",
+    ),
+    (
+        "completions/mean_length",
+        "about what good answers need; at the limit they are cut off",
+    ),
+    ("val/num_eos_tokens", "nearly all answers end by themselves"),
+    (
+        "val/first_ratio",
+        "exactly 1: training gives the tokens of a rollout the probabilities that they were drawn by",
+    ),
+    ("val/ratio", "close to 1"),
+    (
+        "policy/approxkl_avg",
+        "well below 0.1; above, the learning rate or the number of epochs is too high",
+    ),
+    ("policy/clipfrac_avg", "some per cent; one half is too fast"),
+    ("loss/value_avg", "falls"),
 ];
 
 /// In the terminal.
@@ -111,6 +147,9 @@ pub(super) fn report(outcome: &Outcome) -> Report {
         ("Held out", "eval_loss", "loss at the end"),
         ("Accuracy", "eval_rewards/accuracies", "of held-out pairs"),
         ("Accuracy", "eval_accuracy", "of held-out pairs"),
+        ("Score", "objective/scores", "of answers at the end"),
+        ("Score", "eval_objective/scores", "of answers to held-out prompts"),
+        ("KL", "objective/kl", "from the reference, per answer"),
     ] {
         if let Some(value) = last(name) {
             report = report.card(label, value, note);

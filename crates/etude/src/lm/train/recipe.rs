@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use etude_align::data::{DataOptions, Format, LossOptions, PackingStrategy, Truncation, TruncationMode};
+use etude_align::ppo::PpoOptions;
 use etude_align::preference::PreferenceOptions;
-use etude_align::reward::RewardOptions;
+use etude_align::reward::{RewardOptions, Rule};
 use etude_align::training::TrainingArguments;
 use etude_kernels::Precision;
 use etude_lm::decoder::LoraOptions;
@@ -32,6 +33,10 @@ pub(super) struct Recipe {
     pub(super) dpo: PreferenceOptions,
     #[serde(default)]
     pub(super) reward: RewardOptions,
+    #[serde(default)]
+    pub(super) ppo: PpoOptions,
+    #[serde(default)]
+    pub(super) rewards: RewardsRecipe,
     #[serde(default)]
     pub(super) samples: SamplesRecipe,
 }
@@ -108,11 +113,16 @@ impl DataRecipe {
 
     /// Nothing is longer than the model's `context`.
     pub(super) fn truncation(&self, context: usize) -> Truncation {
-        let length = Some(self.max_length.get()).filter(|length| *length > 0);
         Truncation {
-            max_length: Some(length.map_or(context, |length| length.min(context))),
+            max_length: Some(self.longest(context)),
             mode: self.truncation_mode.unwrap_or_default(),
         }
+    }
+
+    /// Tokens of the longest sequence.
+    pub(super) fn longest(&self, context: usize) -> usize {
+        let length = Some(self.max_length.get()).filter(|length| *length > 0);
+        length.map_or(context, |length| length.min(context))
     }
 
     pub(super) fn eval_examples(&self) -> usize {
@@ -150,6 +160,30 @@ impl SftRecipe {
         LossOptions {
             completion_only_loss: self.completion_only_loss,
             assistant_only_loss: self.assistant_only_loss,
+        }
+    }
+}
+
+/// What gives the answers of PPO their scores; where there are several, their sum does.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RewardsRecipe {
+    /// A reward model, as `etude lm reward` writes it.
+    pub(super) model: Option<String>,
+    pub(super) rules: Vec<Rule>,
+    /// A program and its arguments, which is asked over JSON lines.
+    pub(super) command: Option<Vec<String>>,
+    /// Seconds in which the command has to answer.
+    pub(super) timeout: f64,
+}
+
+impl Default for RewardsRecipe {
+    fn default() -> Self {
+        Self {
+            model: None,
+            rules: Vec::new(),
+            command: None,
+            timeout: 60.0,
         }
     }
 }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::module::Module as _;
 use burn::tensor::Device;
 use etude_align::AlignError;
 use etude_align::data::Record;
@@ -17,8 +16,8 @@ use etude_lm::decoder::Decoder;
 use etude_train::{RunFolder, Seed};
 
 use super::data::{self, Split};
-use super::estimate::{Work, peak_memory};
-use super::learn::{Run, learn};
+use super::estimate::{Estimate, Work, peak_memory};
+use super::learn::{FromData, Learner, Run, learn};
 use super::recipe::Recipe;
 use super::samples::Samples;
 use super::{MODEL, Outcome, Stage};
@@ -26,6 +25,17 @@ use crate::error::{CommandError, Context as _};
 use crate::interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
+
+/// What is known of a run before its first step.
+pub(super) struct Plan<'a> {
+    /// How many there are to learn from.
+    pub(super) examples: usize,
+    pub(super) estimate: Estimate,
+    pub(super) samples: Option<&'a Samples>,
+    /// What the model answers before it is trained.
+    pub(super) before: Vec<String>,
+    pub(super) folder: RunFolder,
+}
 
 /// What every stage has at hand.
 pub(super) struct Task<'a> {
@@ -81,7 +91,7 @@ impl Task<'_> {
         self.finish(&objective, model, &examples, None, folder)
     }
 
-    fn samples(&self, records: &Split<Record>) -> Samples {
+    pub(super) fn samples(&self, records: &Split<Record>) -> Samples {
         let recipe = &self.recipe.samples;
         Samples {
             prompts: data::prompts(records, recipe.count.get(), recipe.max_tokens.get(), &self.source),
@@ -91,25 +101,28 @@ impl Task<'_> {
     }
 
     /// The decoder to train, as it was at the checkpoint where there is one.
-    fn decoder(&self) -> Result<Decoder, CommandError> {
+    pub(super) fn decoder(&self) -> Result<Decoder, CommandError> {
         let failed = || format!("cannot load {}", self.recipe.model.path);
-        // The configuration is that of the beginning, also where a checkpoint has the parameters.
-        let load = |source: &Source| {
-            let (config, device) = (self.source.config.clone(), Device::flex().autodiff());
-            let decoder = Decoder::load(config, &*source.checkpoint, &device).bad_input(failed)?;
-            Ok(decoder.with_precision(self.recipe.model.precision.into()))
-        };
         match (&self.recipe.lora, &self.from) {
-            (None, None) => load(&self.source),
-            (None, Some(path)) => load(&open(path)?),
-            (Some(options), None) => load(&self.source)?
+            (None, None) => self.load(&self.source),
+            (None, Some(path)) => self.load(&open(path)?),
+            (Some(options), None) => self
+                .load(&self.source)?
                 .with_lora(options, self.recipe.training.seed)
                 .bad_input(failed),
             (Some(_), Some(path)) => {
                 let adapter = LoraAdapter::open(&path.join(ADAPTER)).bad_input(failed)?;
-                load(&self.source)?.with_adapter(&adapter).bad_input(failed)
+                self.load(&self.source)?.with_adapter(&adapter).bad_input(failed)
             }
         }
+    }
+
+    /// A decoder to train. The configuration is that of the beginning, also where a checkpoint has the parameters.
+    pub(super) fn load(&self, source: &Source) -> Result<Decoder, CommandError> {
+        let (config, device) = (self.source.config.clone(), Device::flex().autodiff());
+        let decoder = Decoder::load(config, &*source.checkpoint, &device);
+        let decoder = decoder.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
+        Ok(decoder.with_precision(self.recipe.model.precision.into()))
     }
 
     /// Fills in what the model, as it is before training, says of the pairs that the run will read.
@@ -161,7 +174,7 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Trains to the end, and writes the model.
+    /// Trains on data to the end, and writes the model.
     fn finish<O: Objective>(
         mut self,
         objective: &O,
@@ -173,9 +186,8 @@ impl Task<'_> {
     where
         O::Model: SaveModel,
     {
-        let failed = || "cannot train".to_owned();
-        let (recipe, output) = (self.recipe, self.output);
-        let mut trainer = Trainer::new(model, recipe.training.clone(), examples.train.len()).bad_input(failed)?;
+        let mut trainer = Trainer::new(model, self.recipe.training.clone(), examples.train.len())
+            .bad_input(|| "cannot train".into())?;
         let mut state = TrainerState::default();
         if let Some(from) = &self.from {
             let damaged = || "cannot go on with the run".to_owned();
@@ -183,52 +195,64 @@ impl Task<'_> {
             (state, moments) = checkpoint::load(from).bad_input(damaged)?;
             trainer = trainer.resumed(state.global_step, moments).bad_input(damaged)?;
         }
-        let estimate = self.work(objective, &trainer, examples).estimate();
+        let plan = Plan {
+            examples: examples.train.len(),
+            estimate: self.work(objective, &trainer, examples).estimate(),
+            before: self.answers_before(samples, trainer.model())?,
+            samples,
+            folder,
+        };
+        self.close();
+        let save = |model: &O::Model, folder: &Path| model.save_model(folder, &self.source);
+        let learner = FromData {
+            objective,
+            trainer,
+            examples,
+            save: &save,
+        };
+        self.learn(learner, state, plan)
+    }
+
+    /// Lets go of the file of the model: what has been read of its pages counts as this process's memory as long as it is open.
+    pub(super) fn close(&mut self) {
+        self.source.checkpoint = Box::new(MemoryCheckpoint::new(&self.source.path));
+    }
+
+    /// Trains to the end, and writes the model.
+    pub(super) fn learn<L: Learner>(
+        &self,
+        learner: L,
+        state: TrainerState,
+        plan: Plan<'_>,
+    ) -> Result<Outcome, CommandError> {
+        let (recipe, output) = (self.recipe, self.output);
+        let Plan {
+            examples,
+            estimate,
+            samples,
+            before,
+            folder,
+        } = plan;
         output.note(&format!(
-            "{} steps on {} examples; expected: {:.1} GB of memory, {:.0} s",
-            trainer.steps(),
-            examples.train.len(),
+            "{} steps on {examples} examples; expected: {:.1} GB of memory, {:.0} s",
+            learner.trainer().steps(),
             estimate.bytes as f64 / 1e9,
             estimate.seconds
         ));
-        let before_resumed = match &self.from {
-            // As it was before the first step, and not before this one.
-            Some(_) => Some(self.answers_before(samples)?),
-            None => None,
-        };
-        // What has been read of the file's pages counts as this process's memory as long as the file is open.
-        self.source.checkpoint = Box::new(MemoryCheckpoint::new(&self.source.path));
-        let source = &self.source;
-        let ask = |model: &O::Model| -> Result<Vec<String>, CommandError> {
-            let answers = samples.map(|samples| samples.answers(&model.valid().decoder().merged(), &source.tokenizer));
-            answers
-                .transpose()
-                .failed_run(|| "cannot answer the samples".into())
-                .map(Option::unwrap_or_default)
-        };
-        let before = match before_resumed {
-            Some(answers) => answers,
-            None => ask(trainer.model())?,
-        };
-        let save = |model: &O::Model, folder: &Path| model.save_model(folder, source);
         let run = Run {
-            objective,
-            trainer,
+            learner,
             arguments: &recipe.training,
-            examples,
             folder: &folder,
             state,
-            save: &save,
             output,
         };
-        let (model, state) = learn(run, self.from.as_deref())?;
+        let (learner, state) = learn(run, self.from.as_deref())?;
         let peak_memory = peak_memory();
-        let finished = folder.path().join(MODEL);
-        model
-            .save_model(&finished, source)
+        learner
+            .save(&folder.path().join(MODEL))
             .failed_run(|| "cannot write the model".into())?;
-        let after = ask(&model)?;
-        let prompts = samples.map(|samples| samples.shown(&source.tokenizer)).transpose();
+        let after = self.answers(samples, learner.trainer().model())?;
+        let prompts = samples.map(|samples| samples.shown(&self.source.tokenizer)).transpose();
         let prompts = prompts
             .failed_run(|| "cannot show the samples".into())?
             .unwrap_or_default();
@@ -237,7 +261,7 @@ impl Task<'_> {
             folder,
             stage: self.stage,
             model: recipe.model.path.clone(),
-            examples: examples.train.len(),
+            examples,
             state,
             estimate,
             peak_memory,
@@ -247,13 +271,30 @@ impl Task<'_> {
         })
     }
 
-    /// The answers of the model that the run began with.
-    fn answers_before(&self, samples: Option<&Samples>) -> Result<Vec<String>, CommandError> {
-        let Some(samples) = samples else { return Ok(Vec::new()) };
-        let source = &self.source;
+    /// What a model answers now.
+    fn answers<M: Trained>(&self, samples: Option<&Samples>, model: &M) -> Result<Vec<String>, CommandError> {
+        self.answers_of(samples, &model.valid().decoder().merged())
+    }
+
+    fn answers_of(&self, samples: Option<&Samples>, decoder: &Decoder) -> Result<Vec<String>, CommandError> {
+        let answers = samples.map(|samples| samples.answers(decoder, &self.source.tokenizer));
+        let answers = answers.transpose().failed_run(|| "cannot answer the samples".into())?;
+        Ok(answers.unwrap_or_default())
+    }
+
+    /// What the model that the run began with answers; `model` is that one, unless the run goes on from a checkpoint.
+    pub(super) fn answers_before<M: Trained>(
+        &self,
+        samples: Option<&Samples>,
+        model: &M,
+    ) -> Result<Vec<String>, CommandError> {
+        if self.from.is_none() || samples.is_none() {
+            return self.answers(samples, model);
+        }
         let failed = || "cannot answer the samples".to_owned();
-        let decoder = Decoder::load(source.config.clone(), &*source.checkpoint, &Device::flex()).bad_input(failed)?;
-        samples.answers(&decoder, &source.tokenizer).failed_run(failed)
+        let (config, checkpoint) = (self.source.config.clone(), &*self.source.checkpoint);
+        let decoder = Decoder::load(config, checkpoint, &Device::flex()).bad_input(failed)?;
+        self.answers_of(samples, &decoder)
     }
 
     fn work<O: Objective>(&self, objective: &O, trainer: &Trainer<O::Model>, examples: &Split<O::Example>) -> Work {
@@ -263,33 +304,37 @@ impl Task<'_> {
         let arguments = &self.recipe.training;
         let batch = arguments.per_device_train_batch_size.min(lengths.len());
         let epochs = (trainer.steps() - trainer.step_count()) as f64 / trainer.order().steps_per_epoch() as f64;
-        let shapes = etude_lm::decoder::parameters(&self.source.config);
         Work {
             memory: self.source.memory(),
-            parameters: shapes
-                .iter()
-                .map(|(_, shape)| shape.iter().product::<usize>() as u64)
-                .sum(),
+            parameters: self.parameters(),
             tokens: epochs * lengths.iter().sum::<usize>() as f64,
+            read_tokens: 0.0,
             largest_batch: lengths[lengths.len() - batch..].iter().sum(),
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
             adapters: self.recipe.lora.is_some(),
         }
     }
+
+    /// How many parameters the model has.
+    pub(super) fn parameters(&self) -> u64 {
+        let shapes = etude_lm::decoder::parameters(&self.source.config);
+        let sizes = shapes.iter().map(|(_, shape)| shape.iter().product::<usize>() as u64);
+        sizes.sum()
+    }
 }
 
-fn open(path: &Path) -> Result<Source, CommandError> {
+pub(super) fn open(path: &Path) -> Result<Source, CommandError> {
     let name = path.to_string_lossy();
     Source::open(&name).bad_input(|| format!("cannot open {name}"))
 }
 
 /// Where adapters are in the folder of the model that they are merged into: beside its configuration, transformers would take it for
 /// adapters alone.
-const ADAPTER: &str = "adapter";
+pub(super) const ADAPTER: &str = "adapter";
 
 /// A model that can be written into a folder, with what belongs to it.
-trait SaveModel: Trained {
+pub(super) trait SaveModel: Trained {
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError>;
 }
 

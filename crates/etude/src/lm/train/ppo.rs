@@ -1,0 +1,263 @@
+//! PPO: what the run needs beside the policy, and where it is kept.
+
+use std::path::Path;
+use std::time::Duration;
+
+use burn::module::Module as _;
+use burn::tensor::Device;
+use etude_align::AlignError;
+use etude_align::data::Record;
+use etude_align::ppo::{ActorCritic, Drawing, Ppo, PpoState, PpoTrainer, Question, ValueModel};
+use etude_align::reward::{RewardCommand, RewardFunction, RewardModel, RuleReward};
+use etude_align::training::{Metrics, Trainer, TrainerState, checkpoint};
+use etude_hub::peft::LoraAdapter;
+use etude_hub::{Checkpoint as _, Dtype, MemoryCheckpoint, SafetensorsCheckpoint, safetensors};
+use etude_lm::decoder::Decoder;
+use etude_lm::{LmError, Source};
+use etude_train::Seed;
+
+use super::Outcome;
+use super::data::{self, Split};
+use super::estimate::{Estimate, Work};
+use super::learn::Learner;
+use super::task::{Plan, SaveModel as _, Task, open};
+use crate::error::{CommandError, Context as _};
+
+/// In a checkpoint, beside the policy: the critic, where it is a model of its own.
+const CRITIC: &str = "critic";
+/// The linear function that gives values, under the name that it has in TRL's models with a value head.
+const VALUE: &str = "value_head.safetensors";
+const VALUE_TENSOR: &str = "v_head.summary.weight";
+/// What changes besides.
+const STATE: &str = "ppo_state.json";
+
+/// A policy that learns from its own answers.
+struct Policy<'a> {
+    trainer: PpoTrainer<'a>,
+    questions: &'a Split<Question>,
+    source: &'a Source,
+}
+
+impl Learner for Policy<'_> {
+    type Model = ActorCritic;
+
+    fn step(mut self) -> Result<(Self, Metrics), AlignError> {
+        let metrics;
+        (self.trainer, metrics) = self.trainer.step(&self.questions.train)?;
+        Ok((self, metrics))
+    }
+
+    fn evaluate(&mut self) -> Result<Option<Metrics>, AlignError> {
+        let held_out = &self.questions.held_out;
+        let metrics = (!held_out.is_empty()).then(|| self.trainer.evaluate(held_out));
+        metrics.transpose()
+    }
+
+    /// A higher score is better, less what it costs to be far from the reference.
+    fn cost(metrics: &Metrics) -> f64 {
+        -metrics.get("objective/rlhf_reward").unwrap_or(f64::NAN)
+    }
+
+    fn trainer(&self) -> &Trainer<ActorCritic> {
+        self.trainer.trainer()
+    }
+
+    fn save(&self, folder: &Path) -> Result<(), AlignError> {
+        self.trainer.trainer().model().policy().save_model(folder, self.source)
+    }
+
+    fn save_to_go_on(&self, folder: &Path) -> Result<(), AlignError> {
+        self.save(folder)?;
+        let model = self.trainer.trainer().model();
+        if let Some(critic) = model.critic() {
+            match critic.lora() {
+                Some(adapter) => adapter.save(&folder.join(CRITIC))?,
+                None => critic.save(&folder.join(CRITIC))?,
+            }
+        }
+        let value = model.value();
+        let mut head = MemoryCheckpoint::new(&folder.join(VALUE));
+        head.insert_f32(VALUE_TENSOR, &[1, value.len()], &value, Dtype::F32);
+        safetensors::save_file(&folder.join(VALUE), &head)?;
+        let state = serde_json::to_vec(&self.trainer.state()).unwrap_or_default();
+        Ok(etude_train::write_atomically(&folder.join(STATE), &state)?)
+    }
+}
+
+impl Task<'_> {
+    pub(super) fn ppo(mut self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+        let failed = || "cannot train".to_owned();
+        let recipe = self.recipe;
+        let objective = Ppo::new(recipe.ppo.clone()).bad_input(failed)?;
+        let questions = data::questions(records, recipe, &self.source, self.output)?;
+        let model = self.actor_critic()?;
+        let reference = self.reference(&model)?;
+        let rewards = self.rewards()?;
+        let samples = self.samples(records);
+        let (estimate, before) = (
+            self.ppo_estimate(&questions),
+            self.answers_before(Some(&samples), &model)?,
+        );
+        let folder = (self.folder)()?;
+        self.close();
+        let drawing = Drawing {
+            tokenizer: &self.source.tokenizer,
+            stop_tokens: &self.source.stop_tokens,
+            length: recipe.ppo.response_length,
+            temperature: recipe.ppo.temperature,
+        };
+        let arguments = recipe.training.clone();
+        let count = questions.train.len();
+        let mut trainer =
+            PpoTrainer::new(objective, model, reference, drawing, rewards, arguments, count).bad_input(failed)?;
+        let mut state = TrainerState::default();
+        if let Some(from) = &self.from {
+            let damaged = || "cannot go on with the run".to_owned();
+            let moments;
+            (state, moments) = checkpoint::load(from).bad_input(damaged)?;
+            let bytes = std::fs::read(from.join(STATE)).bad_input(damaged)?;
+            let ppo_state: PpoState = serde_json::from_slice(&bytes).bad_input(damaged)?;
+            trainer = trainer
+                .resumed(state.global_step, moments, ppo_state)
+                .bad_input(damaged)?;
+        }
+        let learner = Policy {
+            trainer,
+            questions: &questions,
+            source: &self.source,
+        };
+        let plan = Plan {
+            examples: count,
+            estimate,
+            samples: Some(&samples),
+            before,
+            folder,
+        };
+        self.learn(learner, state, plan)
+    }
+
+    /// The reward model, whose tokens are those of the policy.
+    fn reward_model(&self, path: &str, device: &Device) -> Result<RewardModel, CommandError> {
+        let failed = || format!("cannot load the reward model {path}");
+        let source = open(Path::new(path))?;
+        if source.config.vocabulary != self.source.config.vocabulary {
+            let [found, expected] = [&source, &self.source].map(|source| source.config.vocabulary);
+            let reason =
+                format!("its vocabulary has {found} tokens, and the policy's {expected}: they have to be the same");
+            return Err(CommandError::bad_input(failed()).because(reason));
+        }
+        if source.checkpoint.info("score.weight").is_none() {
+            return Err(
+                CommandError::bad_input(failed()).because("it has no score: `etude lm reward` trains one that has")
+            );
+        }
+        let pad = source.config.pad_token.or(source.tokenizer.special_ids().eos);
+        let precision = self.recipe.model.precision.into();
+        let (config, seed) = (source.config.clone(), Seed(self.recipe.training.seed));
+        RewardModel::load(config, &*source.checkpoint, precision, pad, seed, device).bad_input(failed)
+    }
+
+    /// Policy and critic, as they were at the checkpoint where there is one.
+    fn actor_critic(&self) -> Result<ActorCritic, CommandError> {
+        let failed = || "cannot load the critic".to_owned();
+        let device = Device::flex().autodiff();
+        let policy = self.decoder()?;
+        let mut value = vec![0.0; policy.config().hidden];
+        let mut critic = match (self.recipe.ppo.value_model, &self.recipe.rewards.model) {
+            (ValueModel::RewardModel, Some(path)) => {
+                let (decoder, score) = self.reward_model(path, &device)?.into_parts();
+                value = score;
+                Some(decoder)
+            }
+            // Policy and critic share what neither changes.
+            (ValueModel::Policy, _) if self.recipe.lora.is_some() => Some(policy.base()),
+            (ValueModel::Policy, _) => Some(self.load(&self.source)?),
+            _ => None,
+        };
+        if let (Some(decoder), Some(options)) = (critic.take_if(|_| self.recipe.lora.is_some()), &self.recipe.lora) {
+            // Other adapters than the policy's.
+            let seed = self.recipe.training.seed.wrapping_add(1);
+            critic = Some(decoder.with_lora(options, seed).bad_input(failed)?);
+        }
+        if let Some(from) = &self.from {
+            let head = SafetensorsCheckpoint::open(&from.join(VALUE)).bad_input(failed)?;
+            value = head
+                .read_f32_shaped(VALUE_TENSOR, &[1, value.len()])
+                .bad_input(failed)?;
+            critic = critic
+                .map(|critic| self.critic_at(&from.join(CRITIC), critic))
+                .transpose()?;
+        }
+        Ok(ActorCritic::new(policy, critic, &value, &device))
+    }
+
+    /// The critic of a checkpoint.
+    fn critic_at(&self, path: &Path, critic: Decoder) -> Result<Decoder, CommandError> {
+        let failed = || "cannot load the critic".to_owned();
+        if self.recipe.lora.is_some() {
+            let adapter = LoraAdapter::open(path).bad_input(failed)?;
+            return critic.with_adapter(&adapter).bad_input(failed);
+        }
+        let file = SafetensorsCheckpoint::open(path).bad_input(failed)?;
+        let (config, precision) = (critic.config().clone(), critic.precision());
+        let decoder: Result<Decoder, LmError> = Decoder::load(config, &file, &Device::flex().autodiff());
+        Ok(decoder.bad_input(failed)?.with_precision(precision))
+    }
+
+    /// The model as it is before training, outside autodiff: with adapters the policy's own base.
+    fn reference(&self, model: &ActorCritic) -> Result<Decoder, CommandError> {
+        if self.recipe.lora.is_some() {
+            return Ok(model.policy().base().valid());
+        }
+        let (config, checkpoint) = (self.source.config.clone(), &*self.source.checkpoint);
+        let reference = Decoder::load(config, checkpoint, &Device::flex());
+        let reference = reference.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
+        Ok(reference.with_precision(self.recipe.model.precision.into()))
+    }
+
+    fn rewards(&self) -> Result<Vec<Box<dyn RewardFunction>>, CommandError> {
+        let failed = || "cannot score answers".to_owned();
+        let recipe = &self.recipe.rewards;
+        let mut all: Vec<Box<dyn RewardFunction>> = Vec::new();
+        if let Some(path) = &recipe.model {
+            all.push(Box::new(self.reward_model(path, &Device::flex())?));
+        }
+        for rule in &recipe.rules {
+            all.push(Box::new(RuleReward::new(rule).bad_input(failed)?));
+        }
+        if let Some(command) = &recipe.command {
+            let timeout = Duration::from_secs_f64(recipe.timeout);
+            all.push(Box::new(RewardCommand::start(command, timeout).bad_input(failed)?));
+        }
+        Ok(all)
+    }
+
+    /// If every answer is as long as it may be.
+    fn ppo_estimate(&self, questions: &Split<Question>) -> Estimate {
+        let (ppo, arguments) = (&self.recipe.ppo, &self.recipe.training);
+        let longest = |question: &Question| question.tokens.len() + ppo.response_length;
+        let lengths = questions.train.iter().map(longest);
+        let mean = lengths.clone().sum::<usize>() as f64 / questions.train.len() as f64;
+        let minibatch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps;
+        let batch = (minibatch * ppo.num_mini_batches) as f64;
+        let steps = arguments.steps((questions.train.len() as f64 / batch).ceil() as u64);
+        let tokens = steps as f64 * batch * mean;
+        let models = 1 + u8::from(ppo.value_model != ValueModel::Head);
+        let mut estimate = Work {
+            memory: self.source.memory(),
+            parameters: self.parameters() * u64::from(models),
+            tokens: tokens * ppo.num_ppo_epochs as f64,
+            // By the engine, the policy and the reference.
+            read_tokens: 3.0 * tokens,
+            largest_batch: arguments.per_device_train_batch_size * lengths.max().unwrap_or(0),
+            precision: self.recipe.model.precision.into(),
+            checkpointing: arguments.gradient_checkpointing,
+            adapters: self.recipe.lora.is_some(),
+        }
+        .estimate();
+        // The reference, unless it is the base of adapters, and the engine's copy of the policy.
+        let copies = 1 + u64::from(self.recipe.lora.is_none());
+        estimate.bytes += 4 * self.parameters() * copies;
+        estimate
+    }
+}
