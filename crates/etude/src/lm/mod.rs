@@ -3,6 +3,7 @@
 mod chat;
 mod eval;
 mod generate;
+mod init;
 mod inspect;
 mod lint;
 mod open;
@@ -50,6 +51,12 @@ pub(crate) enum Verb {
     })]
     Inspect(inspect::Arguments),
 
+    /// Draw the parameters of a model that knows nothing yet, to train it from scratch
+    #[command(after_help = examples! {
+        "etude lm init recipes/lm/digits/untrained --out runs/untrained"
+    })]
+    Init(init::Arguments),
+
     /// Look data over before training: decoded text with its loss mask, stop tokens, truncation, duplicates
     #[command(after_help = examples! {
         "etude lm lint train.jsonl --model smollm2.gguf"
@@ -95,6 +102,7 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
         Verb::Generate(arguments) => generate::run(arguments, output),
         Verb::Chat(arguments) => chat::run(arguments, output),
         Verb::Eval(arguments) => eval::run(arguments, output),
+        Verb::Init(arguments) => init::run(arguments, output),
         Verb::Inspect(arguments) => inspect::run(arguments, output),
         Verb::Lint(arguments) => lint::run(arguments, output),
         Verb::Sft(arguments) => train::run(Stage::Sft, arguments, output),
