@@ -154,11 +154,21 @@ impl<'a> PpoTrainer<'a> {
         let places = self.trainer.order().step(step).concat();
         let asked: Vec<&Question> = places.iter().map(|place| &questions[*place]).collect();
         let first = step * self.trainer.order().batch as u64;
-        let judged = self.judge(&asked, "rollout", first)?;
+        let rollouts = self.draw(&asked, "rollout", first)?;
+        self.learn_from(rollouts)
+    }
+
+    /// The rest of a [`step`](Self::step), from answers that the policy, as it is now, has given.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn learn_from(mut self, rollouts: Vec<Rollout<'_>>) -> Result<(Self, Metrics), AlignError> {
+        let step = self.trainer.step_count();
+        let judged = self.judge(rollouts)?;
         let mut metrics = judged.metrics.clone();
         let experiences = self.experiences(&judged);
         if let Some(kl) = metrics.get("objective/kl") {
-            self.state.coefficient.update(kl, asked.len());
+            self.state.coefficient.update(kl, experiences.len());
         }
 
         let minibatch = self.arguments.per_device_train_batch_size * self.arguments.gradient_accumulation_steps;
@@ -200,13 +210,19 @@ impl<'a> PpoTrainer<'a> {
     /// An answer cannot be drawn or scored.
     pub fn evaluate(&mut self, questions: &[Question]) -> Result<Metrics, AlignError> {
         let asked: Vec<&Question> = questions.iter().collect();
-        Ok(self.judge(&asked, "evaluation", 0)?.metrics)
+        let rollouts = self.draw(&asked, "evaluation", 0)?;
+        Ok(self.judge(rollouts)?.metrics)
     }
 
-    /// Draws answers and scores them; the metrics are those of the answers.
-    fn judge<'q>(&mut self, asked: &[&'q Question], stream: &str, first: u64) -> Result<Judged<'q>, AlignError> {
+    /// The answers of the policy as it is now.
+    fn draw<'q>(&self, asked: &[&'q Question], stream: &str, first: u64) -> Result<Vec<Rollout<'q>>, AlignError> {
+        let policy = self.trainer.model().policy().valid();
+        self.drawing.draw(&policy, asked, self.seed(), stream, first)
+    }
+
+    /// Scores answers, and asks policy, critic and reference about them; the metrics are those of the answers.
+    fn judge<'q>(&mut self, rollouts: Vec<Rollout<'q>>) -> Result<Judged<'q>, AlignError> {
         let model = self.trainer.model().valid();
-        let rollouts = self.drawing.draw(model.policy(), asked, self.seed(), stream, first)?;
         let (mut scores, parts) = self.score(&rollouts)?;
         let options = self.objective.options();
         let mut metrics = Metrics::default();

@@ -2,5 +2,6 @@
 
 mod common;
 mod invariants;
+mod ppo;
 mod real;
 mod trl;

@@ -33,8 +33,7 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     let Arguments { folder, out, seed } = arguments;
     let path = folder.join(CONFIG);
     let refused = || format!("cannot read {}", path.display());
-    let config: serde_json::Value =
-        serde_json::from_slice(&fs::read(&path).bad_input(refused)?).bad_input(refused)?;
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(&path).bad_input(refused)?).bad_input(refused)?;
     let config = DecoderConfig::from_json(&config).bad_input(refused)?;
     let path = folder.join(TOKENIZER);
     let refused = || format!("cannot read {}", path.display());
@@ -45,10 +44,19 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     if out.exists() {
         return Err(CommandError::bad_input(written()).because("it is there already"));
     }
-    let count: usize = parameters(&config).iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    let count: usize = parameters(&config)
+        .iter()
+        .map(|(_, shape)| shape.iter().product::<usize>())
+        .sum();
     let decoder = Decoder::random(config, *seed, &Device::flex()).bad_input(refused)?;
     decoder.save(out).failed_run(written)?;
-    for name in [TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP, GENERATION_CONFIG, CHAT_TEMPLATE] {
+    for name in [
+        TOKENIZER,
+        TOKENIZER_CONFIG,
+        SPECIAL_TOKENS_MAP,
+        GENERATION_CONFIG,
+        CHAT_TEMPLATE,
+    ] {
         let file = folder.join(name);
         if file.exists() {
             fs::copy(&file, out.join(name)).failed_run(written)?;

@@ -358,3 +358,221 @@ fn what_is_longer_than_the_context_is_cut_to_it() {
     let result: Value = serde_json::from_str(&found).unwrap();
     assert_eq!(result["tokens"], 256);
 }
+
+/// Questions whose right answer is a column.
+fn questions(folder: &Path) -> String {
+    let lines = (0..24).map(|index| format!("{{\"prompt\": \"{index} and\", \"answer\": \"{}\"}}\n", index % 10));
+    let path = folder.join("questions.jsonl");
+    fs::write(&path, lines.collect::<String>()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// The arguments of a short run of PPO.
+fn ppo<'a>(model: &'a str, data: &'a str, out: &'a str, more: &[&'a str]) -> Vec<&'a str> {
+    let fixed = [
+        "lm",
+        "ppo",
+        "--model",
+        model,
+        "--data",
+        data,
+        "--out",
+        out,
+        "--json",
+        "--set",
+        "ppo.response_length=6",
+        "--set",
+        "training.per_device_train_batch_size=4",
+        "--set",
+        "training.learning_rate=1e-3",
+        "--set",
+        "data.eval_examples=4",
+        "--set",
+        "samples.count=1",
+    ];
+    [&fixed[..], more].concat()
+}
+
+/// One point for each answer that has a digit in it.
+const DIGIT: &str = "rewards.rules=[{rule = \"matches\", pattern = \"[0-9]\"}]";
+
+#[test]
+fn ppo_that_is_killed_goes_on_as_if_it_had_not_been() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let name = model.path().to_str().unwrap();
+    let data = questions(scratch.path());
+    for more in [
+        &["--set", "ppo.value_model=policy", "--set", "ppo.target_kl=0.5"][..],
+        &["--set", "lora.r=2", "--set", "ppo.value_model=policy"],
+        &["--set", "ppo.reward_normalization=64"],
+    ] {
+        let runs = scratch.path().join(more.concat());
+        let paths = ["straight", "killed"].map(|run| runs.join(run).to_str().unwrap().to_owned());
+        let all = [
+            &["--steps", "60", "--set", DIGIT, "--set", "training.save_steps=4"][..],
+            more,
+        ]
+        .concat();
+        output_of(&ppo(name, &data, &paths[0], &all));
+        let command = Command::new(env!("CARGO_BIN_EXE_etude"))
+            .args(ppo(name, &data, &paths[1], &all))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn();
+        let (mut child, killed) = (command.unwrap(), Path::new(&paths[1]));
+        let since = Instant::now();
+        while !killed.join("checkpoint-4").exists() {
+            assert!(since.elapsed() < Duration::from_mins(2), "no checkpoint");
+            std::thread::sleep(Duration::from_millis(2));
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(!killed.join("model").exists(), "it had ended before it was killed");
+        output_of(&["lm", "ppo", "--out", &paths[1], "--resume", "--json"]);
+        let same = |file: &str| read(&Path::new(&paths[0]).join(file)) == read(&killed.join(file));
+        for file in [
+            "model/model.safetensors",
+            "checkpoint-60/optimizer.safetensors",
+            "checkpoint-60/value_head.safetensors",
+            "checkpoint-60/ppo_state.json",
+        ] {
+            assert!(same(file), "{more:?}: {file}");
+        }
+    }
+}
+
+#[test]
+fn ppo_reports_what_it_has_scored_and_how_far_it_is_from_its_reference() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let name = model.path().to_str().unwrap();
+    let data = questions(scratch.path());
+    let reward = scratch.path().join("reward");
+    let pairs = pairs(scratch.path(), 8);
+    output_of(&[
+        "lm",
+        "reward",
+        "--model",
+        name,
+        "--data",
+        &pairs,
+        "--steps",
+        "2",
+        "--out",
+        reward.to_str().unwrap(),
+        "--json",
+    ]);
+    let (run, reward) = (scratch.path().join("run"), reward.join("model"));
+    let reward = format!("rewards.model={:?}", reward.to_str().unwrap());
+    let more = [
+        "--steps",
+        "3",
+        "--set",
+        &reward,
+        "--set",
+        "ppo.value_model=reward_model",
+        "--set",
+        "training.logging_steps=1",
+        "--set",
+        "rewards.command=[\"sh\", \"-c\", \"while read -r l; do echo '{\\\"reward\\\": 0.25}'; done\"]",
+    ];
+    output_of(&ppo(name, &data, run.to_str().unwrap(), &more));
+    let state: Value = serde_json::from_slice(&read(&run.join("checkpoint-3/trainer_state.json"))).unwrap();
+    let series = |name: &str| -> Vec<f64> {
+        let lines = state["log_history"].as_array().unwrap().iter();
+        lines.filter_map(|line| line[name].as_f64()).collect()
+    };
+    assert_eq!(series("val/first_ratio"), [1.0; 3]);
+    assert_eq!(series("episode"), [4.0, 8.0, 12.0]);
+    assert_eq!(
+        series("eval_objective/scores").len(),
+        2,
+        "before the first step and after the last"
+    );
+    let parts = [series("rewards/reward model"), series("objective/scores")];
+    for (model, score) in parts[0].iter().zip(&parts[1]) {
+        assert!((model + 0.25 - score).abs() < 1e-5, "{model}, {score}");
+    }
+    let report = String::from_utf8(read(&run.join("report.html"))).unwrap();
+    for words in ["Proximal policy optimisation", "objective/kl", "exactly 1"] {
+        assert!(report.contains(words), "{words}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reward_that_fails_ends_the_run_and_names_the_record() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let name = model.path().to_str().unwrap();
+    let data = questions(scratch.path());
+    for (index, (command, words)) in [
+        ("echo no such table >&2; exit 7", "no such table"),
+        ("cat > /dev/null", "has not answered for 1 s"),
+        ("while read -r l; do echo maybe; done", "maybe"),
+        ("while read -r l; do echo '{\\\"reward\\\": NaN}'; done", "NaN"),
+        ("while read -r l; do echo '{\\\"reward\\\": 1e999}'; done", "1e999"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let run = scratch.path().join(index.to_string());
+        let command = format!("rewards.command=[\"sh\", \"-c\", \"{command}\"]");
+        let more = ["--steps", "2", "--set", &command, "--set", "rewards.timeout=1.0"];
+        let output = etude(&ppo(name, &data, run.to_str().unwrap(), &more));
+        let notes = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}: {notes}");
+        assert!(
+            notes.contains("questions.jsonl, record ") && notes.contains(words),
+            "{command}: {notes}"
+        );
+    }
+    let run = scratch.path().join("run");
+    for (more, words) in [
+        (&[][..], "rewards.model"),
+        (&["--set", "rewards.command=[\"/nowhere\"]"], "/nowhere"),
+        (&["--set", DIGIT, "--set", "rewards.timeout=0"], "rewards.timeout"),
+        (&["--set", DIGIT, "--set", "ppo.lam=2"], "ppo.lam"),
+        (
+            &["--set", DIGIT, "--set", "ppo.value_model=reward_model"],
+            "ppo.value_model",
+        ),
+        (&["--set", DIGIT, "--set", "ppo.response_length=300"], "no examples"),
+        (
+            &["--set", "rewards.rules=[{rule = \"matches\", pattern = \"(\"}]"],
+            "pattern",
+        ),
+        (&["--set", &format!("rewards.model={name:?}")], "score"),
+    ] {
+        let output = etude(&ppo(name, &data, run.to_str().unwrap(), more));
+        let notes = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{more:?}: {notes}");
+        assert!(notes.contains(words), "{more:?}: {notes}");
+        assert!(!run.exists(), "{more:?}");
+    }
+}
+
+#[test]
+fn a_model_that_knows_nothing_can_be_made_and_trained() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let folder = model.path().to_str().unwrap();
+    let out = scratch.path().join("new");
+    let arguments = [
+        "lm",
+        "init",
+        folder,
+        "--out",
+        out.to_str().unwrap(),
+        "--seed",
+        "3",
+        "--json",
+    ];
+    let found: Value = serde_json::from_str(&output_of(&arguments)).unwrap();
+    assert!(found["parameters"].as_u64().unwrap() > 4000);
+    let again = etude(&arguments);
+    assert_eq!(again.status.code(), Some(2), "what is there is not written over");
+    let data = completions(scratch.path());
+    let run = scratch.path().join("run");
+    let (name, run) = (out.to_str().unwrap(), run.to_str().unwrap());
+    output_of(&[
+        "lm", "sft", "--model", name, "--data", &data, "--steps", "1", "--out", run, "--json",
+    ]);
+}
