@@ -4,7 +4,7 @@
 //! states; the [`Objective`] makes a loss of them; gradients are added up over the step's batches, clipped, and followed by AdamW.
 //!
 //! - [`Objective`]: the loss. [`Sft`](crate::sft::Sft), [`Dpo`](crate::preference::Dpo) and
-//!   [`RewardModeling`](crate::reward::RewardModeling) are the ones there are.
+//!   [`RewardModeling`](crate::reward::RewardModeling) are three of those there are.
 //! - [`TrainingArguments`]: every constant, by the names of transformers.
 //! - [`Schedule`]: the learning rate. [`Order`]: which examples a step takes.
 //! - [`checkpoint`]: what a run is resumed from.

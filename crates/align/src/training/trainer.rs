@@ -138,6 +138,7 @@ impl<M: Trained> Trainer<M> {
         metrics.add("learning_rate", learning_rate, 1.0);
         self.step += 1;
         self.tokens += batches.iter().map(|batch| batch.tokens().len() as u64).sum::<u64>();
+        let model = model.stepped(self.step);
         Ok((Self { model, ..self }, metrics))
     }
 

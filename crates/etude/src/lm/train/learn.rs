@@ -33,6 +33,8 @@ pub(super) struct Run<'a, O: Objective> {
     pub(super) folder: &'a RunFolder,
     pub(super) state: TrainerState,
     pub(super) save: Save<'a, O::Model>,
+    /// Writes what is needed to go on besides.
+    pub(super) save_state: Save<'a, O::Model>,
     pub(super) output: &'a Output,
 }
 
@@ -112,6 +114,7 @@ pub(super) fn learn<O: Objective>(
         folder,
         mut state,
         save,
+        save_state,
         output,
     } = run;
     let write = || "cannot write the run".to_owned();
@@ -173,6 +176,7 @@ pub(super) fn learn<O: Objective>(
             let places = logs.places().failed_run(write)?;
             checkpoint::save(folder.path(), &state, trainer.optimizer(), arguments, |path| {
                 save(trainer.model(), path)?;
+                save_state(trainer.model(), path)?;
                 let places = serde_json::to_vec(&places).unwrap_or_default();
                 Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
             })
