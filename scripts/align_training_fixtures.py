@@ -32,12 +32,21 @@ from transformers import (
     PrinterCallback,
     get_scheduler,
 )
-from trl import DPOConfig, DPOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
+from trl import DPOConfig, DPOTrainer, KTOConfig, KTOTrainer, RewardConfig, RewardTrainer, SFTConfig, SFTTrainer
+from trl.experimental.cpo import CPOConfig, CPOTrainer
+from trl.experimental.orpo import ORPOConfig, ORPOTrainer
 
 from align_data_fixtures import TEMPLATES, TOKENIZERS
 
 FOLDER = Path(__file__).parent.parent / "crates/align/tests/fixtures/training"
-TRAINERS = {"sft": (SFTTrainer, SFTConfig), "dpo": (DPOTrainer, DPOConfig), "reward": (RewardTrainer, RewardConfig)}
+TRAINERS = {
+    "sft": (SFTTrainer, SFTConfig),
+    "dpo": (DPOTrainer, DPOConfig),
+    "reward": (RewardTrainer, RewardConfig),
+    "kto": (KTOTrainer, KTOConfig),
+    "cpo": (CPOTrainer, CPOConfig),
+    "orpo": (ORPOTrainer, ORPOConfig),
+}
 HELD_OUT = 6
 
 MODEL = {
@@ -83,6 +92,7 @@ SURROUNDINGS = {
     "disable_tqdm": True,
 }
 MIXTURE = {"loss_type": ["sigmoid", "bco_pair", "sft"], "loss_weights": [0.8, 0.2, 1.0], "beta": 0.1}
+ONE_BATCH = {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 1}
 # Name: trainer, data, and arguments besides those above. Of 33 examples, the last batch and the last step of an epoch are not full.
 RUNS = {
     "sft": ("sft", "completions", {}),
@@ -96,6 +106,21 @@ RUNS = {
     "dpo_wpo": ("dpo", "pairs", {"loss_type": ["sigmoid"], "beta": 0.1, "use_weighting": True}),
     "dpo_ld": ("dpo", "pairs", {"loss_type": ["sigmoid"], "beta": 0.1, "ld_alpha": 0.5}),
     "dpo_epochs": ("dpo", "pairs", {"loss_type": ["sigmoid"], "beta": 0.1, "examples": 33}),
+    "dpo_sync": (
+        "dpo",
+        "pairs",
+        {"loss_type": ["sigmoid"], "beta": 0.1, "sync_ref_model": True, "ref_model_mixup_alpha": 0.6, "ref_model_sync_steps": 3},
+    ),
+    # Labels are mixed within batches. TRL's means over answers of a kind are those of one batch where a step has one.
+    "kto": ("kto", "labels", {"beta": 0.1, "undesirable_weight": 1.5, **ONE_BATCH}),
+    "kto_apo_zero": ("kto", "labels", {"loss_type": "apo_zero_unpaired", "beta": 0.1, **ONE_BATCH}),
+    "kto_epochs": ("kto", "labels", {"beta": 0.5, "desirable_weight": 2.0, "examples": 33}),
+    "cpo": ("cpo", "pairs", {"beta": 0.1, "label_smoothing": 0.1}),
+    "cpo_hinge": ("cpo", "pairs", {"loss_type": "hinge", "beta": 0.1, "cpo_alpha": 0.5}),
+    "cpo_ipo": ("cpo", "pairs", {"loss_type": "ipo", "beta": 0.1}),
+    "simpo": ("cpo", "pairs", {"loss_type": "simpo", "beta": 2.0, "simpo_gamma": 1.0, "cpo_alpha": 0.0}),
+    "cpo_epochs": ("cpo", "pairs", {"beta": 0.1, "examples": 33}),
+    "orpo": ("orpo", "pairs", {"beta": 0.1}),
     "reward": ("reward", "chat_pairs", {"center_rewards_coefficient": 0.01}),
     "reward_margin": ("reward", "margins", {"center_rewards_coefficient": 0.01}),
     # A model for sequences takes the last token that does not pad: here that is not the one that ends the answer.
@@ -193,6 +218,10 @@ def data():
         "conversations": [{"messages": conversation(index)} for index in range(len(QUESTIONS))],
         "pairs": pairs,
         "chat_pairs": chats,
+        "labels": [
+            {"prompt": question, "completion": " " + (good if index % 3 else bad), "label": index % 3 != 0}
+            for index, (question, good, bad) in enumerate(QUESTIONS)
+        ],
         "margins": [row | {"margin": index % 4 / 4} for index, row in enumerate(chats)],
     }
 
@@ -287,8 +316,10 @@ def train(trainer, model, arguments, data, eval_data=None):
     trainer_class, config_class = TRAINERS[trainer]
     torch.manual_seed(arguments["seed"])
     with tempfile.TemporaryDirectory() as folder:
+        # The trainers of TRL's experiments take a model in the type that its file has.
+        experimental = "experimental" in trainer_class.__module__
         trainer = trainer_class(
-            model=str(model),
+            model=AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32) if experimental else str(model),
             args=config_class(output_dir=folder, **SURROUNDINGS, **arguments),
             train_dataset=data,
             eval_dataset=eval_data,

@@ -11,8 +11,17 @@
 //!
 //! With KL = 0 this is APO-zero of unpaired answers (D'Oosterlinck et al. 2024), TRL's `apo_zero_unpaired`.
 
+use burn::module::Module as _;
 use burn::tensor::activation::sigmoid;
-use burn::tensor::{Bool, Tensor};
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+use etude_lm::decoder::Decoder;
+use serde::{Deserialize, Serialize};
+
+use super::{Aggregation, AnswerSequences, sequence_log_probabilities};
+use crate::AlignError;
+use crate::data::{Tokenized, TokenizedCompletion, Truncation};
+use crate::error::require;
+use crate::training::{Metrics, Objective, Sequences};
 
 /// The reference point, `[1]`, without gradients, from log-ratios ln (pi / pi_ref) of answers to prompts that are not theirs,
 /// `[mismatched]`: each prompt of a batch with the answer to the next one.
@@ -43,4 +52,220 @@ pub fn kto(
     let weights = desirable * (weights.desirable - weights.undesirable) + weights.undesirable;
     // 1 - s(u) = s(-u).
     weights * sigmoid((reference_point - log_ratios) * signs * beta)
+}
+
+/// Which loss, by TRL's names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KtoLoss {
+    /// KTO.
+    #[default]
+    Kto,
+    /// APO-zero of unpaired answers: the reference point is 0.
+    ApoZeroUnpaired,
+}
+
+/// The constants, by the names and with the defaults of TRL's `KTOConfig`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct KtoOptions {
+    /// Which loss.
+    pub loss_type: KtoLoss,
+    /// How dear it is to leave the reference; above 0.
+    pub beta: f64,
+    /// w_D; above 0.
+    pub desirable_weight: f64,
+    /// w_U; above 0.
+    pub undesirable_weight: f64,
+}
+
+impl Default for KtoOptions {
+    fn default() -> Self {
+        Self {
+            loss_type: KtoLoss::Kto,
+            beta: 0.1,
+            desirable_weight: 1.0,
+            undesirable_weight: 1.0,
+        }
+    }
+}
+
+/// KTO on answers whose reference log-probabilities are known.
+#[derive(Debug, Clone)]
+pub struct Kto {
+    options: KtoOptions,
+}
+
+/// An answer that is desirable or not, and what the reference says.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KtoExample {
+    /// The prompt with its answer, and then with the answer to another one; what counts in the loss is the answer.
+    pub sequences: [Tokenized; 2],
+    /// Whether the first answer is desirable.
+    pub desirable: bool,
+    /// ln pi_ref of both answers.
+    pub reference: [f32; 2],
+}
+
+impl KtoExample {
+    /// Answers of which the reference has not been asked yet, none where truncation leaves nothing of one. In each of the `batches`, places
+    /// of answers, a prompt gets the answer to the one before, and the first that to the last: as in TRL, which so makes batches of the
+    /// neighbours in the data. A batch of one has its own answer for a mismatched one.
+    ///
+    /// What is mismatched stays so in later epochs, whatever batches they have, so that the reference is asked once.
+    pub fn mismatched(
+        answers: &[TokenizedCompletion],
+        truncation: &Truncation,
+        batches: impl IntoIterator<Item = Vec<usize>>,
+    ) -> Vec<Option<Self>> {
+        let mut before: Vec<usize> = (0..answers.len()).collect();
+        for batch in batches {
+            for (&place, &earlier) in batch.iter().zip(batch.last().into_iter().chain(&batch)) {
+                before[place] = earlier;
+            }
+        }
+        let examples = answers.iter().zip(before).map(|(answer, before)| {
+            let mismatched = TokenizedCompletion {
+                completion: answers[before].completion.clone(),
+                ..answer.clone()
+            };
+            Some(Self {
+                sequences: [answer.sequence(truncation)?, mismatched.sequence(truncation)?],
+                desirable: answer.label,
+                reference: [f32::NAN; 2],
+            })
+        });
+        examples.collect()
+    }
+
+    /// What the reference is asked, and where its answer goes.
+    pub fn asked(&mut self) -> (&[Tokenized; 2], &mut [f32; 2]) {
+        (&self.sequences, &mut self.reference)
+    }
+}
+
+/// Answers beside each other.
+#[derive(Debug, Clone)]
+pub struct KtoSequences {
+    answers: AnswerSequences,
+    /// The same prompts with the answers to others; none where the reference point is 0.
+    mismatched: Option<AnswerSequences>,
+    desirable: Vec<bool>,
+    /// ln pi_ref of the answers, and of the mismatched ones.
+    reference: [Vec<f32>; 2],
+}
+
+impl Sequences for KtoSequences {
+    fn tokens(&self) -> &[u32] {
+        self.answers.tokens()
+    }
+
+    fn offsets(&self) -> &[usize] {
+        self.answers.offsets()
+    }
+}
+
+impl Kto {
+    /// With these constants.
+    ///
+    /// # Errors
+    /// Names the first one that is out of its range.
+    pub fn new(options: KtoOptions) -> Result<Self, AlignError> {
+        for (name, number) in [
+            ("beta", options.beta),
+            ("desirable_weight", options.desirable_weight),
+            ("undesirable_weight", options.undesirable_weight),
+        ] {
+            require(number > 0.0 && number.is_finite(), name, &number, "a number above 0")?;
+        }
+        Ok(Self { options })
+    }
+
+    /// The constants.
+    pub fn options(&self) -> &KtoOptions {
+        &self.options
+    }
+
+    /// The reference point of a batch, `[1]`: the policy is asked for the mismatched answers, without a graph.
+    fn reference_point(&self, model: &Decoder, batch: &KtoSequences, device: &Device) -> Tensor<1> {
+        let Some(mismatched) = &batch.mismatched else {
+            return Tensor::zeros([1], device);
+        };
+        let policy = model.valid();
+        let hidden = policy.hidden(mismatched.tokens(), mismatched.offsets());
+        let said: Vec<f32> = mismatched
+            .log_probabilities(&policy, hidden, Aggregation::Sum)
+            .to_data()
+            .iter()
+            .collect();
+        let ratios: Vec<f32> = said
+            .iter()
+            .zip(&batch.reference[1])
+            .map(|(policy, reference)| policy - reference)
+            .collect();
+        reference_point(Tensor::from_data(TensorData::new(ratios, [said.len()]), device))
+    }
+}
+
+impl Objective for Kto {
+    type Model = Decoder;
+    type Example = KtoExample;
+    type Batch = KtoSequences;
+
+    fn batch(&self, examples: &[&KtoExample]) -> KtoSequences {
+        let sequences = |which: usize| AnswerSequences::new(examples.iter().map(|example| &example.sequences[which]));
+        KtoSequences {
+            answers: sequences(0),
+            mismatched: (self.options.loss_type == KtoLoss::Kto).then(|| sequences(1)),
+            desirable: examples.iter().map(|example| example.desirable).collect(),
+            reference: [0, 1].map(|which| examples.iter().map(|example| example.reference[which]).collect()),
+        }
+    }
+
+    /// Batches weigh alike, whatever their size, as in TRL.
+    fn weight(&self, _: &KtoSequences) -> f64 {
+        1.0
+    }
+
+    fn loss(
+        &self,
+        model: &Decoder,
+        hidden: Tensor<2>,
+        batch: &KtoSequences,
+        share: f64,
+        metrics: &mut Metrics,
+    ) -> Tensor<1> {
+        let (device, count) = (hidden.device(), batch.desirable.len());
+        let point = self.reference_point(model, batch, &device);
+        let (tokens, statistics) = batch.answers.token_log_probabilities(model, hidden);
+        let policy = sequence_log_probabilities(tokens, batch.answers.lengths(), Aggregation::Sum);
+        let reference = Tensor::from_data(TensorData::new(batch.reference[0].clone(), [count]), &device);
+        let desirable = Tensor::from_data(TensorData::new(batch.desirable.clone(), [count]), &device);
+        let weights = Weights {
+            desirable: self.options.desirable_weight,
+            undesirable: self.options.undesirable_weight,
+        };
+        let beta = self.options.beta;
+        let loss = kto(policy.clone() - reference, desirable, point.clone(), beta, weights).mean();
+
+        metrics.add("loss", loss.clone().into_scalar(), count as f64);
+        metrics.add("kl", point.into_scalar(), count as f64);
+        metrics.add_entropy(statistics.iter());
+        let policy: Vec<f32> = policy.to_data().iter().collect();
+        let means = |kind: bool| {
+            let of_kind = || (0..count).filter(|&answer| batch.desirable[answer] == kind);
+            let number = of_kind().count() as f64;
+            let sum = |value: &dyn Fn(usize) -> f32| of_kind().map(|answer| f64::from(value(answer))).sum::<f64>();
+            let rewards = beta * sum(&|answer| policy[answer] - batch.reference[0][answer]);
+            (number, rewards / number, sum(&|answer| policy[answer]) / number)
+        };
+        let (chosen, rejected) = (means(true), means(false));
+        for (name, (number, reward, log_probability)) in [("chosen", chosen), ("rejected", rejected)] {
+            metrics.add(&format!("rewards/{name}"), reward, number);
+            metrics.add(&format!("logps/{name}"), log_probability, number);
+        }
+        // Of batches that have both kinds.
+        metrics.add("rewards/margins", chosen.1 - rejected.1, chosen.0.min(rejected.0));
+        loss * share
+    }
 }

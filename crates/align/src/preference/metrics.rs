@@ -38,6 +38,13 @@ impl RewardMetrics {
         }
     }
 
+    /// Of a policy without a reference: the reward is beta ln pi.
+    pub fn without_reference(policy: &Pairs, beta: f64) -> Self {
+        let policy = policy.clone().map(Tensor::without_autodiff);
+        let nothing = policy.clone().map(|policy| policy.zeros_like());
+        Self::new(&policy, &nothing, beta)
+    }
+
     /// Each under the name that TRL logs it by.
     pub fn named(&self) -> [(&'static str, f64); 6] {
         [

@@ -54,8 +54,8 @@
 //!
 //! Every other loss keeps the log-ratios and changes what is made of them. [`PreferenceLoss`] names them, [`preference_loss`] computes
 //! them and their mixtures, and each is a function of its own in [`loss`] with its source. Another divergence than the KL divergence in
-//! (3) changes the reward in (5): [`FDivergence`]. Losses that need no reference are in [`reference_free`], and the one that needs no
-//! pairs, in [`kto`].
+//! (3) changes the reward in (5): [`FDivergence`]. Losses that need no reference are [`Cpo`] and [`Orpo`], and the one that needs no pairs is in
+//! [`kto`].
 //!
 //! | file | what |
 //! |---|---|
@@ -65,13 +65,17 @@
 //! | `divergence.rs` | scores from log-ratios, for each divergence |
 //! | `loss.rs` | the losses on pairs |
 //! | `mixture.rs` | the loss of a batch: a mixture, weighted (MPO, WPO) |
-//! | `reference_free.rs` | SimPO, CPO, ORPO |
+//! | `cpo.rs` | CPO and SimPO, which need no reference |
+//! | `orpo.rs` | ORPO, which needs none either |
 //! | `kto.rs` | KTO: answers that are good or bad by themselves |
 //! | `reference_sync.rs` | TR-DPO: a reference that follows |
+//! | `answers.rs` | sequences with answers at their ends |
 //! | `metrics.rs` | implicit rewards, by TRL's names |
 //! | `dpo.rs` | the objective that a [`Trainer`](crate::training::Trainer) takes |
 //! | `reference.rs` | the reference's log-probabilities, kept on disk |
 
+mod answers;
+mod cpo;
 mod divergence;
 mod dpo;
 pub mod kto;
@@ -79,18 +83,22 @@ pub mod loss;
 mod metrics;
 mod mixture;
 mod options;
+mod orpo;
 mod pairs;
 mod reference;
-pub mod reference_free;
 mod reference_sync;
 mod sequence;
 
+pub use answers::AnswerSequences;
+pub use cpo::{Cpo, CpoLoss, CpoOptions};
 pub use divergence::FDivergence;
 pub use dpo::{Dpo, PreferenceExample, PreferenceSequences};
+pub use kto::{Kto, KtoExample, KtoLoss, KtoOptions};
 pub use metrics::RewardMetrics;
 pub use mixture::{PreferenceBatch, preference_loss, wpo_weights};
 pub use options::{PreferenceLoss, PreferenceOptions};
+pub use orpo::{Orpo, OrpoOptions, log_odds_ratios};
 pub use pairs::Pairs;
 pub use reference::ReferenceLogProbabilities;
-pub use reference_sync::ReferenceSync;
+pub use reference_sync::{ReferenceSync, SyncedPolicy, TrDpo};
 pub use sequence::{Aggregation, sequence_log_probabilities};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use super::{Aggregation, FDivergence};
+use super::{Aggregation, FDivergence, ReferenceSync};
 use crate::AlignError;
 use crate::error::require;
 
@@ -85,6 +85,12 @@ pub struct PreferenceOptions {
     pub ld_alpha: Option<f64>,
     /// WPO: pairs weigh as much as the policy would have given their answers (Zhou et al. 2024, equation 2).
     pub use_weighting: bool,
+    /// TR-DPO: the reference follows the policy.
+    pub sync_ref_model: bool,
+    /// How far it moves, above 0 and at most 1.
+    pub ref_model_mixup_alpha: f64,
+    /// From one move to the next, in steps; at least 1.
+    pub ref_model_sync_steps: u64,
 }
 
 impl Default for PreferenceOptions {
@@ -101,6 +107,9 @@ impl Default for PreferenceOptions {
             average_log_prob: false,
             ld_alpha: None,
             use_weighting: false,
+            sync_ref_model: false,
+            ref_model_mixup_alpha: 0.6,
+            ref_model_sync_steps: 512,
         }
     }
 }
@@ -159,7 +168,22 @@ impl PreferenceOptions {
         // Sorting takes pairs apart, so that no weight is theirs.
         let weighted = !self.use_weighting || !(has(Aot) || has(AotUnpaired));
         require(weighted, "use_weighting", &true, "false for aot and aot_unpaired")?;
+        ReferenceSync {
+            alpha: self.ref_model_mixup_alpha,
+            steps: self.ref_model_sync_steps,
+        }
+        .checked()?;
+        let followed = !(self.sync_ref_model && self.reference_free);
+        require(followed, "sync_ref_model", &true, "false where reference_free is set")?;
         Ok(self)
+    }
+
+    /// How the reference follows the policy, where it does.
+    pub fn reference_sync(&self) -> Option<ReferenceSync> {
+        self.sync_ref_model.then_some(ReferenceSync {
+            alpha: self.ref_model_mixup_alpha,
+            steps: self.ref_model_sync_steps,
+        })
     }
 
     /// How log-probabilities of answers are made of those of tokens, for the policy and for the reference.

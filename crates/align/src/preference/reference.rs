@@ -9,9 +9,10 @@ use etude_lm::decoder::Decoder;
 use etude_train::{TrainError, read_checkpoint, write_checkpoint};
 use sha2::{Digest as _, Sha256};
 
-use super::{Aggregation, Dpo, PreferenceExample};
+use super::{Aggregation, AnswerSequences};
 use crate::AlignError;
-use crate::training::{Objective as _, Sequences as _};
+use crate::data::Tokenized;
+use crate::training::Sequences as _;
 
 /// What a file of these is, for its first line.
 const KIND: &str = "reference log-probabilities";
@@ -71,28 +72,28 @@ impl ReferenceLogProbabilities {
         &self.path
     }
 
-    /// Fills in what the reference, a model without autodiff, says of the examples. What is not known is computed, `together` pairs at a
-    /// time, and written to the file every now and then. `progress` hears how many of the examples are done and says whether to go on.
+    /// Fills in what the reference, a model without autodiff, says of pairs of answers, each with where that goes. What is not known is
+    /// computed, `together` pairs at a time, and written to the file every now and then. `progress` hears how many of the pairs are done
+    /// and says whether to go on.
     ///
     /// # Errors
     /// The file cannot be written; what it held before is still there.
     pub fn fill<'a>(
         &mut self,
-        dpo: &Dpo,
+        aggregation: Aggregation,
         reference: &Decoder,
-        examples: impl IntoIterator<Item = &'a mut PreferenceExample>,
+        pairs: impl IntoIterator<Item = (&'a [Tokenized; 2], &'a mut [f32; 2])>,
         together: usize,
         mut progress: impl FnMut(usize) -> bool,
     ) -> Result<(), AlignError> {
-        let aggregation = dpo.options().aggregation();
         let (mut missing, mut done) = (Vec::new(), 0);
-        for example in examples {
-            let fingerprint = of_example(example, aggregation);
+        for (pair, to) in pairs {
+            let fingerprint = of_pair(pair, aggregation);
             if let Some(known) = self.known.get(&fingerprint) {
-                example.reference = *known;
+                *to = *known;
                 done += 1;
             } else {
-                missing.push((fingerprint, example));
+                missing.push((fingerprint, pair, to));
             }
         }
         let mut unsaved = 0;
@@ -100,14 +101,14 @@ impl ReferenceLogProbabilities {
             if !progress(done) {
                 break;
             }
-            let sequences = dpo.batch(&batch.iter().map(|(_, example)| &**example).collect::<Vec<_>>());
+            let sequences = AnswerSequences::pairs(&batch.iter().map(|(_, pair, _)| *pair).collect::<Vec<_>>());
             let hidden = reference.hidden(sequences.tokens(), sequences.offsets());
-            let answers = dpo.log_probabilities(reference, hidden, &sequences).to_data();
+            let answers = sequences.log_probabilities(reference, hidden, aggregation).to_data();
             let answers: Vec<f32> = answers.iter().collect();
-            let (chosen, rejected) = answers.split_at(batch.len());
-            for ((fingerprint, example), numbers) in batch.iter_mut().zip(chosen.iter().zip(rejected)) {
-                example.reference = [*numbers.0, *numbers.1];
-                self.known.insert(*fingerprint, example.reference);
+            let (first, second) = answers.split_at(batch.len());
+            for ((fingerprint, _, to), numbers) in batch.iter_mut().zip(first.iter().zip(second)) {
+                **to = [*numbers.0, *numbers.1];
+                self.known.insert(*fingerprint, **to);
             }
             done += batch.len();
             unsaved += batch.len();
@@ -146,10 +147,10 @@ fn of_model(reference: &Decoder) -> Result<Fingerprint, AlignError> {
     Ok(hash.finalize().into())
 }
 
-fn of_example(example: &PreferenceExample, aggregation: Aggregation) -> Fingerprint {
+fn of_pair(pair: &[Tokenized; 2], aggregation: Aggregation) -> Fingerprint {
     let mut hash = Sha256::new();
     hash.update(format!("{aggregation:?}"));
-    for sequence in &example.sequences {
+    for sequence in pair {
         hash.update((sequence.ids.len() as u64).to_le_bytes());
         for (id, counts) in sequence.ids.iter().zip(&sequence.loss) {
             hash.update(id.to_le_bytes());

@@ -4,7 +4,8 @@
 //! states; the [`Objective`] makes a loss of them; gradients are added up over the step's batches, clipped, and followed by AdamW.
 //!
 //! - [`Objective`]: the loss. [`Sft`](crate::sft::Sft), [`Dpo`](crate::preference::Dpo) and
-//!   [`RewardModeling`](crate::reward::RewardModeling) learn from data; [`Ppo`](crate::ppo::Ppo) from answers that are drawn anew.
+//!   [`RewardModeling`](crate::reward::RewardModeling) are three of those that learn from data; [`Ppo`](crate::ppo::Ppo) learns from answers
+//!   that are drawn anew.
 //! - [`TrainingArguments`]: every constant, by the names of transformers.
 //! - [`Schedule`]: the learning rate. [`Order`]: which examples a step takes.
 //! - [`checkpoint`]: what a run is resumed from.

@@ -10,6 +10,12 @@ use super::Metrics;
 pub trait Trained: Module + Clone {
     /// The decoder.
     fn decoder(&self) -> &Decoder;
+
+    /// What becomes of the model after a step of the optimiser; the first one is step 1. Most stay as they are.
+    #[must_use]
+    fn stepped(self, _step: u64) -> Self {
+        self
+    }
 }
 
 impl Trained for Decoder {

@@ -170,8 +170,10 @@ impl<M: Trained> Trainer<M> {
     /// Counts a step whose updates have been made.
     #[must_use]
     pub fn next_step(self) -> Self {
+        let step = self.step + 1;
         Self {
-            step: self.step + 1,
+            model: self.model.stepped(step),
+            step,
             ..self
         }
     }

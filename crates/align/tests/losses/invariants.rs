@@ -1,10 +1,9 @@
 //! What has to be true of the losses on pairs.
 
 use burn::tensor::Tensor;
-use etude_align::preference::reference_free::orpo;
 use etude_align::preference::{
-    Aggregation, FDivergence, Pairs, PreferenceBatch, PreferenceLoss, PreferenceOptions, ReferenceSync, RewardMetrics,
-    loss, preference_loss, sequence_log_probabilities,
+    Aggregation, FDivergence, Orpo, OrpoOptions, Pairs, PreferenceBatch, PreferenceLoss, PreferenceOptions,
+    ReferenceSync, RewardMetrics, loss, preference_loss, sequence_log_probabilities,
 };
 use proptest::prelude::*;
 
@@ -87,7 +86,8 @@ fn gradients_are_finite_however_far_the_policy_is() {
     }
     for average in [-1e4, -200.0, -0.7, -1e-3, -1e-8, 0.0] {
         let (losses, slopes) = with_gradient(&[average, -1.0], |averages| {
-            orpo(Pairs::split(averages), tensor(&[3.0]), 0.1)
+            let orpo = Orpo::new(OrpoOptions::default()).unwrap();
+            orpo.losses(Pairs::split(averages.clone()), -averages.narrow(0, 0, 1))
         });
         assert!(
             losses.iter().chain(&slopes).all(|number| number.is_finite()),
@@ -154,12 +154,17 @@ fn answers_of_the_same_length_are_not_desensitized() {
 #[test]
 fn a_reference_follows_every_so_many_steps() {
     let sync = ReferenceSync { alpha: 0.6, steps: 3 };
+    let sync = sync.checked().unwrap();
     assert_eq!((0..8).filter(|step| sync.is_due(*step)).collect::<Vec<_>>(), [3, 6]);
-    assert_close(
-        &numbers(sync.update(tensor(&[1.0, 0.0]), tensor(&[2.0, -1.0]))),
-        &[1.6, -0.6],
-        "a parameter",
-    );
+    for (alpha, steps, name) in [
+        (0.0, 3, "alpha"),
+        (1.1, 3, "alpha"),
+        (f64::NAN, 3, "alpha"),
+        (0.6, 0, "steps"),
+    ] {
+        let error = ReferenceSync { alpha, steps }.checked().unwrap_err().to_string();
+        assert!(error.contains(name), "{error}");
+    }
 }
 
 fn log_probabilities(count: usize) -> impl Strategy<Value = Vec<f32>> {

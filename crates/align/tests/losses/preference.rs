@@ -4,10 +4,9 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Tensor, TensorData};
 use etude_align::preference::kto::{Weights, kto, reference_point};
-use etude_align::preference::reference_free::{cpo, orpo, simpo};
 use etude_align::preference::{
-    Aggregation, Pairs, PreferenceBatch, PreferenceLoss, PreferenceOptions, RewardMetrics, preference_loss,
-    sequence_log_probabilities, wpo_weights,
+    Aggregation, Cpo, CpoLoss, CpoOptions, Orpo, OrpoOptions, Pairs, PreferenceBatch, PreferenceLoss,
+    PreferenceOptions, RewardMetrics, preference_loss, sequence_log_probabilities, wpo_weights,
 };
 use serde::Deserialize;
 
@@ -95,19 +94,34 @@ fn losses_without_a_reference_are_those_of_trl() {
     let fixture: ReferenceFree = serde_json::from_str(include_str!("../fixtures/reference_free.json")).unwrap();
     let lengths = &fixture.lengths;
     let pairs = lengths.len() / 2;
-    let chosen_lengths: Vec<f32> = lengths[..pairs].iter().map(|length| *length as f32).collect();
+    let chosen: usize = lengths[..pairs].iter().sum();
     for case in fixture.cases {
         let set = |name: &str| case.settings[name];
         let (loss, gradient) = with_gradient(&fixture.policy, |tokens| {
             let answers = |aggregation| Pairs::split(sequence_log_probabilities(tokens.clone(), lengths, aggregation));
-            let chosen_lengths = tensor(&chosen_lengths);
+            let likelihood = -tokens.clone().narrow(0, 0, chosen).mean();
+            let cpo = |options: CpoOptions| {
+                let cpo = Cpo::new(options).unwrap();
+                cpo.losses(answers(cpo.aggregation()), likelihood.clone())
+            };
             let losses = match case.name.as_str() {
-                "simpo" => simpo(answers(Aggregation::Average), set("beta"), set("gamma")),
-                "cpo" => {
-                    let sums = answers(Aggregation::Sum);
-                    cpo(sums, chosen_lengths, set("beta"), set("label_smoothing"), set("alpha"))
+                "simpo" => cpo(CpoOptions {
+                    loss_type: CpoLoss::Simpo,
+                    beta: set("beta"),
+                    simpo_gamma: set("gamma"),
+                    cpo_alpha: 0.0,
+                    ..CpoOptions::default()
+                }),
+                "cpo" => cpo(CpoOptions {
+                    beta: set("beta"),
+                    label_smoothing: set("label_smoothing"),
+                    cpo_alpha: set("alpha"),
+                    ..CpoOptions::default()
+                }),
+                "orpo" => {
+                    let orpo = Orpo::new(OrpoOptions { beta: set("beta") }).unwrap();
+                    orpo.losses(answers(Aggregation::Average), likelihood.clone())
                 }
-                "orpo" => orpo(answers(Aggregation::Average), chosen_lengths, set("beta")),
                 other => panic!("{other}"),
             };
             losses.mean()

@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use etude_align::data::{
-    DataFiles, DataOptions, ExampleTokenizer, LossOptions, Packed, PackingStrategy, Record, Truncation, pack,
+    DataFiles, DataOptions, ExampleTokenizer, LossOptions, Packed, PackingStrategy, Record, Tokenized, Truncation, pack,
 };
-use etude_align::preference::{Dpo, PreferenceExample, ReferenceLogProbabilities};
+use etude_align::preference::{Aggregation, Dpo, KtoExample, PreferenceExample, ReferenceLogProbabilities};
 use etude_align::reward::RewardExample;
 use etude_align::training::TrainingArguments;
 use etude_lm::Source;
@@ -59,25 +59,51 @@ pub(crate) fn sft_examples(
     cut.map(Packed::from).collect()
 }
 
-/// With what the model itself says before it is trained.
-pub(crate) fn preference_examples(data: &str, max_length: usize, dpo: &Dpo) -> Vec<PreferenceExample> {
+/// A better and a worse answer each.
+pub(crate) fn pairs(data: &str, max_length: usize) -> Vec<[Tokenized; 2]> {
     let source = source("model");
     let tokenizer = ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref());
-    let pairs = records(data);
-    let sequences = pairs.iter().filter_map(|record| {
+    let sequences = |record: &Record| {
         let pair = tokenizer.preference(record).unwrap();
         pair.sequences(&truncation(max_length))
-    });
-    let mut examples: Vec<_> = sequences
-        .map(|sequences| PreferenceExample {
-            sequences,
-            reference: [f32::NAN; 2],
-        })
-        .collect();
+    };
+    records(data).iter().filter_map(sequences).collect()
+}
+
+/// Fills in what the model itself says before it is trained.
+fn ask<'a>(aggregation: Aggregation, pairs: impl Iterator<Item = (&'a [Tokenized; 2], &'a mut [f32; 2])>) {
+    let source = source("model");
     let reference = Decoder::load(source.config, &*source.checkpoint, &Device::flex()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut known = ReferenceLogProbabilities::open(folder.path(), &reference).unwrap();
-    known.fill(dpo, &reference, &mut examples, 3, |_| true).unwrap();
+    known.fill(aggregation, &reference, pairs, 3, |_| true).unwrap();
+}
+
+pub(crate) fn preference_examples(data: &str, max_length: usize, dpo: &Dpo) -> Vec<PreferenceExample> {
+    let examples = pairs(data, max_length).into_iter().map(PreferenceExample::new);
+    let mut examples: Vec<_> = examples.collect();
+    ask(
+        dpo.options().aggregation(),
+        examples.iter_mut().map(PreferenceExample::asked),
+    );
+    examples
+}
+
+/// Of the first `most` records.
+pub(crate) fn kto_examples(data: &str, max_length: usize, together: usize, most: usize) -> Vec<KtoExample> {
+    let source = source("model");
+    let tokenizer = ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref());
+    let records = records(data);
+    let answers: Vec<_> = records
+        .iter()
+        .take(most)
+        .map(|record| tokenizer.unpaired_preference(record).unwrap())
+        .collect();
+    let batches = (0..answers.len()).collect::<Vec<_>>();
+    let batches = batches.chunks(together).map(<[usize]>::to_vec);
+    let examples = KtoExample::mismatched(&answers, &truncation(max_length), batches);
+    let mut examples: Vec<_> = examples.into_iter().flatten().collect();
+    ask(Aggregation::Sum, examples.iter_mut().map(KtoExample::asked));
     examples
 }
 

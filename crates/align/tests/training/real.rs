@@ -108,16 +108,14 @@ fn ten_steps_of_a_real_model_are_trls() {
     let pairs = records
         .iter()
         .filter_map(|record| tokenizer.preference(record).unwrap().sequences(&cut));
-    let mut examples: Vec<_> = pairs
-        .map(|sequences| PreferenceExample {
-            sequences,
-            reference: [f32::NAN; 2],
-        })
-        .collect();
+    let mut examples: Vec<_> = pairs.map(PreferenceExample::new).collect();
     let reference = load(&Device::flex());
     let kept = tempfile::tempdir().unwrap();
     let mut known = ReferenceLogProbabilities::open(kept.path(), &reference).unwrap();
-    known.fill(&dpo, &reference, &mut examples, 2, |_| true).unwrap();
+    let asked = examples.iter_mut().map(PreferenceExample::asked);
+    known
+        .fill(dpo.options().aggregation(), &reference, asked, 2, |_| true)
+        .unwrap();
     drop(reference);
     runs.follow("dpo", &dpo, load(&device), &examples);
 

@@ -4,16 +4,20 @@
 
 use burn::tensor::Device;
 use etude_align::data::{LossOptions, PackingStrategy};
-use etude_align::preference::{Dpo, PreferenceOptions};
+use etude_align::preference::{Cpo, Dpo, Kto, Orpo, PreferenceExample, SyncedPolicy, TrDpo};
 use etude_align::reward::{RewardModel, RewardModeling, RewardOptions};
 use etude_align::sft::Sft;
-use etude_align::training::{Metrics, Objective, Schedule, Trainer, TrainingArguments};
+use etude_align::training::{Metrics, Objective, Schedule, Trained as _, Trainer, TrainingArguments};
 use etude_hub::Checkpoint;
 use etude_kernels::Precision;
 use etude_train::Seed;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use crate::common::{decoder, fixtures, preference_examples, reward_examples, sft_examples, source};
+use crate::common::{
+    decoder, fixtures, kto_examples, pairs, preference_examples, reward_examples, sft_examples, source,
+};
 
 /// What is known of the distributions of tokens.
 pub(crate) const STATISTICS: [&str; 2] = ["entropy", "mean_token_accuracy"];
@@ -178,14 +182,64 @@ fn supervised_fine_tuning_is_trls() {
 fn direct_preference_optimisation_is_trls() {
     for name in ["dpo", "dpo_ipo", "dpo_mixture", "dpo_wpo", "dpo_ld", "dpo_epochs"] {
         let run = Run::read(name);
-        let known = serde_json::to_value(PreferenceOptions::default()).unwrap();
-        let mut fields = run.0["arguments"].as_object().unwrap().clone();
-        fields.retain(|name, _| known.get(name).is_some());
-        let dpo = Dpo::new(serde_json::from_value(Value::Object(fields)).unwrap()).unwrap();
+        let dpo = Dpo::new(constants(&run)).unwrap();
         let [examples, held_out] =
             ["data", "eval_data"].map(|data| preference_examples(run.text(data), run.max_length(), &dpo));
         let examples = [run.take(examples), held_out];
         run.compare(name, &dpo, decoder(), examples, |model, look| look(&model.checkpoint()));
+    }
+}
+
+/// What TRL was told, of the constants that ours have.
+fn constants<O: Default + Serialize + DeserializeOwned>(run: &Run) -> O {
+    let known = serde_json::to_value(O::default()).unwrap();
+    let mut fields = run.0["arguments"].as_object().unwrap().clone();
+    fields.retain(|name, _| known.get(name).is_some());
+    serde_json::from_value(Value::Object(fields)).unwrap()
+}
+
+#[test]
+fn preferences_with_a_reference_that_follows_are_trls() {
+    let run = Run::read("dpo_sync");
+    let dpo = Dpo::new(constants(&run)).unwrap();
+    let sync = dpo.options().reference_sync().unwrap();
+    let examples = ["data", "eval_data"].map(|data| {
+        let pairs = pairs(run.text(data), run.max_length());
+        pairs.into_iter().map(PreferenceExample::new).collect()
+    });
+    let policy = SyncedPolicy::new(decoder(), decoder(), sync);
+    run.compare("dpo_sync", &TrDpo(dpo), policy, examples, |model, look| {
+        look(&model.decoder().checkpoint());
+    });
+}
+
+#[test]
+fn preferences_without_a_reference_are_trls() {
+    for name in ["cpo", "cpo_hinge", "cpo_ipo", "cpo_epochs", "simpo"] {
+        let run = Run::read(name);
+        let cpo = Cpo::new(constants(&run)).unwrap();
+        let [examples, held_out] = ["data", "eval_data"].map(|data| pairs(run.text(data), run.max_length()));
+        let examples = [run.take(examples), held_out];
+        run.compare(name, &cpo, decoder(), examples, |model, look| look(&model.checkpoint()));
+    }
+    let run = Run::read("orpo");
+    let orpo = Orpo::new(constants(&run)).unwrap();
+    let examples = ["data", "eval_data"].map(|data| pairs(run.text(data), run.max_length()));
+    run.compare("orpo", &orpo, decoder(), examples, |model, look| {
+        look(&model.checkpoint())
+    });
+}
+
+#[test]
+fn answers_that_are_good_or_bad_by_themselves_are_learnt_as_by_trl() {
+    for name in ["kto", "kto_apo_zero", "kto_epochs"] {
+        let run = Run::read(name);
+        let kto = Kto::new(constants(&run)).unwrap();
+        let together = run.arguments().per_device_train_batch_size;
+        // Which answers are mismatched depends on how many there are.
+        let most = run.0["examples"].as_u64().unwrap_or(u64::MAX) as usize;
+        let examples = ["data", "eval_data"].map(|data| kto_examples(run.text(data), run.max_length(), together, most));
+        run.compare(name, &kto, decoder(), examples, |model, look| look(&model.checkpoint()));
     }
 }
 

@@ -87,6 +87,26 @@ pub(crate) enum Verb {
     })]
     Dpo(Box<train::Arguments>),
 
+    /// Align a model with answers that are good or bad by themselves (KTO)
+    #[command(after_help = examples! {
+        "etude lm kto --model runs/sft/model --data labels.jsonl --set kto.undesirable_weight=1.5"
+        "etude lm kto trl-config.yaml --out runs/kto"
+    })]
+    Kto(Box<train::Arguments>),
+
+    /// Align a model with preferences, without a reference: CPO and SimPO
+    #[command(after_help = examples! {
+        "etude lm cpo --model runs/sft/model --data pairs.jsonl"
+        "etude lm cpo --model runs/sft/model --data pairs.jsonl --set 'cpo={loss_type=\"simpo\", beta=2.0, simpo_gamma=1.0, cpo_alpha=0.0}'"
+    })]
+    Cpo(Box<train::Arguments>),
+
+    /// Fine-tune a model on the better answers of pairs, and away from the worse ones (ORPO)
+    #[command(after_help = examples! {
+        "etude lm orpo --model smollm2.gguf --data pairs.jsonl --set orpo.beta=0.1"
+    })]
+    Orpo(Box<train::Arguments>),
+
     /// Let a model learn from its own answers, which a reward model, rules or a command score
     #[command(after_help = examples! {
         "etude lm ppo recipes/lm/ppo-digits.toml"
@@ -108,6 +128,9 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
         Verb::Sft(arguments) => train::run(Stage::Sft, arguments, output),
         Verb::Reward(arguments) => train::run(Stage::Reward, arguments, output),
         Verb::Dpo(arguments) => train::run(Stage::Dpo, arguments, output),
+        Verb::Kto(arguments) => train::run(Stage::Kto, arguments, output),
+        Verb::Cpo(arguments) => train::run(Stage::Cpo, arguments, output),
+        Verb::Orpo(arguments) => train::run(Stage::Orpo, arguments, output),
         Verb::Ppo(arguments) => train::run(Stage::Ppo, arguments, output),
     }
 }

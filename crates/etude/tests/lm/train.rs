@@ -1,4 +1,4 @@
-//! `etude lm sft`, `reward` and `dpo`: what a run leaves behind, and that one which is killed goes on as if it had not been.
+//! `etude lm sft`, `reward`, `dpo` and its kin: what a run leaves behind, and that one which is killed goes on as if it had not been.
 
 use std::fs;
 use std::path::Path;
@@ -16,6 +16,17 @@ fn pairs(folder: &Path, count: usize) -> String {
         format!("{{\"prompt\": \"{index} is\", \"chosen\": \" odd\", \"rejected\": \" not even, {index}\"}}\n")
     });
     let path = folder.join("pairs.jsonl");
+    fs::write(&path, lines.collect::<String>()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+/// Answers that are good or bad.
+fn labels(folder: &Path) -> String {
+    let lines = (0..20).map(|index| {
+        let label = index % 3 != 0;
+        format!("{{\"prompt\": \"{index} and\", \"completion\": \" {index}\", \"label\": {label}}}\n")
+    });
+    let path = folder.join("labels.jsonl");
     fs::write(&path, lines.collect::<String>()).unwrap();
     path.to_str().unwrap().to_owned()
 }
@@ -197,7 +208,7 @@ fn settings_of_trl_are_a_recipe_and_what_cannot_be_mapped_is_told() {
 fn what_cannot_be_trained_is_told_before_anything_is_written() {
     let (model, scratch) = (model(), TempDir::new().unwrap());
     let name = model.path().to_str().unwrap();
-    let data = pairs(scratch.path(), 4);
+    let (data, labels) = (pairs(scratch.path(), 4), labels(scratch.path()));
     let bad = scratch.path().join("bad.jsonl");
     fs::write(
         &bad,
@@ -216,6 +227,42 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
             &["dpo", "--data", &data, "--set", "training.lr_scheduler_type=steps"],
             "constant",
         ),
+        (
+            &["dpo", "--data", &data, "--set", "dpo.ref_model_mixup_alpha=1.5"],
+            "dpo.ref_model_mixup_alpha",
+        ),
+        (
+            &[
+                "dpo",
+                "--data",
+                &data,
+                "--set",
+                "lora.r=4",
+                "--set",
+                "dpo.sync_ref_model=true",
+            ],
+            "dpo.sync_ref_model",
+        ),
+        (
+            &["kto", "--data", &labels, "--set", "kto.desirable_weight=0"],
+            "kto.desirable_weight",
+        ),
+        (
+            &[
+                "kto",
+                "--data",
+                &labels,
+                "--set",
+                "training.per_device_train_batch_size=1",
+            ],
+            "training.per_device_train_batch_size",
+        ),
+        (&["kto", "--data", &data], "unpaired preference"),
+        (
+            &["cpo", "--data", &data, "--set", "cpo.simpo_gamma=-1"],
+            "cpo.simpo_gamma",
+        ),
+        (&["orpo", "--data", &data, "--set", "orpo.beta=0"], "orpo.beta"),
         (&["sft", "--data", &data], "language modeling"),
         (&["sft", "--data", bad], "bad.jsonl"),
         (&["sft", "--data", "nowhere.jsonl"], "nowhere.jsonl"),
@@ -244,11 +291,21 @@ fn every_stage_goes_on_from_its_checkpoint() {
     let (model, scratch) = (model(), TempDir::new().unwrap());
     let name = model.path().to_str().unwrap();
     let (pairs, completions) = (pairs(scratch.path(), 16), completions(scratch.path()));
+    let labels = labels(scratch.path());
     for (index, (stage, data, more)) in [
         ("sft", &completions, "lora.r=4"),
         ("sft", &completions, "training.gradient_accumulation_steps=2"),
         ("reward", &pairs, "reward.center_rewards_coefficient=0.01"),
         ("dpo", &pairs, "lora.use_dora=true"),
+        // The reference moves after step 2 and after step 4, in two numbers.
+        (
+            "dpo",
+            &pairs,
+            "dpo={sync_ref_model=true, ref_model_sync_steps=2, ref_model_mixup_alpha=0.3}",
+        ),
+        ("kto", &labels, "kto.undesirable_weight=1.5"),
+        ("cpo", &pairs, "cpo={loss_type=\"simpo\", beta=2.0, cpo_alpha=0.0}"),
+        ("orpo", &pairs, "lora.r=4"),
     ]
     .into_iter()
     .enumerate()

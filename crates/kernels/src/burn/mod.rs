@@ -4,7 +4,8 @@
 //! its backward is the kernel's hand-written one. Everywhere else it is [`composed`] of Burn's operations, and so is its
 //! gradient. A device with autodiff gives the same bits as one without.
 //!
-//! [`ModuleAdamW`] steps all parameters of a module in place, and [`ModuleMuon`] the matrices of its hidden layers.
+//! [`ModuleAdamW`] steps all parameters of a module in place, and [`ModuleMuon`] the matrices of its hidden layers;
+//! [`blend`] moves them towards those of another one.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -22,6 +23,7 @@
 
 mod adam_w;
 mod attention;
+mod blend;
 pub mod composed;
 mod embedding;
 mod flex;
@@ -35,6 +37,7 @@ mod rotary;
 
 pub use adam_w::{ModuleAdamW, Moments};
 pub use attention::attention;
+pub use blend::blend;
 pub use embedding::embedding;
 pub use gated::{gated, gated_linear};
 pub use linear::linear;

@@ -1,11 +1,13 @@
 //! Records to examples.
 
 use etude_align::AlignError;
-use etude_align::data::{DataFiles, ExampleTokenizer, Packed, Record, pack};
+use etude_align::data::{DataFiles, ExampleTokenizer, Packed, Record, Tokenized, pack};
 use etude_align::ppo::Question;
-use etude_align::preference::PreferenceExample;
+use etude_align::preference::{KtoExample, PreferenceExample};
 use etude_align::reward::RewardExample;
+use etude_align::training::Order;
 use etude_lm::Source;
+use etude_train::Seed;
 
 use super::recipe::Recipe;
 use crate::error::{CommandError, Context as _};
@@ -108,6 +110,20 @@ pub(super) fn sft(
     })
 }
 
+/// A better and a worse answer each.
+pub(super) fn pairs(
+    records: &Split<Record>,
+    recipe: &Recipe,
+    source: &Source,
+    output: &Output,
+) -> Result<Split<[Tokenized; 2]>, CommandError> {
+    let truncation = recipe.data.truncation(source.config.context);
+    records.examples(output, |record| {
+        let pair = tokenizer(source).preference(record)?;
+        Ok(pair.sequences(&truncation))
+    })
+}
+
 /// Pairs, whose reference log-probabilities are not known yet.
 pub(super) fn preferences(
     records: &Split<Record>,
@@ -115,14 +131,53 @@ pub(super) fn preferences(
     source: &Source,
     output: &Output,
 ) -> Result<Split<PreferenceExample>, CommandError> {
-    let truncation = recipe.data.truncation(source.config.context);
-    records.examples(output, |record| {
-        let pair = tokenizer(source).preference(record)?;
-        Ok(pair.sequences(&truncation).map(|sequences| PreferenceExample {
-            sequences,
-            reference: [f32::NAN; 2],
-        }))
+    let Split { train, held_out } = pairs(records, recipe, source, output)?;
+    let examples = |pairs: Vec<_>| pairs.into_iter().map(PreferenceExample::new).collect();
+    Ok(Split {
+        train: examples(train),
+        held_out: examples(held_out),
     })
+}
+
+/// Answers that are good or bad, mismatched as the batches of the first epoch have them, whose reference log-probabilities are not known
+/// yet.
+pub(super) fn unpaired(
+    records: &Split<Record>,
+    recipe: &Recipe,
+    source: &Source,
+    output: &Output,
+) -> Result<Split<KtoExample>, CommandError> {
+    let truncation = recipe.data.truncation(source.config.context);
+    let answers = records.examples(output, |record| {
+        let answer = tokenizer(source).unpaired_preference(record)?;
+        Ok(answer.sequence(&truncation).is_some().then_some(answer))
+    })?;
+    let mismatched = |answers: &[_], order: Order| {
+        let batches = (0..order.steps_per_epoch()).flat_map(|step| order.step(step));
+        let examples = KtoExample::mismatched(answers, &truncation, batches);
+        examples.into_iter().flatten().collect()
+    };
+    Ok(Split {
+        train: mismatched(&answers.train, order(recipe, answers.train.len())),
+        held_out: mismatched(
+            &answers.held_out,
+            Order {
+                shuffle: None,
+                ..order(recipe, answers.held_out.len())
+            },
+        ),
+    })
+}
+
+/// The order of so many training examples.
+pub(super) fn order(recipe: &Recipe, examples: usize) -> Order {
+    let arguments = &recipe.training;
+    Order {
+        examples,
+        batch: arguments.per_device_train_batch_size,
+        accumulation: arguments.gradient_accumulation_steps,
+        shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
+    }
 }
 
 /// Pairs with their margins.

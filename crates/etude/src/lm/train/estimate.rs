@@ -29,13 +29,17 @@ pub(super) struct Work {
     pub(super) checkpointing: bool,
     /// Only adapters are trained.
     pub(super) adapters: bool,
+    /// Forward passes without a graph, beside the one with.
+    pub(super) more_passes: u64,
+    /// Models that are held beside the one that is trained.
+    pub(super) models_beside: u64,
 }
 
 impl Work {
     /// From the operations that the products with weights need, 2 for each parameter and token in each of the forward pass and the two
     /// products of the backward pass, and how many a second this machine makes.
     pub(super) fn estimate(&self) -> Estimate {
-        let passes = 3 + u64::from(self.checkpointing) - u64::from(self.adapters);
+        let passes = 3 + u64::from(self.checkpointing) - u64::from(self.adapters) + self.more_passes;
         let operations = 2.0 * self.parameters as f64 * (passes as f64 * self.tokens + self.read_tokens);
         let training = self
             .memory
@@ -43,7 +47,7 @@ impl Work {
         // Frozen parameters have neither gradients nor moments.
         let saved = if self.adapters { 12 * self.parameters } else { 0 };
         Estimate {
-            bytes: (training as u64).saturating_sub(saved),
+            bytes: (training as u64).saturating_sub(saved) + 4 * self.models_beside * self.parameters,
             seconds: operations / speed(self.precision),
         }
     }

@@ -42,9 +42,7 @@ pub(super) trait Learner: Sized {
     fn save(&self, folder: &Path) -> Result<(), AlignError>;
 
     /// Writes the model into a folder, with what else is needed to go on from there.
-    fn save_to_go_on(&self, folder: &Path) -> Result<(), AlignError> {
-        self.save(folder)
-    }
+    fn save_to_go_on(&self, folder: &Path) -> Result<(), AlignError>;
 }
 
 /// Writes a model into a folder.
@@ -56,6 +54,8 @@ pub(super) struct FromData<'a, O: Objective> {
     pub(super) trainer: Trainer<O::Model>,
     pub(super) examples: &'a Split<O::Example>,
     pub(super) save: Save<'a, O::Model>,
+    /// Writes what is needed to go on besides.
+    pub(super) save_state: Save<'a, O::Model>,
 }
 
 impl<O: Objective> Learner for FromData<'_, O> {
@@ -82,6 +82,11 @@ impl<O: Objective> Learner for FromData<'_, O> {
 
     fn save(&self, folder: &Path) -> Result<(), AlignError> {
         (self.save)(self.trainer.model(), folder)
+    }
+
+    fn save_to_go_on(&self, folder: &Path) -> Result<(), AlignError> {
+        self.save(folder)?;
+        (self.save_state)(self.trainer.model(), folder)
     }
 }
 

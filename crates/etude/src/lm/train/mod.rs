@@ -1,4 +1,4 @@
-//! `etude lm sft`, `etude lm reward`, `etude lm dpo`, `etude lm ppo`: a language model is trained.
+//! `etude lm sft`, `reward`, `dpo`, `kto`, `cpo`, `orpo`, `ppo`: a language model is trained.
 
 mod data;
 mod estimate;
@@ -16,7 +16,7 @@ use std::time::Instant;
 use clap::Args;
 use etude_align::AlignError;
 use etude_align::ppo::{Ppo, ValueModel};
-use etude_align::preference::Dpo;
+use etude_align::preference::{Cpo, Dpo, Kto, KtoLoss, Orpo};
 use etude_align::reward::{RewardModeling, RuleReward};
 use etude_align::training::{TrainerState, checkpoint};
 use etude_lm::{LmError, Source};
@@ -40,6 +40,9 @@ pub(super) enum Stage {
     Sft,
     Reward,
     Dpo,
+    Kto,
+    Cpo,
+    Orpo,
     Ppo,
 }
 
@@ -49,6 +52,9 @@ impl Stage {
             Self::Sft => "sft",
             Self::Reward => "reward",
             Self::Dpo => "dpo",
+            Self::Kto => "kto",
+            Self::Cpo => "cpo",
+            Self::Orpo => "orpo",
             Self::Ppo => "ppo",
         }
     }
@@ -58,6 +64,9 @@ impl Stage {
             Self::Sft => "Supervised fine-tuning",
             Self::Reward => "A reward model",
             Self::Dpo => "Direct preference optimisation",
+            Self::Kto => "Kahneman-Tversky optimisation",
+            Self::Cpo => "Contrastive preference optimisation",
+            Self::Orpo => "Odds-ratio preference optimisation",
             Self::Ppo => "Proximal policy optimisation",
         }
     }
@@ -67,7 +76,7 @@ impl Stage {
         match self {
             Self::Sft => 2e-5,
             Self::Reward => 1e-4,
-            Self::Dpo => 1e-6,
+            Self::Dpo | Self::Kto | Self::Cpo | Self::Orpo => 1e-6,
             Self::Ppo => 3e-6,
         }
     }
@@ -155,6 +164,9 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
         Stage::Sft => task.sft(&records),
         Stage::Reward => task.reward(&records),
         Stage::Dpo => task.dpo(&records),
+        Stage::Kto => task.kto(&records),
+        Stage::Cpo => task.cpo(&records),
+        Stage::Orpo => task.orpo(&records),
         Stage::Ppo => task.ppo(&records),
     }?;
     let folder = &outcome.folder;
@@ -199,7 +211,18 @@ fn check(stage: Stage, loaded: &Loaded<Recipe>) -> Result<(), CommandError> {
     };
     recipe.training.clone().checked().map_err(rejected("training"))?;
     match stage {
+        Stage::Dpo if recipe.dpo.sync_ref_model && recipe.lora.is_some() => Err(loaded.reject(
+            "dpo.sync_ref_model",
+            "a reference follows a model that is trained as a whole, without adapters",
+        )),
         Stage::Dpo => Dpo::new(recipe.dpo.clone()).map(drop).map_err(rejected("dpo")),
+        Stage::Kto if recipe.kto.loss_type == KtoLoss::Kto && recipe.training.per_device_train_batch_size < 2 => {
+            let reason = "the reference point of KTO is estimated from the answers to the other prompts of a batch: take at least 2";
+            Err(loaded.reject("training.per_device_train_batch_size", reason))
+        }
+        Stage::Kto => Kto::new(recipe.kto.clone()).map(drop).map_err(rejected("kto")),
+        Stage::Cpo => Cpo::new(recipe.cpo.clone()).map(drop).map_err(rejected("cpo")),
+        Stage::Orpo => Orpo::new(recipe.orpo).map(drop).map_err(rejected("orpo")),
         Stage::Reward if recipe.lora.is_some() => {
             Err(loaded.reject("lora", "reward models are trained as a whole, without adapters"))
         }

@@ -10,7 +10,7 @@ use crate::report::{Plot, Report, Section, Table};
 use crate::terminal;
 
 /// The metrics by their names, with what healthy looks like.
-const METRICS: [(&str, &str); 26] = [
+const METRICS: [(&str, &str); 30] = [
     (
         "loss",
         "falls, and then levels off; on held-out data it may turn up again, which is the time to stop",
@@ -43,6 +43,16 @@ const METRICS: [(&str, &str); 26] = [
         "logps/chosen",
         "about where it began; a fall by many tens is drift away from the reference",
     ),
+    (
+        "kl",
+        "near 0 at first and slowly rising; it is never below 0. 0 throughout is an estimate from too few answers: take larger batches",
+    ),
+    ("nll_loss", "falls, or stays where fine-tuning has brought it"),
+    (
+        "log_odds_chosen",
+        "rises: the odds of better answers, as a logarithm, beyond those of worse ones",
+    ),
+    ("log_odds_ratio", "rises towards 0 from below; -0.69 is no preference"),
     ("accuracy", "rises from one half, on held-out pairs too"),
     ("margin", "rises from 0"),
     (

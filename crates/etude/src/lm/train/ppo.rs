@@ -12,8 +12,8 @@ use etude_align::reward::{RewardCommand, RewardFunction, RewardModel, RuleReward
 use etude_align::training::{Metrics, Trainer, TrainerState, checkpoint};
 use etude_hub::peft::LoraAdapter;
 use etude_hub::{Checkpoint as _, Dtype, MemoryCheckpoint, SafetensorsCheckpoint, safetensors};
+use etude_lm::Source;
 use etude_lm::decoder::Decoder;
-use etude_lm::{LmError, Source};
 use etude_train::Seed;
 
 use super::Outcome;
@@ -171,7 +171,7 @@ impl Task<'_> {
             }
             // Policy and critic share what neither changes.
             (ValueModel::Policy, _) if self.recipe.lora.is_some() => Some(policy.base()),
-            (ValueModel::Policy, _) => Some(self.load(&self.source)?),
+            (ValueModel::Policy, _) => Some(self.load(&*self.source.checkpoint, &device)?),
             _ => None,
         };
         if let (Some(decoder), Some(options)) = (critic.take_if(|_| self.recipe.lora.is_some()), &self.recipe.lora) {
@@ -200,7 +200,7 @@ impl Task<'_> {
         }
         let file = SafetensorsCheckpoint::open(path).bad_input(failed)?;
         let (config, precision) = (critic.config().clone(), critic.precision());
-        let decoder: Result<Decoder, LmError> = Decoder::load(config, &file, &Device::flex().autodiff());
+        let decoder = Decoder::load(config, &file, &Device::flex().autodiff());
         Ok(decoder.bad_input(failed)?.with_precision(precision))
     }
 
@@ -209,10 +209,7 @@ impl Task<'_> {
         if self.recipe.lora.is_some() {
             return Ok(model.policy().base().valid());
         }
-        let (config, checkpoint) = (self.source.config.clone(), &*self.source.checkpoint);
-        let reference = Decoder::load(config, checkpoint, &Device::flex());
-        let reference = reference.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
-        Ok(reference.with_precision(self.recipe.model.precision.into()))
+        self.load(&*self.source.checkpoint, &Device::flex())
     }
 
     fn rewards(&self) -> Result<Vec<Box<dyn RewardFunction>>, CommandError> {
@@ -243,7 +240,7 @@ impl Task<'_> {
         let steps = arguments.steps((questions.train.len() as f64 / batch).ceil() as u64);
         let tokens = steps as f64 * batch * mean;
         let models = 1 + u8::from(ppo.value_model != ValueModel::Head);
-        let mut estimate = Work {
+        Work {
             memory: self.source.memory(),
             parameters: self.parameters() * u64::from(models),
             tokens: tokens * ppo.num_ppo_epochs as f64,
@@ -253,11 +250,10 @@ impl Task<'_> {
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
             adapters: self.recipe.lora.is_some(),
+            more_passes: 0,
+            // The reference, unless it is the base of adapters, and the engine's copy of the policy.
+            models_beside: 1 + u64::from(self.recipe.lora.is_none()),
         }
-        .estimate();
-        // The reference, unless it is the base of adapters, and the engine's copy of the policy.
-        let copies = 1 + u64::from(self.recipe.lora.is_none());
-        estimate.bytes += 4 * self.parameters() * copies;
-        estimate
+        .estimate()
     }
 }

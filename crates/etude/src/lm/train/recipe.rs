@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use etude_align::data::{DataOptions, Format, LossOptions, PackingStrategy, Truncation, TruncationMode};
 use etude_align::ppo::PpoOptions;
-use etude_align::preference::PreferenceOptions;
+use etude_align::preference::{CpoOptions, KtoOptions, OrpoOptions, PreferenceOptions};
 use etude_align::reward::{RewardOptions, Rule};
 use etude_align::training::TrainingArguments;
 use etude_kernels::Precision;
@@ -31,6 +31,12 @@ pub(super) struct Recipe {
     pub(super) sft: SftRecipe,
     #[serde(default)]
     pub(super) dpo: PreferenceOptions,
+    #[serde(default)]
+    pub(super) kto: KtoOptions,
+    #[serde(default)]
+    pub(super) cpo: CpoOptions,
+    #[serde(default)]
+    pub(super) orpo: OrpoOptions,
     #[serde(default)]
     pub(super) reward: RewardOptions,
     #[serde(default)]

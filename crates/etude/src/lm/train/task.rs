@@ -4,13 +4,15 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use etude_align::AlignError;
-use etude_align::data::Record;
-use etude_align::preference::{Dpo, PreferenceExample, ReferenceLogProbabilities};
+use etude_align::data::{Record, Tokenized};
+use etude_align::preference::{
+    Aggregation, Cpo, Dpo, Kto, KtoExample, Orpo, PreferenceExample, ReferenceLogProbabilities, SyncedPolicy, TrDpo,
+};
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
-use etude_align::training::{Objective, Order, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
-use etude_hub::MemoryCheckpoint;
+use etude_align::training::{Objective, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
 use etude_hub::peft::LoraAdapter;
+use etude_hub::{Checkpoint, MemoryCheckpoint, SafetensorsCheckpoint};
 use etude_lm::Source;
 use etude_lm::decoder::Decoder;
 use etude_train::{RunFolder, Seed};
@@ -62,15 +64,69 @@ impl Task<'_> {
         let mut examples = data::preferences(records, self.recipe, &self.source, self.output)?;
         let samples = self.samples(records);
         let folder = (self.folder)()?;
+        if let Some(sync) = dpo.options().reference_sync() {
+            let policy = self.decoder()?;
+            let device = Device::flex().autodiff();
+            let reference = match &self.from {
+                None => self.load(&*self.source.checkpoint, &device),
+                Some(from) => {
+                    let kept = SafetensorsCheckpoint::open(&from.join(REFERENCE));
+                    self.load(&kept.bad_input(|| "cannot go on with the run".into())?, &device)
+                }
+            }?;
+            let model = SyncedPolicy::new(policy, reference, sync);
+            return self.finish(&TrDpo(dpo), model, &examples, Some(&samples), folder);
+        }
         if dpo.options().reference_free {
             for example in examples.train.iter_mut().chain(&mut examples.held_out) {
                 example.reference = [0.0; 2];
             }
         } else {
-            self.references(&dpo, &mut examples, &folder)?;
+            let aggregation = dpo.options().aggregation();
+            self.references(aggregation, &mut examples, PreferenceExample::asked, &folder)?;
         }
         let decoder = self.decoder()?;
         self.finish(&dpo, decoder, &examples, Some(&samples), folder)
+    }
+
+    pub(super) fn kto(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+        let kto = Kto::new(self.recipe.kto.clone()).bad_input(|| "cannot train so".into())?;
+        let mut examples = data::unpaired(records, self.recipe, &self.source, self.output)?;
+        let desirable = examples.train.iter().filter(|example| example.desirable).count();
+        let options = kto.options();
+        let balance = options.desirable_weight * desirable as f64
+            / (options.undesirable_weight * (examples.train.len() - desirable) as f64);
+        if !(1.0..=4.0 / 3.0).contains(&balance) {
+            self.output.note(&format!(
+                "{desirable} of {} answers are desirable: with their weights {balance:.2} to 1, where KTO's authors want 1 to 1.33;                  `kto.desirable_weight` and `kto.undesirable_weight` change that",
+                examples.train.len()
+            ));
+        }
+        let samples = self.samples(records);
+        let folder = (self.folder)()?;
+        self.references(Aggregation::Sum, &mut examples, KtoExample::asked, &folder)?;
+        let decoder = self.decoder()?;
+        self.finish(&kto, decoder, &examples, Some(&samples), folder)
+    }
+
+    pub(super) fn cpo(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+        let cpo = Cpo::new(self.recipe.cpo.clone()).bad_input(|| "cannot train so".into())?;
+        self.without_reference(&cpo, records)
+    }
+
+    pub(super) fn orpo(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+        let orpo = Orpo::new(self.recipe.orpo).bad_input(|| "cannot train so".into())?;
+        self.without_reference(&orpo, records)
+    }
+
+    fn without_reference<O>(self, objective: &O, records: &Split<Record>) -> Result<Outcome, CommandError>
+    where
+        O: Objective<Model = Decoder, Example = [Tokenized; 2]>,
+    {
+        let examples = data::pairs(records, self.recipe, &self.source, self.output)?;
+        let samples = self.samples(records);
+        let (folder, decoder) = ((self.folder)()?, self.decoder()?);
+        self.finish(objective, decoder, &examples, Some(&samples), folder)
     }
 
     pub(super) fn reward(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
@@ -103,49 +159,42 @@ impl Task<'_> {
     /// The decoder to train, as it was at the checkpoint where there is one.
     pub(super) fn decoder(&self) -> Result<Decoder, CommandError> {
         let failed = || format!("cannot load {}", self.recipe.model.path);
+        let load = |source: &Source| self.load(&*source.checkpoint, &Device::flex().autodiff());
         match (&self.recipe.lora, &self.from) {
-            (None, None) => self.load(&self.source),
-            (None, Some(path)) => self.load(&open(path)?),
-            (Some(options), None) => self
-                .load(&self.source)?
+            (None, None) => load(&self.source),
+            (None, Some(path)) => load(&open(path)?),
+            (Some(options), None) => load(&self.source)?
                 .with_lora(options, self.recipe.training.seed)
                 .bad_input(failed),
             (Some(_), Some(path)) => {
                 let adapter = LoraAdapter::open(&path.join(ADAPTER)).bad_input(failed)?;
-                self.load(&self.source)?.with_adapter(&adapter).bad_input(failed)
+                load(&self.source)?.with_adapter(&adapter).bad_input(failed)
             }
         }
     }
 
-    /// A decoder to train. The configuration is that of the beginning, also where a checkpoint has the parameters.
-    pub(super) fn load(&self, source: &Source) -> Result<Decoder, CommandError> {
-        let (config, device) = (self.source.config.clone(), Device::flex().autodiff());
-        let decoder = Decoder::load(config, &*source.checkpoint, &device);
+    /// The decoder whose parameters a checkpoint has. The configuration is that of the beginning, also where it is one of the run's.
+    pub(super) fn load(&self, checkpoint: &dyn Checkpoint, device: &Device) -> Result<Decoder, CommandError> {
+        let decoder = Decoder::load(self.source.config.clone(), checkpoint, device);
         let decoder = decoder.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
         Ok(decoder.with_precision(self.recipe.model.precision.into()))
     }
 
-    /// Fills in what the model, as it is before training, says of the pairs that the run will read.
-    fn references(
+    /// Fills in what the model, as it is before training, says of the examples that the run will read, each of which it is `asked`.
+    fn references<E>(
         &self,
-        dpo: &Dpo,
-        examples: &mut Split<PreferenceExample>,
+        aggregation: Aggregation,
+        examples: &mut Split<E>,
+        asked: impl Fn(&mut E) -> (&[Tokenized; 2], &mut [f32; 2]),
         folder: &RunFolder,
     ) -> Result<(), CommandError> {
         let failed = || "cannot compute the reference's log-probabilities".to_owned();
-        let source = &self.source;
-        let reference = Decoder::load(source.config.clone(), &*source.checkpoint, &Device::flex()).bad_input(failed)?;
-        let reference = reference.with_precision(self.recipe.model.precision.into());
+        let reference = self.load(&*self.source.checkpoint, &Device::flex())?;
         let beside = folder.path().parent().unwrap_or(Path::new("."));
         let mut known = ReferenceLogProbabilities::open(&beside.join("reference-log-probabilities"), &reference)
             .failed_run(failed)?;
         let arguments = &self.recipe.training;
-        let order = Order {
-            examples: examples.train.len(),
-            batch: arguments.per_device_train_batch_size,
-            accumulation: arguments.gradient_accumulation_steps,
-            shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
-        };
+        let order = data::order(self.recipe, examples.train.len());
         let mut read = vec![false; examples.train.len()];
         // After an epoch all have been read.
         let steps = arguments.steps(order.steps_per_epoch()).min(order.steps_per_epoch());
@@ -157,14 +206,20 @@ impl Task<'_> {
             .iter_mut()
             .zip(&read)
             .filter_map(|(example, read)| read.then_some(example));
-        let wanted: Vec<&mut PreferenceExample> = train.chain(&mut examples.held_out).collect();
+        let wanted: Vec<_> = train.chain(&mut examples.held_out).map(asked).collect();
         let bar = Progress::bar(self.output, "reference", wanted.len() as u64);
         let progress = |done: usize| {
             bar.set(done as u64, "log-probabilities");
             !interrupt::interrupted()
         };
         known
-            .fill(dpo, &reference, wanted, arguments.per_device_eval_batch_size, progress)
+            .fill(
+                aggregation,
+                &reference,
+                wanted,
+                arguments.per_device_eval_batch_size,
+                progress,
+            )
             .failed_run(failed)?;
         bar.finish();
         if interrupt::interrupted() {
@@ -209,6 +264,7 @@ impl Task<'_> {
             trainer,
             examples,
             save: &save,
+            save_state: &|model, folder| model.save_state(folder),
         };
         self.learn(learner, state, plan)
     }
@@ -304,6 +360,7 @@ impl Task<'_> {
         let arguments = &self.recipe.training;
         let batch = arguments.per_device_train_batch_size.min(lengths.len());
         let epochs = (trainer.steps() - trainer.step_count()) as f64 / trainer.order().steps_per_epoch() as f64;
+        let synced = self.stage == Stage::Dpo && self.recipe.dpo.sync_ref_model;
         Work {
             memory: self.source.memory(),
             parameters: self.parameters(),
@@ -313,6 +370,8 @@ impl Task<'_> {
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
             adapters: self.recipe.lora.is_some(),
+            more_passes: u64::from(synced || self.stage == Stage::Kto),
+            models_beside: u64::from(synced),
         }
     }
 
@@ -336,6 +395,11 @@ pub(super) const ADAPTER: &str = "adapter";
 /// A model that can be written into a folder, with what belongs to it.
 pub(super) trait SaveModel: Trained {
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError>;
+
+    /// Writes what its future depends on besides, for a checkpoint.
+    fn save_state(&self, _folder: &Path) -> Result<(), AlignError> {
+        Ok(())
+    }
 }
 
 impl SaveModel for Decoder {
@@ -346,6 +410,19 @@ impl SaveModel for Decoder {
             adapter.save(&folder.join(ADAPTER))?;
         }
         Ok(source.save_tokenizer(folder)?)
+    }
+}
+
+/// Where the reference is in a checkpoint, if it follows the policy.
+const REFERENCE: &str = "reference";
+
+impl SaveModel for SyncedPolicy {
+    fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
+        self.decoder().save_model(folder, source)
+    }
+
+    fn save_state(&self, folder: &Path) -> Result<(), AlignError> {
+        Ok(self.reference().save(&folder.join(REFERENCE))?)
     }
 }
 

@@ -1,7 +1,7 @@
 //! TRL's YAML, read as a recipe.
 //!
-//! Names are those of `ScriptArguments`, `ModelConfig`, `SFTConfig`, `DPOConfig` and `RewardConfig`, which TRL keeps in one flat file.
-//! What has no counterpart here is told and left out.
+//! Names are those of `ScriptArguments`, `ModelConfig` and the configuration of a trainer, such as `DPOConfig`, which TRL keeps in one flat
+//! file. What has no counterpart here is told and left out.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,8 +12,8 @@ use toml::Table;
 use super::Stage;
 use crate::error::{CommandError, Context as _};
 
-/// Settings that are called the same here, by the table that they are in.
-const SAME: [(&str, &[&str]); 5] = [
+/// Settings that are called the same here, by the table that they are in. Of a name in several tables that of the stage is meant.
+const SAME: [(&str, &[&str]); 8] = [
     ("data", &["max_length", "truncation_mode"]),
     (
         "training",
@@ -50,8 +50,17 @@ const SAME: [(&str, &[&str]); 5] = [
             "discopop_tau",
             "ld_alpha",
             "use_weighting",
+            "sync_ref_model",
+            "ref_model_mixup_alpha",
+            "ref_model_sync_steps",
         ],
     ),
+    ("kto", &["loss_type", "beta", "desirable_weight", "undesirable_weight"]),
+    (
+        "cpo",
+        &["loss_type", "beta", "label_smoothing", "cpo_alpha", "simpo_gamma"],
+    ),
+    ("orpo", &["beta"]),
     ("reward", &["center_rewards_coefficient"]),
 ];
 
@@ -77,12 +86,17 @@ pub(super) fn translate(path: &Path, text: &str, stage: Stage) -> Result<Transla
     let mut recipe = Table::new();
     if stage != Stage::Sft {
         // Transcripts, which étude takes for conversations, are texts to TRL.
-        let format = Table::from_iter([("format".to_owned(), "preference".into())]);
+        let format = if stage == Stage::Kto {
+            "unpaired-preference"
+        } else {
+            "preference"
+        };
+        let format = Table::from_iter([("format".to_owned(), format.into())]);
         recipe.insert("data".to_owned(), format.into());
     }
     let mut left_out = Vec::new();
     for (name, value) in &settings {
-        if value.is_null() || !place(&mut recipe, name, value, &settings) {
+        if value.is_null() || !place(&mut recipe, name, value, &settings, stage) {
             left_out.push(format!("{name}: {value}"));
         }
     }
@@ -91,7 +105,7 @@ pub(super) fn translate(path: &Path, text: &str, stage: Stage) -> Result<Transla
 }
 
 /// Puts a setting where it belongs; false where it belongs nowhere.
-fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, Value>) -> bool {
+fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, Value>, stage: Stage) -> bool {
     let mut set = |table: &str, key: &str, value: toml::Value| {
         let table = recipe.entry(table).or_insert_with(|| toml::Value::Table(Table::new()));
         if let toml::Value::Table(table) = table {
@@ -102,7 +116,8 @@ fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, V
     let Ok(plain) = toml::Value::try_from(value) else {
         return false;
     };
-    if let Some((table, _)) = SAME.iter().find(|(_, names)| names.contains(&name)) {
+    let tables = SAME.iter().filter(|(_, names)| names.contains(&name));
+    if let Some((table, _)) = tables.min_by_key(|(table, _)| *table != stage.name()) {
         return set(table, name, plain);
     }
     let adapted = all.get("use_peft") == Some(&Value::Bool(true));
@@ -161,5 +176,17 @@ mod tests {
         let expected = "[model]\npath = \"model\"\nprecision = \"bf16\"\n[data]\ntrain = [\"train.jsonl\"]\n[training]\nlearning_rate \
                         = 2e-5\n[sft]\npacking = \"bfd\"\n[lora]\nr = 4\nlora_alpha = 32.0\n[dpo]\nloss_type = [\"sigmoid\", \"sft\"]\n";
         assert_eq!(recipe, expected.parse::<Table>().unwrap());
+    }
+
+    #[test]
+    fn a_name_that_several_trainers_have_is_that_of_the_stage() {
+        let text = "beta: 0.5\nloss_type: simpo\ncpo_alpha: 0.0\n";
+        let translated = translate(Path::new("a.yaml"), text, Stage::Cpo).unwrap();
+        let recipe: Table = translated.recipe.parse().unwrap();
+        let expected = "[data]\nformat = \"preference\"\n[cpo]\nbeta = 0.5\nloss_type = \"simpo\"\ncpo_alpha = 0.0\n";
+        assert_eq!(recipe, expected.parse::<Table>().unwrap());
+        let translated = translate(Path::new("a.yaml"), "beta: 0.5\n", Stage::Kto).unwrap();
+        let expected = "[data]\nformat = \"unpaired-preference\"\n[kto]\nbeta = 0.5\n";
+        assert_eq!(translated.recipe.parse::<Table>(), expected.parse::<Table>());
     }
 }
