@@ -165,7 +165,7 @@ pub(super) fn learn<O: Objective>(
         if judged && !examples.held_out.is_empty() {
             let before = Instant::now();
             if judge(objective, &trainer, examples, &mut state, &mut logs) {
-                save(trainer.model(), &folder.path().join(BEST)).failed_run(write)?;
+                save(&trainer.averaged(), &folder.path().join(BEST)).failed_run(write)?;
             }
             window_started += before.elapsed();
         }
@@ -193,7 +193,7 @@ pub(super) fn learn<O: Objective>(
     bar.finish();
     state.progress.seconds = earlier + started.elapsed().as_secs_f64();
     logs.finish().failed_run(write)?;
-    Ok((trainer.model().clone(), state))
+    Ok((trainer.averaged(), state))
 }
 
 /// Evaluates the model on what is held out, and says whether it is the best so far.

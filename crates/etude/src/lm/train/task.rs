@@ -11,7 +11,7 @@ use etude_align::preference::{
 };
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
-use etude_align::training::{Objective, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
+use etude_align::training::{Objective, Optim, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
 use etude_hub::peft::LoraAdapter;
 use etude_hub::{Checkpoint, MemoryCheckpoint, SafetensorsCheckpoint};
 use etude_lm::Source;
@@ -324,20 +324,22 @@ impl Task<'_> {
         let batch = arguments.per_device_train_batch_size.min(lengths.len());
         let epochs = (trainer.steps() - trainer.step_count()) as f64 / trainer.order().steps_per_epoch() as f64;
         let synced = self.stage == Stage::Dpo && self.recipe.dpo.sync_ref_model;
+        let averaged = arguments.ema_decay.is_some() && self.recipe.lora.is_none();
         let shapes = etude_lm::decoder::parameters(&self.source.config);
+        let numbers = |shape: &[usize]| shape.iter().product::<usize>() as u64;
+        let of_layers = |(name, shape): &&(String, Vec<usize>)| shape.len() == 2 && name.contains(".layers.");
+        let with_muon = shapes.iter().filter(of_layers).map(|(_, shape)| numbers(shape)).sum();
         Work {
             memory: self.source.memory(),
-            parameters: shapes
-                .iter()
-                .map(|(_, shape)| shape.iter().product::<usize>() as u64)
-                .sum(),
+            parameters: shapes.iter().map(|(_, shape)| numbers(shape)).sum(),
             tokens: epochs * lengths.iter().sum::<usize>() as f64,
             largest_batch: lengths[lengths.len() - batch..].iter().sum(),
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
             adapters: self.recipe.lora.is_some(),
             more_passes: u64::from(synced || self.stage == Stage::Kto),
-            models_beside: u64::from(synced),
+            models_beside: u64::from(synced) + u64::from(averaged),
+            with_muon: if arguments.optim == Optim::Muon { with_muon } else { 0 },
         }
     }
 }
