@@ -271,7 +271,6 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
         (&["sft", "--data", &data], "language modeling"),
         (&["sft", "--data", bad], "bad.jsonl"),
         (&["sft", "--data", "nowhere.jsonl"], "nowhere.jsonl"),
-        (&["reward", "--data", &data, "--set", "lora.r=4"], "lora"),
         (&["dpo", "--data", &data, "--set", "lora.r=17"], "lora.r"),
         (
             &["dpo", "--data", &data, "--set", "training.early_stopping_patience=2"],
@@ -302,6 +301,7 @@ fn every_stage_goes_on_from_its_checkpoint() {
         ("sft", &completions, "training.gradient_accumulation_steps=2"),
         ("reward", &pairs, "reward.center_rewards_coefficient=0.01"),
         ("dpo", &pairs, "lora.use_dora=true"),
+        ("reward", &pairs, "lora.r=4"),
         // The reference moves after step 2 and after step 4, in two numbers.
         (
             "dpo",

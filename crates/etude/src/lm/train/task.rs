@@ -124,7 +124,11 @@ impl Task<'_> {
         let examples = data::rewards(records, self.recipe, &self.source, self.output)?;
         let folder = (self.folder)()?;
         let source = &self.source;
-        let opened = self.from.as_deref().map(open).transpose()?;
+        let failed = || format!("cannot load {}", self.recipe.model.path);
+        let lora = self.recipe.lora.as_ref();
+        // With adapters, a checkpoint's weights are those that they are merged into.
+        let from = self.from.as_deref().filter(|_| lora.is_none());
+        let opened = from.map(open).transpose()?;
         let model = RewardModel::load(
             source.config.clone(),
             &*opened.as_ref().unwrap_or(source).checkpoint,
@@ -133,7 +137,16 @@ impl Task<'_> {
             Seed(self.recipe.training.seed),
             &Device::flex().autodiff(),
         );
-        let model = model.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
+        let mut model = model.bad_input(failed)?;
+        if let Some(options) = lora {
+            model = match &self.from {
+                None => model.with_lora(options, self.recipe.training.seed),
+                Some(from) => LoraAdapter::open(&from.join(ADAPTER))
+                    .map_err(AlignError::from)
+                    .and_then(|adapter| model.with_adapter(&adapter)),
+            }
+            .bad_input(failed)?;
+        }
         self.finish(&objective, model, &examples, None, folder)
     }
 
@@ -388,8 +401,12 @@ impl SaveModel for SyncedPolicy {
 }
 
 impl SaveModel for RewardModel {
+    /// As of a decoder.
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
         self.save(folder)?;
+        if let Some(adapter) = self.lora() {
+            adapter.save(&folder.join(ADAPTER))?;
+        }
         Ok(source.save_tokenizer(folder)?)
     }
 }
