@@ -78,9 +78,8 @@ impl Answers {
         hidden: Tensor<2>,
         temperature: f64,
     ) -> (Tensor<1>, Vec<TokenStatistics>) {
-        let rows = self.rows(hidden);
         // The logits are a linear function of these.
-        let rows = if temperature == 1.0 { rows } else { rows / temperature };
+        let rows = self.rows(hidden) / temperature;
         policy.log_probabilities_with_statistics(rows, &self.targets)
     }
 }

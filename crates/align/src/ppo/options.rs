@@ -126,6 +126,12 @@ impl PpoOptions {
         Ok(self)
     }
 
+    /// Whether logits are divided by anything but 1.
+    #[expect(clippy::float_cmp, reason = "1 exactly is what changes nothing")]
+    pub fn is_tempered(&self) -> bool {
+        self.temperature != 1.0
+    }
+
     /// The coefficient of the KL penalty before the first step.
     pub fn kl_coefficient(&self) -> KlCoefficient {
         match self.target_kl {

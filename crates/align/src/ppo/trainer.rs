@@ -2,7 +2,6 @@
 
 use burn::module::Module as _;
 use burn::tensor::Tensor;
-use etude_kernels::burn::Moments;
 use etude_lm::decoder::Decoder;
 use etude_train::Seed;
 use rand::seq::SliceRandom as _;
@@ -13,8 +12,8 @@ use super::statistics::RATIO;
 use super::{ActorCritic, Drawing, Experience, KlCoefficient, Ppo, PpoOptions, Question, RewardNormalization, Rollout};
 use super::{RolloutStatistics, generalized_advantages, ratio_variance, token_rewards, whiten};
 use crate::AlignError;
-use crate::reward::{Answer, RewardFunction, total_rewards};
-use crate::training::{Metrics, Order, Trainer, TrainingArguments};
+use crate::reward::{Answer, RewardFunction, Rewards, total_rewards};
+use crate::training::{Metrics, OptimizerState, Order, Trainer, TrainingArguments};
 
 /// What changes from step to step beside the model and the optimiser's moments.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -68,7 +67,7 @@ impl<'a> PpoTrainer<'a> {
     ) -> Result<Self, AlignError> {
         let arguments = arguments.checked()?;
         let options = objective.options();
-        if rewards.is_empty() || (options.temperature != 1.0 && reference.config().logit_soft_cap.is_some()) {
+        if rewards.is_empty() || (options.is_tempered() && reference.config().logit_soft_cap.is_some()) {
             let (name, found, expected) = if rewards.is_empty() {
                 ("rewards", "none".to_owned(), "a reward model, rules or a command")
             } else {
@@ -110,12 +109,12 @@ impl<'a> PpoTrainer<'a> {
         })
     }
 
-    /// Goes on after `step` steps, with the optimiser's moments and the state of then; the model is the one of then already.
+    /// Goes on after `step` steps, with the optimiser's state and the rest of then; the model is the one of then already.
     ///
     /// # Errors
-    /// The moments are not those of this model.
-    pub fn resumed(self, step: u64, moments: Vec<(String, Moments)>, state: PpoState) -> Result<Self, AlignError> {
-        let trainer = self.trainer.resumed(step, moments)?;
+    /// The state is not that of this model and optimiser.
+    pub fn resumed(self, step: u64, optimizer: OptimizerState, state: PpoState) -> Result<Self, AlignError> {
+        let trainer = self.trainer.resumed(step, optimizer)?;
         Ok(Self { trainer, state, ..self })
     }
 
@@ -154,7 +153,9 @@ impl<'a> PpoTrainer<'a> {
         let places = self.trainer.order().step(step).concat();
         let asked: Vec<&Question> = places.iter().map(|place| &questions[*place]).collect();
         let first = step * self.trainer.order().batch as u64;
-        let rollouts = self.draw(&asked, "rollout", first)?;
+        let policy = self.trainer.model().policy().valid();
+        let rollouts = self.drawing.draw(&policy, &asked, self.seed(), "rollout", first)?;
+        drop(policy);
         self.learn_from(rollouts)
     }
 
@@ -164,7 +165,10 @@ impl<'a> PpoTrainer<'a> {
     /// As there.
     pub fn learn_from(mut self, rollouts: Vec<Rollout<'_>>) -> Result<(Self, Metrics), AlignError> {
         let step = self.trainer.step_count();
-        let judged = self.judge(rollouts)?;
+        let model = self.trainer.model().valid();
+        let judged = self.judge(rollouts, &model)?;
+        // The optimiser steps in place what nobody else holds.
+        drop(model);
         let mut metrics = judged.metrics.clone();
         let experiences = self.experiences(&judged);
         if let Some(kl) = metrics.get("objective/kl") {
@@ -185,7 +189,7 @@ impl<'a> PpoTrainer<'a> {
                 let found;
                 (self.trainer, found) = self.trainer.update(&self.objective, &experiences, &batches)?;
                 let ratio = found.get(RATIO).unwrap_or(f64::NAN);
-                if ratios.is_empty() && ratio != 1.0 {
+                if ratios.is_empty() && ratio.to_bits() != 1.0_f64.to_bits() {
                     return Err(AlignError::Ratio { step: step + 1, ratio });
                 }
                 ratios.push(ratio);
@@ -203,27 +207,26 @@ impl<'a> PpoTrainer<'a> {
         Ok((self, metrics))
     }
 
-    /// What the policy, as it is now, scores on other questions, and how far it is from the reference. The same policy gives the same
+    /// What the policy (its average, where one is kept) scores on other questions, and how far it is from the reference. The same policy gives the same
     /// numbers.
     ///
     /// # Errors
     /// An answer cannot be drawn or scored.
     pub fn evaluate(&mut self, questions: &[Question]) -> Result<Metrics, AlignError> {
         let asked: Vec<&Question> = questions.iter().collect();
-        let rollouts = self.draw(&asked, "evaluation", 0)?;
-        Ok(self.judge(rollouts)?.metrics)
-    }
-
-    /// The answers of the policy as it is now.
-    fn draw<'q>(&self, asked: &[&'q Question], stream: &str, first: u64) -> Result<Vec<Rollout<'q>>, AlignError> {
-        let policy = self.trainer.model().policy().valid();
-        self.drawing.draw(&policy, asked, self.seed(), stream, first)
+        let model = self.trainer.averaged().valid();
+        let rollouts = self
+            .drawing
+            .draw(model.policy(), &asked, self.seed(), "evaluation", 0)?;
+        Ok(self.judge(rollouts, &model)?.metrics)
     }
 
     /// Scores answers, and asks policy, critic and reference about them; the metrics are those of the answers.
-    fn judge<'q>(&mut self, rollouts: Vec<Rollout<'q>>) -> Result<Judged<'q>, AlignError> {
-        let model = self.trainer.model().valid();
-        let (mut scores, parts) = self.score(&rollouts)?;
+    fn judge<'q>(&mut self, rollouts: Vec<Rollout<'q>>, model: &ActorCritic) -> Result<Judged<'q>, AlignError> {
+        let Rewards {
+            total: mut scores,
+            parts,
+        } = self.score(&rollouts)?;
         let options = self.objective.options();
         let mut metrics = Metrics::default();
         let answers = rollouts.len() as f64;
@@ -273,7 +276,7 @@ impl<'a> PpoTrainer<'a> {
         let ended = rollouts.iter().filter(|rollout| rollout.ended).count();
         metrics.add("val/num_eos_tokens", ended as f64, 1.0);
         metrics.add("completions/mean_length", divergences.len() as f64 / answers, answers);
-        if options.temperature == 1.0 {
+        if !options.is_tempered() {
             // The engine speaks of temperature 1 only.
             let drawn = rollouts.iter().flat_map(|rollout| &rollout.log_probabilities);
             let differences = drawn
@@ -291,7 +294,7 @@ impl<'a> PpoTrainer<'a> {
         })
     }
 
-    fn score(&mut self, rollouts: &[Rollout<'_>]) -> Result<(Vec<f32>, Vec<(String, Vec<f32>)>), AlignError> {
+    fn score(&mut self, rollouts: &[Rollout<'_>]) -> Result<Rewards, AlignError> {
         let answers: Vec<Answer<'_>> = rollouts.iter().map(Rollout::answer).collect();
         total_rewards(&mut self.rewards, &answers)
     }
@@ -302,7 +305,7 @@ impl<'a> PpoTrainer<'a> {
         let rollouts = self
             .drawing
             .draw(&self.reference, &asked, self.seed(), "normalization", 0)?;
-        let (scores, _) = self.score(&rollouts)?;
+        let scores = self.score(&rollouts)?.total;
         RewardNormalization::fit(&scores).ok_or_else(|| AlignError::Setting {
             name: "reward_normalization",
             found: format!("{count} answers of the reference, all with the score {}", scores[0]),

@@ -165,6 +165,28 @@ impl Sequences for KtoSequences {
     }
 }
 
+impl KtoSequences {
+    /// The reference point of a batch, `[1]`: the policy is asked for the mismatched answers, without a graph.
+    fn reference_point(&self, model: &Decoder, device: &Device) -> Tensor<1> {
+        let Some(mismatched) = &self.mismatched else {
+            return Tensor::zeros([1], device);
+        };
+        let policy = model.valid();
+        let hidden = policy.hidden(mismatched.tokens(), mismatched.offsets());
+        let said: Vec<f32> = mismatched
+            .log_probabilities(&policy, hidden, Aggregation::Sum)
+            .to_data()
+            .iter()
+            .collect();
+        let ratios: Vec<f32> = said
+            .iter()
+            .zip(&self.reference[1])
+            .map(|(policy, reference)| policy - reference)
+            .collect();
+        reference_point(Tensor::from_data(TensorData::new(ratios, [said.len()]), device))
+    }
+}
+
 impl Kto {
     /// With these constants.
     ///
@@ -184,26 +206,6 @@ impl Kto {
     /// The constants.
     pub fn options(&self) -> &KtoOptions {
         &self.options
-    }
-
-    /// The reference point of a batch, `[1]`: the policy is asked for the mismatched answers, without a graph.
-    fn reference_point(&self, model: &Decoder, batch: &KtoSequences, device: &Device) -> Tensor<1> {
-        let Some(mismatched) = &batch.mismatched else {
-            return Tensor::zeros([1], device);
-        };
-        let policy = model.valid();
-        let hidden = policy.hidden(mismatched.tokens(), mismatched.offsets());
-        let said: Vec<f32> = mismatched
-            .log_probabilities(&policy, hidden, Aggregation::Sum)
-            .to_data()
-            .iter()
-            .collect();
-        let ratios: Vec<f32> = said
-            .iter()
-            .zip(&batch.reference[1])
-            .map(|(policy, reference)| policy - reference)
-            .collect();
-        reference_point(Tensor::from_data(TensorData::new(ratios, [said.len()]), device))
     }
 }
 
@@ -236,7 +238,7 @@ impl Objective for Kto {
         metrics: &mut Metrics,
     ) -> Tensor<1> {
         let (device, count) = (hidden.device(), batch.desirable.len());
-        let point = self.reference_point(model, batch, &device);
+        let point = batch.reference_point(model, &device);
         let (tokens, statistics) = batch.answers.token_log_probabilities(model, hidden);
         let policy = sequence_log_probabilities(tokens, batch.answers.lengths(), Aggregation::Sum);
         let reference = Tensor::from_data(TensorData::new(batch.reference[0].clone(), [count]), &device);

@@ -58,6 +58,7 @@ impl PreferenceLoss {
 }
 
 /// The constants of the losses on pairs.
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of TRL's")]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct PreferenceOptions {

@@ -123,16 +123,14 @@ impl RewardCommand {
         };
         let line = line.map_err(|error| self.failed(place, error.to_string()))?;
         let reply: Result<Reply, _> = serde_json::from_str(&line);
-        match reply {
-            Ok(Reply { reward: Some(reward) }) => Ok(reward as f32),
-            _ => {
-                let shown: String = line.chars().take(80).collect();
-                Err(self.failed(
-                    place,
-                    format!("found {shown:?}, expected a line such as {{\"reward\": 1.0}}"),
-                ))
-            }
+        if let Ok(Reply { reward: Some(reward) }) = reply {
+            return Ok(reward as f32);
         }
+        let shown: String = line.chars().take(80).collect();
+        Err(self.failed(
+            place,
+            format!("found {shown:?}, expected a line such as {{\"reward\": 1.0}}"),
+        ))
     }
 
     fn failed(&self, place: &Place, detail: String) -> AlignError {

@@ -28,14 +28,20 @@ pub trait RewardFunction {
     fn score(&mut self, answers: &[Answer<'_>]) -> Result<Vec<f32>, AlignError>;
 }
 
-/// The sum of what several functions give, and what each gives, by its name.
+/// Scores of answers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rewards {
+    /// The sum of what all functions give, `[answers]`.
+    pub total: Vec<f32>,
+    /// What each gives, by its name.
+    pub parts: Vec<(String, Vec<f32>)>,
+}
+
+/// What several functions give.
 ///
 /// # Errors
 /// As [`RewardFunction::score`]; or a score is no finite number.
-pub fn total_rewards(
-    functions: &mut [Box<dyn RewardFunction>],
-    answers: &[Answer<'_>],
-) -> Result<(Vec<f32>, Vec<(String, Vec<f32>)>), AlignError> {
+pub fn total_rewards(functions: &mut [Box<dyn RewardFunction>], answers: &[Answer<'_>]) -> Result<Rewards, AlignError> {
     let mut total = vec![0.0; answers.len()];
     let mut parts = Vec::with_capacity(functions.len());
     for function in functions {
@@ -52,5 +58,5 @@ pub fn total_rewards(
         }
         parts.push((function.name().to_owned(), rewards));
     }
-    Ok((total, parts))
+    Ok(Rewards { total, parts })
 }

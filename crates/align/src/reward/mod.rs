@@ -33,7 +33,7 @@ mod rules;
 
 pub use calibration::{Bin, Calibration};
 pub use command::RewardCommand;
-pub use function::{Answer, RewardFunction, total_rewards};
+pub use function::{Answer, RewardFunction, Rewards, total_rewards};
 pub use loss::{Comparisons, bradley_terry, centering};
 pub use metrics::RewardModelMetrics;
 pub use model::RewardModel;

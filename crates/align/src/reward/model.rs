@@ -5,10 +5,11 @@ use std::path::Path;
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData};
-use etude_hub::{Checkpoint, Dtype, HubError, RawTensor, SavedModel, TensorInfo};
+use etude_hub::peft::LoraAdapter;
+use etude_hub::{Checkpoint, Dtype, HubError, MemoryCheckpoint, RawTensor, SavedModel, TensorInfo};
 use etude_kernels::Precision;
 use etude_lm::config::DecoderConfig;
-use etude_lm::decoder::{Decoder, DecoderCheckpoint};
+use etude_lm::decoder::{Decoder, DecoderCheckpoint, LoraOptions};
 use etude_train::Seed;
 use rand_distr::{Distribution, Normal};
 use serde_json::json;
@@ -96,6 +97,50 @@ impl RewardModel {
         (self.decoder, self.score.val().to_data().iter().collect())
     }
 
+    /// The model with new adapters to its decoder, whose own parameters are trained no more; the score is trained as a whole, as PEFT does
+    /// with `modules_to_save`. The same seed gives the same adapters.
+    ///
+    /// # Errors
+    /// An option is out of its range; the error names it.
+    pub fn with_lora(self, options: &LoraOptions, seed: u64) -> Result<Self, AlignError> {
+        let decoder = self.decoder.with_lora(options, seed)?;
+        Ok(Self { decoder, ..self })
+    }
+
+    /// The model with adapters that [`lora`](Self::lora) gave, or that PEFT has trained, and the score that is with them.
+    ///
+    /// # Errors
+    /// As [`Decoder::with_adapter`]; or there is no score, or one of another shape, with the adapters.
+    pub fn with_adapter(self, adapter: &LoraAdapter) -> Result<Self, AlignError> {
+        let score = adapter
+            .whole
+            .read_f32_shaped(SCORE, &[1, self.decoder.config().hidden])?;
+        let tensors = adapter.whole.tensors().iter();
+        let mut rest = MemoryCheckpoint::new(adapter.whole.path());
+        for TensorInfo { name, dtype, shape } in tensors.filter(|tensor| tensor.name != SCORE) {
+            rest.insert(name, *dtype, shape, adapter.whole.raw(name)?.bytes.into_owned());
+        }
+        let adapters = LoraAdapter {
+            whole: rest,
+            ..adapter.clone()
+        };
+        let device = self.score.val().device();
+        let decoder = self.decoder.with_adapter(&adapters)?;
+        Ok(Self::with_score(decoder, score, self.pad_token, &device))
+    }
+
+    /// The adapters with the score as PEFT keeps them, if there are any: `peft` loads the folder that [`LoraAdapter::save`] writes onto
+    /// transformers' `AutoModelForSequenceClassification` with one label.
+    pub fn lora(&self) -> Option<LoraAdapter> {
+        let mut adapter = self.decoder.lora()?;
+        adapter.config.task_type = Some("SEQ_CLS".to_owned());
+        adapter.config.modules_to_save = Some(vec!["score".to_owned()]);
+        let score = self.score.val();
+        let numbers: Vec<f32> = score.to_data().iter().collect();
+        adapter.whole.insert_f32(SCORE, &score.dims(), &numbers, Dtype::F32);
+        Some(adapter)
+    }
+
     /// The rewards of sequences, `[sequences]`, from all their tokens, the hidden states of these, `[tokens, hidden]`, and where each
     /// sequence begins: 0 first, and the number of tokens last.
     ///
@@ -114,7 +159,7 @@ impl RewardModel {
         scores.sum_dim(1).reshape([count])
     }
 
-    /// Writes the model into a folder, so that transformers loads it with `AutoModelForSequenceClassification`: `config.json` and tensors.
+    /// Writes the model, with its adapters in the weights, into a folder, so that transformers loads it with `AutoModelForSequenceClassification`: `config.json` and tensors.
     ///
     /// # Errors
     /// The configuration cannot be said in a config.json; or what the operating system says.

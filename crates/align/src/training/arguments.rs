@@ -1,9 +1,10 @@
 //! The constants of a training run.
 
 use etude_kernels::adam_w::AdamW;
+use etude_kernels::muon::{AdjustLr, Muon};
 use serde::{Deserialize, Serialize};
 
-use super::Schedule;
+use super::{Optim, Schedule};
 use crate::AlignError;
 use crate::error::require;
 
@@ -27,6 +28,8 @@ pub struct TrainingArguments {
     pub lr_scheduler_type: Schedule,
     /// Steps in which the learning rate rises; below 1, a share of all steps.
     pub warmup_steps: f64,
+    /// `adamw` or `muon`.
+    pub optim: Optim,
     /// How much matrices decay.
     pub weight_decay: f64,
     /// AdamW's beta 1.
@@ -35,6 +38,16 @@ pub struct TrainingArguments {
     pub adam_beta2: f64,
     /// AdamW's epsilon.
     pub adam_epsilon: f64,
+    /// Decay of Muon's running mean of gradients.
+    pub muon_momentum: f64,
+    /// How far Muon's steps go: `match_rms_adamw`, as far as AdamW's, so that the learning rates are the same; or `original`, which wants
+    /// a learning rate of its own, such as 0.02.
+    pub muon_adjust_lr_fn: AdjustLr,
+    /// The greatest learning rate of what Muon steps; none where it is `learning_rate`.
+    pub muon_learning_rate: Option<f64>,
+    /// The decay d of the moving average of parameters, e <- d e + (1 - d) w after every step, from 0 to below 1; none where there is none.
+    /// Evaluation, the best model and the one at the end are the average. It takes 4 bytes for each number that is trained.
+    pub ema_decay: Option<f64>,
     /// Gradients of a greater norm are scaled down to it; 0 stands for no limit.
     pub max_grad_norm: f64,
     /// Activations are computed again in the backward pass, layer by layer, and not kept: less memory, a third more work.
@@ -67,10 +80,15 @@ impl Default for TrainingArguments {
             learning_rate: None,
             lr_scheduler_type: Schedule::Linear,
             warmup_steps: 0.0,
+            optim: Optim::AdamW,
             weight_decay: 0.0,
             adam_beta1: 0.9,
             adam_beta2: 0.999,
             adam_epsilon: 1e-8,
+            muon_momentum: 0.95,
+            muon_adjust_lr_fn: AdjustLr::MatchRmsAdamw,
+            muon_learning_rate: None,
+            ema_decay: None,
             max_grad_norm: 1.0,
             gradient_checkpointing: false,
             shuffle: true,
@@ -123,7 +141,22 @@ impl TrainingArguments {
         ] {
             require(number >= 0.0 && number.is_finite(), name, &number, "at least 0")?;
         }
-        for (name, beta) in [("adam_beta1", self.adam_beta1), ("adam_beta2", self.adam_beta2)] {
+        if let Some(muon) = self.muon_learning_rate {
+            let good = muon >= 0.0 && muon.is_finite();
+            require(good, "muon_learning_rate", &muon, "a number of at least 0")?;
+            require(
+                rate != Some(0.0),
+                "learning_rate",
+                &rate,
+                "above 0 beside muon_learning_rate",
+            )?;
+        }
+        for (name, beta) in [
+            ("adam_beta1", self.adam_beta1),
+            ("adam_beta2", self.adam_beta2),
+            ("muon_momentum", self.muon_momentum),
+            ("ema_decay", self.ema_decay.unwrap_or(0.0)),
+        ] {
             require((0.0..1.0).contains(&beta), name, &beta, "from 0 to below 1")?;
         }
         let epsilon = self.adam_epsilon;
@@ -152,7 +185,24 @@ impl TrainingArguments {
         self.learning_rate.unwrap_or(f64::NAN) * self.lr_scheduler_type.factor(step, warmup as u64, steps)
     }
 
-    /// The optimiser's constants.
+    /// Muon's constants.
+    pub fn muon(&self) -> Muon {
+        Muon {
+            momentum: self.muon_momentum as f32,
+            weight_decay: self.weight_decay as f32,
+            adjust_lr_fn: self.muon_adjust_lr_fn,
+        }
+    }
+
+    /// What AdamW's learning rate is multiplied by to be Muon's.
+    pub fn muon_ratio(&self) -> f64 {
+        match (self.muon_learning_rate, self.learning_rate) {
+            (Some(muon), Some(adam_w)) => muon / adam_w,
+            _ => 1.0,
+        }
+    }
+
+    /// AdamW's constants.
     pub fn adam_w(&self) -> AdamW {
         AdamW {
             beta1: self.adam_beta1 as f32,

@@ -3,22 +3,21 @@
 //! ```text
 //! checkpoint-40/
 //!   config.json, model.safetensors, ...   the model, as it is saved anywhere
-//!   optimizer.safetensors                 for each parameter exp_avg, exp_avg_sq and step, as torch names them
+//!   optimizer.safetensors                 for each parameter exp_avg, exp_avg_sq and step, or momentum_buffer, as torch names them; and ema
 //!   trainer_state.json                    steps, epochs, and all that was logged
 //! ```
 //!
 //! A checkpoint is written beside its place and then moved there, so that one which is there is whole.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use etude_hub::{Checkpoint, Dtype, HubError, RawTensor, SafetensorsCheckpoint, TensorInfo, safetensors};
-use etude_kernels::burn::{ModuleAdamW, Moments};
+use etude_kernels::burn::{ModuleAverage, ModuleMuon, Moments};
 use etude_train::{TrainError, write_atomically};
 
-use super::{TrainerState, TrainingArguments};
+use super::{Optimizer, OptimizerState, TrainerState, TrainingArguments};
 use crate::AlignError;
 
 const OPTIMIZER: &str = "optimizer.safetensors";
@@ -33,7 +32,7 @@ const PREFIX: &str = "checkpoint-";
 pub fn save(
     run: &Path,
     state: &TrainerState,
-    optimizer: &ModuleAdamW,
+    optimizer: &Optimizer,
     arguments: &TrainingArguments,
     model: impl FnOnce(&Path) -> Result<(), AlignError>,
 ) -> Result<(), AlignError> {
@@ -52,7 +51,7 @@ pub fn save(
     }
     fs::create_dir_all(&unfinished).map_err(io(&unfinished))?;
     let written = model(&unfinished).and_then(|()| {
-        safetensors::save_file(&unfinished.join(OPTIMIZER), &MomentsCheckpoint::new(optimizer))?;
+        safetensors::save_file(&unfinished.join(OPTIMIZER), &OptimizerCheckpoint::new(optimizer))?;
         Ok(write_atomically(
             &unfinished.join(STATE),
             state.to_json(arguments).as_bytes(),
@@ -83,11 +82,11 @@ pub fn latest(run: &Path) -> Result<Option<PathBuf>, AlignError> {
     Ok(steps(run)?.last().map(|step| run.join(format!("{PREFIX}{step}"))))
 }
 
-/// The optimiser's moments and the state of a checkpoint.
+/// The run's state and the optimiser's.
 ///
 /// # Errors
 /// A file is missing or is not what it has to be.
-pub fn load(checkpoint: &Path) -> Result<(TrainerState, Vec<(String, Moments)>), AlignError> {
+pub fn load(checkpoint: &Path) -> Result<(TrainerState, OptimizerState), AlignError> {
     let path = checkpoint.join(STATE);
     let text = fs::read_to_string(&path).map_err(|source| AlignError::Read {
         path: path.clone(),
@@ -95,16 +94,22 @@ pub fn load(checkpoint: &Path) -> Result<(TrainerState, Vec<(String, Moments)>),
     })?;
     let state = TrainerState::from_json(&text).map_err(|detail| AlignError::File { path, detail })?;
     let file = SafetensorsCheckpoint::open(&checkpoint.join(OPTIMIZER))?;
-    let mut moments = BTreeMap::new();
+    let mut optimizer = OptimizerState::default();
     for tensor in file.tensors() {
         if let Some(name) = tensor.name.strip_suffix(STEP) {
             let read = |part: &str| file.read_f32(&format!("{name}{part}"));
             let steps = read(STEP)?.first().map_or(0, |steps| *steps as u64);
             let (first, second) = (read(FIRST)?, read(SECOND)?);
-            moments.insert(name.to_owned(), Moments { steps, first, second });
+            optimizer
+                .moments
+                .push((name.to_owned(), Moments { steps, first, second }));
+        } else if let Some(name) = tensor.name.strip_suffix(MOMENTUM) {
+            optimizer.momenta.push((name.to_owned(), file.read_f32(&tensor.name)?));
+        } else if let Some(name) = tensor.name.strip_suffix(MEAN) {
+            optimizer.means.push((name.to_owned(), file.read_f32(&tensor.name)?));
         }
     }
-    Ok((state, moments.into_iter().collect()))
+    Ok((state, optimizer))
 }
 
 /// The steps of which a run has checkpoints, in order.
@@ -128,31 +133,38 @@ fn steps(run: &Path) -> Result<Vec<u64>, AlignError> {
 const FIRST: &str = ".exp_avg";
 const SECOND: &str = ".exp_avg_sq";
 const STEP: &str = ".step";
+const MOMENTUM: &str = ".momentum_buffer";
+const MEAN: &str = ".ema";
 
-/// The moments as tensors, each copied when it is written.
+/// What the optimiser keeps as tensors, each copied when it is written.
 #[derive(Debug)]
-struct MomentsCheckpoint<'a> {
-    optimizer: &'a ModuleAdamW,
+struct OptimizerCheckpoint<'a> {
+    optimizer: &'a Optimizer,
     /// In order of names.
     tensors: Vec<TensorInfo>,
 }
 
-impl<'a> MomentsCheckpoint<'a> {
-    fn new(optimizer: &'a ModuleAdamW) -> Self {
-        let tensors = optimizer.sizes().flat_map(|(name, size)| {
-            [(FIRST, vec![size]), (SECOND, vec![size]), (STEP, Vec::new())].map(|(part, shape)| TensorInfo {
-                name: format!("{name}{part}"),
-                dtype: Dtype::F32,
-                shape,
-            })
+impl<'a> OptimizerCheckpoint<'a> {
+    fn new(optimizer: &'a Optimizer) -> Self {
+        let info = |name: &str, part: &str, shape: Vec<usize>| TensorInfo {
+            name: format!("{name}{part}"),
+            dtype: Dtype::F32,
+            shape,
+        };
+        let moments = optimizer.adam_w().sizes().flat_map(|(name, size)| {
+            [(FIRST, vec![size]), (SECOND, vec![size]), (STEP, Vec::new())].map(|(part, shape)| info(name, part, shape))
         });
-        let mut tensors: Vec<TensorInfo> = tensors.collect();
+        let momenta = optimizer.muon().into_iter().flat_map(ModuleMuon::sizes);
+        let means = optimizer.average().into_iter().flat_map(ModuleAverage::sizes);
+        let momenta = momenta.map(|(name, size)| info(name, MOMENTUM, vec![size]));
+        let means = means.map(|(name, size)| info(name, MEAN, vec![size]));
+        let mut tensors: Vec<TensorInfo> = moments.chain(momenta).chain(means).collect();
         tensors.sort_by(|left, right| left.name.cmp(&right.name));
         Self { optimizer, tensors }
     }
 }
 
-impl Checkpoint for MomentsCheckpoint<'_> {
+impl Checkpoint for OptimizerCheckpoint<'_> {
     fn path(&self) -> &Path {
         Path::new("the optimiser")
     }
@@ -162,12 +174,15 @@ impl Checkpoint for MomentsCheckpoint<'_> {
     }
 
     fn raw(&self, name: &str) -> Result<RawTensor<'_>, HubError> {
-        let found = [FIRST, SECOND, STEP].into_iter().find_map(|part| {
-            let moments = self.optimizer.moments_of(name.strip_suffix(part)?)?;
+        let found = [FIRST, SECOND, STEP, MOMENTUM, MEAN].into_iter().find_map(|part| {
+            let parameter = name.strip_suffix(part)?;
+            let moments = || self.optimizer.adam_w().moments_of(parameter);
             let numbers = match part {
-                FIRST => moments.first,
-                SECOND => moments.second,
-                _ => vec![moments.steps as f32],
+                FIRST => moments()?.first,
+                SECOND => moments()?.second,
+                STEP => vec![moments()?.steps as f32],
+                MOMENTUM => self.optimizer.muon()?.momentum_of(parameter)?,
+                _ => self.optimizer.average()?.mean_of(parameter)?,
             };
             Some((self.info(name)?, numbers))
         });

@@ -1,17 +1,16 @@
 //! Steps of training, and evaluation.
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use etude_kernels::burn::{ModuleAdamW, Moments};
 use etude_train::Seed;
 
-use super::{Metrics, Objective, Order, Sequences as _, Trained, TrainingArguments};
+use super::{Metrics, Objective, Optimizer, OptimizerState, Order, Sequences as _, Trained, TrainingArguments};
 use crate::AlignError;
 
 /// A model on its way: its parameters, the optimiser's moments, and how many steps it has taken.
 #[derive(Debug)]
 pub struct Trainer<M> {
     model: M,
-    optimizer: ModuleAdamW,
+    optimizer: Optimizer,
     arguments: TrainingArguments,
     order: Order,
     steps: u64,
@@ -46,7 +45,7 @@ impl<M: Trained> Trainer<M> {
         }
         Ok(Self {
             model,
-            optimizer: ModuleAdamW::new(arguments.adam_w()),
+            optimizer: Optimizer::new(&arguments),
             steps: arguments.steps(order.steps_per_epoch()),
             arguments,
             order,
@@ -55,12 +54,12 @@ impl<M: Trained> Trainer<M> {
         })
     }
 
-    /// Goes on after `step` steps, with the optimiser's moments of then; the model is the one of then already.
+    /// Goes on after `step` steps, with the optimiser's state of then; the model is the one of then already.
     ///
     /// # Errors
-    /// The moments are not those of this model.
-    pub fn resumed(mut self, step: u64, moments: Vec<(String, Moments)>) -> Result<Self, AlignError> {
-        self.optimizer.restore(&self.model, moments)?;
+    /// The state is not that of this model and optimiser.
+    pub fn resumed(mut self, step: u64, state: OptimizerState) -> Result<Self, AlignError> {
+        self.optimizer.restore(&self.model, state)?;
         self.step = step;
         Ok(self)
     }
@@ -70,8 +69,13 @@ impl<M: Trained> Trainer<M> {
         &self.model
     }
 
-    /// The optimiser's moments, by the names of parameters.
-    pub fn optimizer(&self) -> &ModuleAdamW {
+    /// The model with the moving averages of its parameters, or as it is where none are kept: what is to be used.
+    pub fn averaged(&self) -> M {
+        self.optimizer.averaged(&self.model)
+    }
+
+    /// The optimiser.
+    pub fn optimizer(&self) -> &Optimizer {
         &self.optimizer
     }
 
@@ -101,7 +105,7 @@ impl<M: Trained> Trainer<M> {
     }
 
     /// Takes the next step. The batches of a step have one loss, the mean over all that it is made of, however they are cut; its
-    /// gradient is clipped, and AdamW follows it.
+    /// gradient is clipped, and the optimiser follows it.
     ///
     /// The metrics hold `loss` and what the objective adds to it, `grad_norm` before clipping, and `learning_rate`.
     ///
@@ -204,10 +208,10 @@ impl<M: Trained> Trainer<M> {
         gradients.grads()
     }
 
-    /// The metrics of the model as it is now on other examples, without a graph. Means are over all that they are made of, so they do
+    /// The metrics of the [`averaged`](Self::averaged) model on other examples, without a graph. Means are over all that they are made of, so they do
     /// not depend on the size of batches.
     pub fn evaluate<O: Objective<Model = M>>(&self, objective: &O, examples: &[O::Example]) -> Metrics {
-        let plain = self.model.valid();
+        let plain = self.averaged().valid();
         let mut metrics = Metrics::default();
         for examples in examples.chunks(self.arguments.per_device_eval_batch_size) {
             let batch = objective.batch(&examples.iter().collect::<Vec<_>>());

@@ -1,13 +1,19 @@
 //! How a step is cut, what is kept of it, and whether a run is interrupted: nothing of it changes what is learnt.
 
+use burn::tensor::Device;
 use etude_align::data::{LossOptions, PackingStrategy, TokenizedPreference};
 use etude_align::preference::{Dpo, PreferenceOptions};
+use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
-use etude_align::training::{Metrics, Objective, Trainer, TrainerState, TrainingArguments, checkpoint};
+use etude_align::training::{
+    Metrics, Objective, Optim, OptimizerState, Trained, Trainer, TrainerState, TrainingArguments, checkpoint,
+};
 use etude_hub::Checkpoint as _;
+use etude_kernels::Precision;
 use etude_lm::decoder::{Decoder, LoraOptions};
+use etude_train::Seed;
 
-use crate::common::{arguments, decoder, preference_examples, sft_examples, truncation};
+use crate::common::{arguments, decoder, preference_examples, reward_examples, sft_examples, source, truncation};
 
 /// The fields of transformers' `TrainerState`, which takes no others.
 const TRAINER_STATE: [&str; 20] = [
@@ -121,12 +127,22 @@ fn activations_that_are_computed_again_give_the_same_bits() {
 
 #[test]
 fn a_run_that_is_resumed_is_the_run_that_never_stopped() {
-    let dpo = Dpo::new(PreferenceOptions::default()).unwrap();
-    let examples = preference_examples("pairs.jsonl", 96, &dpo);
-    let arguments = TrainingArguments {
+    let with_adam_w = TrainingArguments {
         shuffle: true,
         ..arguments()
     };
+    let with_muon = TrainingArguments {
+        optim: Optim::Muon,
+        ema_decay: Some(0.7),
+        ..with_adam_w.clone()
+    };
+    resumed(with_adam_w);
+    resumed(with_muon);
+}
+
+fn resumed(arguments: TrainingArguments) {
+    let dpo = Dpo::new(PreferenceOptions::default()).unwrap();
+    let examples = preference_examples("pairs.jsonl", 96, &dpo);
     let (straight, metrics) = train(&dpo, decoder(), arguments.clone(), &examples);
 
     let run = tempfile::tempdir().unwrap();
@@ -155,7 +171,7 @@ fn a_run_that_is_resumed_is_the_run_that_never_stopped() {
     assert_eq!(names, TRAINER_STATE);
     let file = etude_hub::SafetensorsCheckpoint::open(&folder.join("model.safetensors")).unwrap();
     let config = decoder().config().clone();
-    let model = Decoder::load(config, &file, &burn::tensor::Device::flex().autodiff()).unwrap();
+    let model = Decoder::load(config, &file, &Device::flex().autodiff()).unwrap();
     let resumed = Trainer::new(model, arguments, examples.len()).unwrap();
     let mut resumed = resumed.resumed(state.global_step, moments).unwrap();
     for expected in &metrics[3..] {
@@ -164,6 +180,81 @@ fn a_run_that_is_resumed_is_the_run_that_never_stopped() {
         assert_eq!(&metrics, expected);
     }
     assert!(bits(resumed.model()) == bits(straight.model()), "parameters");
+    assert!(bits(&resumed.averaged()) == bits(&straight.averaged()), "averages");
+}
+
+#[test]
+fn muon_takes_the_matrices_of_layers_and_adam_w_the_rest() {
+    let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
+    let arguments = TrainingArguments {
+        optim: Optim::Muon,
+        max_steps: Some(1),
+        ..arguments()
+    };
+    let (trainer, _) = train(&Sft, decoder(), arguments.clone(), &examples);
+    let state = state_of(&trainer, &arguments);
+    let is_matrix = |name: &str| name.ends_with("_proj.weight");
+    assert_eq!(state.momenta.len(), 2 * 7, "of two layers");
+    assert!(state.momenta.iter().all(|(name, _)| is_matrix(name)));
+    assert_eq!(state.moments.len(), 1 + 2 * 2 + 1, "the embedding and the norms");
+    assert!(!state.moments.iter().any(|(name, _)| is_matrix(name)));
+
+    let pairs = reward_examples("reward_model", "pairs.jsonl", 96);
+    let source = source("reward_model");
+    let (pad, device) = (source.config.pad_token, Device::flex().autodiff());
+    let model = RewardModel::load(
+        source.config,
+        &*source.checkpoint,
+        Precision::F32,
+        pad,
+        Seed(0),
+        &device,
+    )
+    .unwrap();
+    let (trainer, _) = train(&RewardModeling::default(), model, arguments.clone(), &pairs);
+    let state = state_of(&trainer, &arguments);
+    assert_eq!(state.momenta.len(), 2 * 7);
+    assert!(state.moments.iter().any(|(name, _)| name == "score"));
+}
+
+/// What a checkpoint keeps of the optimiser.
+fn state_of<M: Trained>(trainer: &Trainer<M>, arguments: &TrainingArguments) -> OptimizerState {
+    let run = tempfile::tempdir().unwrap();
+    let state = TrainerState::default();
+    checkpoint::save(run.path(), &state, trainer.optimizer(), arguments, |_| Ok(())).unwrap();
+    checkpoint::load(&run.path().join("checkpoint-0")).unwrap().1
+}
+
+#[test]
+fn what_is_evaluated_is_the_moving_average_of_all_steps() {
+    let decay = 0.8;
+    let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
+    let arguments = TrainingArguments {
+        ema_decay: Some(decay),
+        ..arguments()
+    };
+    let name = "model.layers.1.mlp.up_proj.weight";
+    let numbers = |model: &Decoder| model.checkpoint().read_f32(name).unwrap();
+    let mut trainer = Trainer::new(decoder(), arguments.clone(), examples.len()).unwrap();
+    let mut expected: Vec<f64> = numbers(trainer.model()).into_iter().map(f64::from).collect();
+    while trainer.step_count() < trainer.steps() {
+        (trainer, _) = trainer.step(&Sft, &examples).unwrap();
+        for (mean, number) in expected.iter_mut().zip(numbers(trainer.model())) {
+            *mean = decay * *mean + (1.0 - decay) * f64::from(number);
+        }
+    }
+    for (found, expected) in numbers(&trainer.averaged()).into_iter().zip(&expected) {
+        assert!((f64::from(found) - expected).abs() < 1e-6, "{found}, {expected}");
+    }
+    let of_average = trainer.evaluate(&Sft, &examples);
+    let plain = TrainingArguments {
+        ema_decay: None,
+        ..arguments
+    };
+    let averaged = Trainer::new(trainer.averaged(), plain.clone(), examples.len()).unwrap();
+    assert_eq!(averaged.evaluate(&Sft, &examples), of_average);
+    let last = Trainer::new(trainer.model().clone(), plain, examples.len()).unwrap();
+    assert_ne!(last.evaluate(&Sft, &examples), of_average);
 }
 
 #[test]

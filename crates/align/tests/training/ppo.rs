@@ -9,7 +9,9 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use etude_align::AlignError;
 use etude_align::ppo::{ActorCritic, Drawing, Ppo, PpoOptions, PpoTrainer, Question};
-use etude_align::reward::{Answer, RewardCommand, RewardFunction, RewardModel, Rule, RuleReward, total_rewards};
+use etude_align::reward::{
+    Answer, RewardCommand, RewardFunction, RewardModel, Rewards, Rule, RuleReward, total_rewards,
+};
 use etude_align::training::{Metrics, TrainingArguments};
 use etude_kernels::Precision;
 use etude_lm::Source;
@@ -227,7 +229,7 @@ fn several_rewards_are_added_up_and_what_is_no_number_is_an_error_that_names_the
         .collect();
     let count = Rc::default();
     let constant = |value| -> Box<dyn RewardFunction> { Box::new(Constant(value, Rc::clone(&count))) };
-    let (total, parts) = total_rewards(&mut [constant(1.0), constant(0.5)], &answers).unwrap();
+    let Rewards { total, parts } = total_rewards(&mut [constant(1.0), constant(0.5)], &answers).unwrap();
     assert!(total.iter().all(|score| (score - 1.5).abs() < 1e-6));
     assert_eq!((parts.len(), *count.borrow()), (2, 2 * answers.len()));
     let error = total_rewards(&mut [constant(1.0), constant(f32::NAN)], &answers).unwrap_err();

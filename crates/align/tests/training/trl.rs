@@ -226,7 +226,7 @@ fn preferences_without_a_reference_are_trls() {
     let orpo = Orpo::new(constants(&run)).unwrap();
     let examples = ["data", "eval_data"].map(|data| pairs(run.text(data), run.max_length()));
     run.compare("orpo", &orpo, decoder(), examples, |model, look| {
-        look(&model.checkpoint())
+        look(&model.checkpoint());
     });
 }
 

@@ -224,6 +224,11 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
             "training.adam_beta2",
         ),
         (
+            &["dpo", "--data", &data, "--set", "training.ema_decay=1.0"],
+            "training.ema_decay",
+        ),
+        (&["dpo", "--data", &data, "--set", "training.optim=lion"], "muon"),
+        (
             &["dpo", "--data", &data, "--set", "training.lr_scheduler_type=steps"],
             "constant",
         ),
@@ -266,7 +271,6 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
         (&["sft", "--data", &data], "language modeling"),
         (&["sft", "--data", bad], "bad.jsonl"),
         (&["sft", "--data", "nowhere.jsonl"], "nowhere.jsonl"),
-        (&["reward", "--data", &data, "--set", "lora.r=4"], "lora"),
         (&["dpo", "--data", &data, "--set", "lora.r=17"], "lora.r"),
         (
             &["dpo", "--data", &data, "--set", "training.early_stopping_patience=2"],
@@ -297,6 +301,7 @@ fn every_stage_goes_on_from_its_checkpoint() {
         ("sft", &completions, "training.gradient_accumulation_steps=2"),
         ("reward", &pairs, "reward.center_rewards_coefficient=0.01"),
         ("dpo", &pairs, "lora.use_dora=true"),
+        ("reward", &pairs, "lora.r=4"),
         // The reference moves after step 2 and after step 4, in two numbers.
         (
             "dpo",
@@ -304,6 +309,8 @@ fn every_stage_goes_on_from_its_checkpoint() {
             "dpo={sync_ref_model=true, ref_model_sync_steps=2, ref_model_mixup_alpha=0.3}",
         ),
         ("kto", &labels, "kto.undesirable_weight=1.5"),
+        ("sft", &completions, "training.optim=muon"),
+        ("reward", &pairs, "training.ema_decay=0.5"),
         ("cpo", &pairs, "cpo={loss_type=\"simpo\", beta=2.0, cpo_alpha=0.0}"),
         ("orpo", &pairs, "lora.r=4"),
     ]

@@ -5,7 +5,7 @@
 //! gradient. A device with autodiff gives the same bits as one without.
 //!
 //! [`ModuleAdamW`] steps all parameters of a module in place, and [`ModuleMuon`] the matrices of its hidden layers;
-//! [`blend`] moves them towards those of another one.
+//! [`blend`] moves them towards those of another one, and [`ModuleAverage`] averages them.
 //!
 //! ```
 //! use burn::tensor::{Device, Tensor};
@@ -23,6 +23,7 @@
 
 mod adam_w;
 mod attention;
+mod average;
 mod blend;
 pub mod composed;
 mod embedding;
@@ -37,6 +38,7 @@ mod rotary;
 
 pub use adam_w::{ModuleAdamW, Moments};
 pub use attention::attention;
+pub use average::ModuleAverage;
 pub use blend::blend;
 pub use embedding::embedding;
 pub use gated::{gated, gated_linear};

@@ -129,6 +129,18 @@ impl ModuleMuon {
             .map(|(name, momentum)| (name.as_str(), copy(momentum)))
     }
 
+    /// The momentum of the parameter of this name, if Muon has stepped it.
+    pub fn momentum_of(&self, name: &str) -> Option<Vec<f32>> {
+        self.momenta.get(name).map(copy)
+    }
+
+    /// The names of the parameters that Muon has stepped so far, in order, each with how many numbers it has.
+    pub fn sizes(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.momenta
+            .iter()
+            .map(|(name, momentum)| (name.as_str(), momentum.dims()[0]))
+    }
+
     /// Goes on from `momenta`, as [`momenta`](Self::momenta) gave them, in place of those it has.
     ///
     /// # Errors

@@ -31,8 +31,10 @@ pub(super) struct Work {
     pub(super) adapters: bool,
     /// Forward passes without a graph, beside the one with.
     pub(super) more_passes: u64,
-    /// Models that are held beside the one that is trained.
+    /// Models that are held beside the one that is trained: a reference, an average.
     pub(super) models_beside: u64,
+    /// Parameters that Muon steps, with one number for each where AdamW has two.
+    pub(super) with_muon: u64,
 }
 
 impl Work {
@@ -45,7 +47,11 @@ impl Work {
             .memory
             .train(if self.checkpointing { 0 } else { self.largest_batch });
         // Frozen parameters have neither gradients nor moments.
-        let saved = if self.adapters { 12 * self.parameters } else { 0 };
+        let saved = if self.adapters {
+            12 * self.parameters
+        } else {
+            4 * self.with_muon
+        };
         Estimate {
             bytes: (training as u64).saturating_sub(saved) + 4 * self.models_beside * self.parameters,
             seconds: operations / speed(self.precision),

@@ -38,7 +38,7 @@ pub(super) trait Learner: Sized {
     /// Steps, moments and model.
     fn trainer(&self) -> &Trainer<Self::Model>;
 
-    /// Writes the model into a folder, to be used.
+    /// Writes the model into a folder, to be used: where averages of its parameters are kept, that of these.
     fn save(&self, folder: &Path) -> Result<(), AlignError>;
 
     /// Writes the model into a folder, with what else is needed to go on from there.
@@ -81,11 +81,11 @@ impl<O: Objective> Learner for FromData<'_, O> {
     }
 
     fn save(&self, folder: &Path) -> Result<(), AlignError> {
-        (self.save)(self.trainer.model(), folder)
+        (self.save)(&self.trainer.averaged(), folder)
     }
 
     fn save_to_go_on(&self, folder: &Path) -> Result<(), AlignError> {
-        self.save(folder)?;
+        (self.save)(self.trainer.model(), folder)?;
         (self.save_state)(self.trainer.model(), folder)
     }
 }

@@ -223,9 +223,6 @@ fn check(stage: Stage, loaded: &Loaded<Recipe>) -> Result<(), CommandError> {
         Stage::Kto => Kto::new(recipe.kto.clone()).map(drop).map_err(rejected("kto")),
         Stage::Cpo => Cpo::new(recipe.cpo.clone()).map(drop).map_err(rejected("cpo")),
         Stage::Orpo => Orpo::new(recipe.orpo).map(drop).map_err(rejected("orpo")),
-        Stage::Reward if recipe.lora.is_some() => {
-            Err(loaded.reject("lora", "reward models are trained as a whole, without adapters"))
-        }
         Stage::Reward => RewardModeling::new(recipe.reward).map(drop).map_err(rejected("reward")),
         Stage::Ppo => {
             Ppo::new(recipe.ppo.clone()).map_err(rejected("ppo"))?;

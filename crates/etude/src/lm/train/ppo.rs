@@ -63,12 +63,16 @@ impl Learner for Policy<'_> {
     }
 
     fn save(&self, folder: &Path) -> Result<(), AlignError> {
-        self.trainer.trainer().model().policy().save_model(folder, self.source)
+        self.trainer
+            .trainer()
+            .averaged()
+            .policy()
+            .save_model(folder, self.source)
     }
 
     fn save_to_go_on(&self, folder: &Path) -> Result<(), AlignError> {
-        self.save(folder)?;
         let model = self.trainer.trainer().model();
+        model.policy().save_model(folder, self.source)?;
         if let Some(critic) = model.critic() {
             match critic.lora() {
                 Some(adapter) => adapter.save(&folder.join(CRITIC))?,
@@ -253,6 +257,7 @@ impl Task<'_> {
             more_passes: 0,
             // The reference, unless it is the base of adapters, and the engine's copy of the policy.
             models_beside: 1 + u64::from(self.recipe.lora.is_none()),
+            with_muon: 0,
         }
         .estimate()
     }

@@ -25,7 +25,7 @@ pub(super) struct Recipe {
     pub(super) data: DataRecipe,
     #[serde(default)]
     pub(super) training: TrainingArguments,
-    /// Adapters are trained, and the model stays as it is; without, all of the model is trained.
+    /// Adapters are trained, and the model stays as it is, but for the score of a reward model; without, all of the model is trained.
     pub(super) lora: Option<LoraOptions>,
     #[serde(default)]
     pub(super) sft: SftRecipe,

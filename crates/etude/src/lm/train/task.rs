@@ -10,7 +10,7 @@ use etude_align::preference::{
 };
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
-use etude_align::training::{Objective, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
+use etude_align::training::{Objective, Optim, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
 use etude_hub::peft::LoraAdapter;
 use etude_hub::{Checkpoint, MemoryCheckpoint, SafetensorsCheckpoint};
 use etude_lm::Source;
@@ -134,7 +134,11 @@ impl Task<'_> {
         let examples = data::rewards(records, self.recipe, &self.source, self.output)?;
         let folder = (self.folder)()?;
         let source = &self.source;
-        let opened = self.from.as_deref().map(open).transpose()?;
+        let failed = || format!("cannot load {}", self.recipe.model.path);
+        let lora = self.recipe.lora.as_ref();
+        // With adapters, a checkpoint's weights are those that they are merged into.
+        let from = self.from.as_deref().filter(|_| lora.is_none());
+        let opened = from.map(open).transpose()?;
         let model = RewardModel::load(
             source.config.clone(),
             &*opened.as_ref().unwrap_or(source).checkpoint,
@@ -143,7 +147,16 @@ impl Task<'_> {
             Seed(self.recipe.training.seed),
             &Device::flex().autodiff(),
         );
-        let model = model.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
+        let mut model = model.bad_input(failed)?;
+        if let Some(options) = lora {
+            model = match &self.from {
+                None => model.with_lora(options, self.recipe.training.seed),
+                Some(from) => LoraAdapter::open(&from.join(ADAPTER))
+                    .map_err(AlignError::from)
+                    .and_then(|adapter| model.with_adapter(&adapter)),
+            }
+            .bad_input(failed)?;
+        }
         self.finish(&objective, model, &examples, None, folder)
     }
 
@@ -307,7 +320,7 @@ impl Task<'_> {
         learner
             .save(&folder.path().join(MODEL))
             .failed_run(|| "cannot write the model".into())?;
-        let after = self.answers(samples, learner.trainer().model())?;
+        let after = self.answers(samples, &learner.trainer().averaged())?;
         let prompts = samples.map(|samples| samples.shown(&self.source.tokenizer)).transpose();
         let prompts = prompts
             .failed_run(|| "cannot show the samples".into())?
@@ -361,6 +374,14 @@ impl Task<'_> {
         let batch = arguments.per_device_train_batch_size.min(lengths.len());
         let epochs = (trainer.steps() - trainer.step_count()) as f64 / trainer.order().steps_per_epoch() as f64;
         let synced = self.stage == Stage::Dpo && self.recipe.dpo.sync_ref_model;
+        let averaged = arguments.ema_decay.is_some() && self.recipe.lora.is_none();
+        let shapes = etude_lm::decoder::parameters(&self.source.config);
+        let of_layers = |(name, shape): &&(String, Vec<usize>)| shape.len() == 2 && name.contains(".layers.");
+        let sizes = shapes
+            .iter()
+            .filter(of_layers)
+            .map(|(_, shape)| shape.iter().product::<usize>() as u64);
+        let with_muon = sizes.sum();
         Work {
             memory: self.source.memory(),
             parameters: self.parameters(),
@@ -371,7 +392,8 @@ impl Task<'_> {
             checkpointing: arguments.gradient_checkpointing,
             adapters: self.recipe.lora.is_some(),
             more_passes: u64::from(synced || self.stage == Stage::Kto),
-            models_beside: u64::from(synced),
+            models_beside: u64::from(synced) + u64::from(averaged),
+            with_muon: if arguments.optim == Optim::Muon { with_muon } else { 0 },
         }
     }
 
@@ -427,8 +449,12 @@ impl SaveModel for SyncedPolicy {
 }
 
 impl SaveModel for RewardModel {
+    /// As of a decoder.
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
         self.save(folder)?;
+        if let Some(adapter) = self.lora() {
+            adapter.save(&folder.join(ADAPTER))?;
+        }
         Ok(source.save_tokenizer(folder)?)
     }
 }

@@ -124,6 +124,8 @@ fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, V
     match (name, value) {
         ("model_name_or_path", Value::String(_)) => set("model", "path", plain),
         ("dtype" | "torch_dtype", Value::String(dtype)) => dtype == "float32",
+        // In one sweep over a parameter or in several, it is the same.
+        ("optim", Value::String(optim)) => ["adamw_torch", "adamw_torch_fused"].contains(&optim.as_str()),
         ("bf16", Value::Bool(true)) => set("model", "precision", "bf16".into()),
         ("bf16" | "fp16" | "use_peft" | "load_in_4bit" | "load_in_8bit" | "packing", Value::Bool(false))
         | ("packing_strategy", _) => true,
