@@ -7,7 +7,7 @@ writes crates/align/tests/fixtures/{preference,reference_free,kto,reward,ppo}.js
 
 All input is representable in 32 bits, all is computed in 64 (except for TRL's alpha divergence, which takes no 64), and results are
 rounded to 32. What is TRL's is computed by its trainers' own methods, called with a model that returns the log-probabilities of the
-fixture. TRL had PPO until its version 1.10; here its formulas are in the padded layout that it used, whereas ours is without padding.
+fixture. TRL had PPO until its version 1.12; here its formulas are in the padded layout that it used, whereas ours is without padding.
 
 Tokens of answers are one list: those of the chosen answers one after the other, then those of the rejected ones.
 """
