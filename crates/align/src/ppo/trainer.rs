@@ -180,7 +180,9 @@ impl<'a> PpoTrainer<'a> {
         for epoch in 0..self.objective.options().num_ppo_epochs as u64 {
             let mut order: Vec<usize> = (0..experiences.len()).collect();
             let epoch = step * self.objective.options().num_ppo_epochs as u64 + epoch;
-            order.shuffle(&mut self.seed().stream_indexed("minibatches", epoch));
+            if self.arguments.shuffle {
+                order.shuffle(&mut self.seed().stream_indexed("minibatches", epoch));
+            }
             for minibatch in order.chunks(minibatch) {
                 let batches: Vec<Vec<usize>> = minibatch
                     .chunks(self.arguments.per_device_train_batch_size)
@@ -199,11 +201,7 @@ impl<'a> PpoTrainer<'a> {
         metrics.add("val/first_ratio", ratios[0], 1.0);
         metrics.add("val/ratio_var", ratio_variance(&ratios), 1.0);
         self.trainer = self.trainer.next_step();
-        metrics.add(
-            "episode",
-            (self.trainer.step_count() * self.trainer.order().batch as u64) as f64,
-            1.0,
-        );
+        metrics.add("episode", self.trainer.order().examples_before(step + 1) as f64, 1.0);
         Ok((self, metrics))
     }
 

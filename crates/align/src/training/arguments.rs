@@ -52,7 +52,7 @@ pub struct TrainingArguments {
     pub max_grad_norm: f64,
     /// Activations are computed again in the backward pass, layer by layer, and not kept: less memory, a third more work.
     pub gradient_checkpointing: bool,
-    /// Whether every epoch has an order of its own.
+    /// Whether every epoch, and with PPO every pass over a step's answers, has an order of its own.
     pub shuffle: bool,
     /// Where random numbers start.
     pub seed: u64,

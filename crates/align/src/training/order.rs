@@ -39,6 +39,13 @@ impl Order {
         batches.take(self.accumulation).map(<[usize]>::to_vec).collect()
     }
 
+    /// How many examples the steps before a step have read.
+    pub fn examples_before(&self, step: u64) -> u64 {
+        let (epochs, within) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
+        let read = within as usize * self.batch * self.accumulation;
+        epochs * self.examples as u64 + read.min(self.examples) as u64
+    }
+
     /// How many epochs are over before a step, with the part of the one that is going on.
     pub fn epoch(&self, step: u64) -> f64 {
         step as f64 / self.steps_per_epoch() as f64
@@ -65,6 +72,11 @@ mod tests {
                 }
                 places.sort_unstable();
                 prop_assert_eq!(places, (0..examples).collect::<Vec<_>>());
+            }
+            let mut read = 0;
+            for step in 0..2 * order.steps_per_epoch() {
+                prop_assert_eq!(order.examples_before(step), read);
+                read += order.step(step).concat().len() as u64;
             }
         }
     }

@@ -8,17 +8,19 @@ use std::time::Duration;
 use burn::module::Module as _;
 use burn::tensor::Device;
 use etude_align::AlignError;
-use etude_align::ppo::{ActorCritic, Drawing, Ppo, PpoOptions, PpoTrainer, Question};
+use etude_align::ppo::{ActorCritic, Drawing, Ppo, PpoOptions, PpoTrainer, Question, Rollout};
 use etude_align::reward::{
     Answer, RewardCommand, RewardFunction, RewardModel, Rewards, Rule, RuleReward, total_rewards,
 };
 use etude_align::training::{Metrics, TrainingArguments};
+use etude_hub::Checkpoint as _;
 use etude_kernels::Precision;
 use etude_lm::Source;
 use etude_lm::decoder::{Decoder, LoraOptions};
 use etude_train::Seed;
+use serde_json::{Map, Value, json};
 
-use crate::common::{arguments, decoder, records, source};
+use crate::common::{arguments, decoder, fixtures, records, source};
 
 static SOURCE: LazyLock<Source> = LazyLock::new(|| source("model"));
 
@@ -249,17 +251,13 @@ fn several_rewards_are_added_up_and_what_is_no_number_is_an_error_that_names_the
 }
 
 fn reward_model() -> RewardModel {
+    reward_model_on(&Device::flex())
+}
+
+fn reward_model_on(device: &Device) -> RewardModel {
     let source = source("reward_model");
     let (config, pad) = (source.config.clone(), source.config.pad_token);
-    RewardModel::load(
-        config,
-        &*source.checkpoint,
-        Precision::F32,
-        pad,
-        Seed(0),
-        &Device::flex(),
-    )
-    .unwrap()
+    RewardModel::load(config, &*source.checkpoint, Precision::F32, pad, Seed(0), device).unwrap()
 }
 
 #[test]
@@ -390,5 +388,146 @@ fn what_cannot_be_learnt_so_is_an_error() {
     ] {
         let error = Ppo::new(options).unwrap_err().to_string();
         assert!(error.starts_with(name), "{error}");
+    }
+}
+
+/// The settings of a fixture that `names` lists.
+fn chosen(arguments: &Value, names: &[&str]) -> Map<String, Value> {
+    let named = names.iter().map(|name| ((*name).to_owned(), arguments[*name].clone()));
+    named.filter(|(_, value)| !value.is_null()).collect()
+}
+
+/// étude's settings of a fixture.
+fn settings(given: &Value) -> (PpoOptions, TrainingArguments) {
+    let mut options = chosen(
+        given,
+        &[
+            "num_mini_batches",
+            "num_ppo_epochs",
+            "response_length",
+            "temperature",
+            "kl_coef",
+            "kl_estimator",
+            "whiten_rewards",
+            "vf_coef",
+            "cliprange",
+            "cliprange_value",
+            "gamma",
+            "lam",
+        ],
+    );
+    if let Some(penalty) = given["missing_eos_penalty"].as_f64() {
+        options.insert("missing_eos".to_owned(), json!({ "subtract": penalty }));
+    }
+    let options: PpoOptions = serde_json::from_value(Value::Object(options)).unwrap();
+    let mut arguments = chosen(
+        given,
+        &[
+            "per_device_train_batch_size",
+            "gradient_accumulation_steps",
+            "learning_rate",
+            "lr_scheduler_type",
+            "weight_decay",
+            "adam_beta1",
+            "adam_beta2",
+            "adam_epsilon",
+            "max_grad_norm",
+        ],
+    );
+    arguments.insert("max_steps".to_owned(), json!(3));
+    arguments.insert("shuffle".to_owned(), json!(false));
+    let arguments: TrainingArguments = serde_json::from_value(Value::Object(arguments)).unwrap();
+    (options, arguments)
+}
+
+/// The parameters after the last step.
+fn compare_parameters(name: &str, fixture: &Value, model: &ActorCritic) {
+    let compare = |of: &str, tensor: &str, numbers: &[f32]| {
+        let expected = &fixture[of][tensor];
+        let entries: Vec<f32> = serde_json::from_value(expected["entries"].clone()).unwrap();
+        let stride = expected["stride"].as_u64().unwrap() as usize;
+        for (found, expected) in numbers.iter().step_by(stride).zip(&entries) {
+            assert!(
+                (found - expected).abs() < 2e-5,
+                "{name}, {of}, {tensor}: {found}, {expected}"
+            );
+        }
+    };
+    for (of, decoder) in [("policy", model.policy()), ("value_model", model.critic().unwrap())] {
+        let checkpoint = decoder.checkpoint();
+        for tensor in checkpoint
+            .tensors()
+            .iter()
+            .filter(|tensor| tensor.name != "lm_head.weight")
+        {
+            compare(of, &tensor.name, &checkpoint.read_f32(&tensor.name).unwrap());
+        }
+    }
+    compare("value_model", "score.weight", &model.value());
+}
+
+/// Of the last version of TRL that had the trainer, 1.12, on answers that were given; its gradients are never clipped.
+#[test]
+fn three_steps_are_those_of_trl() {
+    for name in ["ppo", "ppo_k3", "ppo_whiten"] {
+        let text = std::fs::read_to_string(fixtures().join(format!("{name}.json"))).unwrap();
+        let fixture: Value = serde_json::from_str(&text).unwrap();
+        let given = &fixture["arguments"];
+        let (options, arguments) = settings(given);
+        let device = Device::flex().autodiff();
+        let (critic, value) = reward_model_on(&device).into_parts();
+        let policy = decoder();
+        let reference = policy.base().valid();
+        let model = ActorCritic::new(policy, Some(critic), &value, &device);
+        let drawing = Drawing {
+            tokenizer: &SOURCE.tokenizer,
+            stop_tokens: &SOURCE.stop_tokens,
+            length: options.response_length,
+            temperature: options.temperature,
+        };
+        let objective = Ppo::new(options).unwrap();
+        let rewards: Vec<Box<dyn RewardFunction>> = vec![Box::new(reward_model())];
+        let mut trainer = PpoTrainer::new(objective, model, reference, drawing, rewards, arguments, 1000).unwrap();
+        for step in fixture["steps"].as_array().unwrap() {
+            let tokens = |name: &str| -> Vec<Vec<u32>> { serde_json::from_value(step[name].clone()).unwrap() };
+            let asked: Vec<Question> = tokens("prompts")
+                .into_iter()
+                .map(|tokens| Question {
+                    tokens,
+                    text: String::new(),
+                    record: records("completions.jsonl").remove(0),
+                })
+                .collect();
+            let rollouts = asked.iter().zip(tokens("answers")).map(|(question, answer)| Rollout {
+                question,
+                tokens: [&question.tokens[..], &answer].concat(),
+                text: String::new(),
+                ended: false,
+                log_probabilities: Vec::new(),
+            });
+            let metrics;
+            (trainer, metrics) = trainer.learn_from(rollouts.collect()).unwrap();
+            let scores: Vec<f64> = serde_json::from_value(step["scores"].clone()).unwrap();
+            let mean = scores.iter().sum::<f64>() / scores.len() as f64;
+            assert!((metrics.get("rewards/reward model").unwrap() - mean).abs() < 2e-5);
+            let mut compared = 0;
+            for (metric, expected) in step["metrics"].as_object().unwrap() {
+                // TRL's variance is over the batches of minibatches.
+                if name == "ppo_whiten" && metric == "val/ratio_var" {
+                    continue;
+                }
+                let (Some(found), Some(expected)) = (metrics.get(metric), expected.as_f64()) else {
+                    continue;
+                };
+                compared += 1;
+                assert!(
+                    (found - expected).abs() <= 1e-4 * expected.abs().max(1.0),
+                    "{name}, step {}: {metric} is {found}, expected {expected}",
+                    trainer.trainer().step_count()
+                );
+            }
+            assert!(compared >= 14, "{compared} compared");
+        }
+        compare_parameters(name, &fixture, &trainer.trainer().model().valid());
     }
 }
