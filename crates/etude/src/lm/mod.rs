@@ -109,7 +109,7 @@ pub(crate) enum Verb {
 
     /// Let a model learn from its own answers, which a reward model, rules or a command score
     #[command(after_help = examples! {
-        "etude lm ppo recipes/lm/ppo-digits.toml"
+        "etude lm ppo recipes/lm/digits/ppo.toml"
         "etude lm ppo --model runs/sft/model --data prompts.jsonl --set rewards.model=runs/reward/model"
         "etude lm ppo --model smollm2.gguf --data prompts.jsonl --set 'rewards.command=[\"python3\", \"reward.py\"]'"
     })]
