@@ -49,7 +49,7 @@ impl Tokenized {
     }
 
     /// A prompt and its answer, of which the answer counts.
-    pub(super) fn answer(prompt: &[u32], completion: &[u32]) -> Self {
+    pub fn answer(prompt: &[u32], completion: &[u32]) -> Self {
         let loss = (0..prompt.len() + completion.len()).map(|index| index >= prompt.len());
         Self::new([prompt, completion].concat(), loss.collect(), Vec::new())
     }

@@ -18,7 +18,8 @@
 //!
 //! Where implementations differ, each way has a name: [`KlEstimator`], [`KlCoefficient`], [`Variance`], [`MissingEos`]. Two differences
 //! from TRL's code have none. TRL adds the score one token after the last, at a padding token, where there is one; here it is at the last
-//! token, as in OpenAI's code. And TRL's `policy/approxkl_avg` and `val/ratio` count padding, as 0 and 1; here there is none.
+//! token, as in OpenAI's code. And TRL's `policy/approxkl_avg`, `policy/entropy_avg` and
+//! `val/ratio` count padding; here there is none. (TRL had the trainer until its version 1.12.)
 //!
 //! Tokens of the answers of a batch lie one after the other, `[tokens]`, without prompts and without padding; `lengths`, `[answers]`, say
 //! how many tokens each answer has. A mask, `[tokens]`, says which tokens the policy has chosen: what a tool has put between them is none
@@ -50,7 +51,7 @@ mod statistics;
 mod trainer;
 mod whitening;
 
-pub use actor_critic::{ActorCritic, Answers};
+pub use actor_critic::ActorCritic;
 pub use advantages::{Advantages, generalized_advantages};
 pub use kl::{KlCoefficient, KlEstimator, full_kl};
 pub use loss::{clipped_policy_loss, clipped_value_loss, entropy, masked_mean, ratios};

@@ -2,10 +2,11 @@
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::actor_critic::Answers;
 use super::{ActorCritic, MinibatchStatistics, MinibatchTokens, PpoOptions};
 use super::{clipped_policy_loss, clipped_value_loss, ratios};
 use crate::AlignError;
+use crate::data::Tokenized;
+use crate::preference::AnswerSequences;
 use crate::training::{Metrics, Objective, Sequences};
 
 /// The clipped losses of policy and values, on answers whose advantages are known.
@@ -17,10 +18,8 @@ pub struct Ppo {
 /// An answer with what is known of its tokens; of each of these, `[tokens of the answer]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Experience {
-    /// The tokens of prompt and answer.
-    pub tokens: Vec<u32>,
-    /// How many of them are the prompt.
-    pub prompt: usize,
+    /// Prompt and answer, of which the answer counts.
+    pub sequence: Tokenized,
     /// `ln pi_old`.
     pub log_probabilities: Vec<f32>,
     /// `v_old`.
@@ -34,7 +33,7 @@ pub struct Experience {
 /// Answers beside each other, and the numbers of all their tokens, `[tokens of answers]`.
 #[derive(Debug, Clone)]
 pub struct ExperienceBatch {
-    answers: Answers,
+    answers: AnswerSequences,
     log_probabilities: Vec<f32>,
     values: Vec<f32>,
     advantages: Vec<f32>,
@@ -73,13 +72,9 @@ impl Objective for Ppo {
     type Batch = ExperienceBatch;
 
     fn batch(&self, examples: &[&Experience]) -> ExperienceBatch {
-        let sequences: Vec<(&[u32], usize)> = examples
-            .iter()
-            .map(|example| (&example.tokens[..], example.prompt))
-            .collect();
         let all = |of: fn(&Experience) -> &Vec<f32>| examples.iter().flat_map(|example| of(example)).copied().collect();
         ExperienceBatch {
-            answers: Answers::new(&sequences),
+            answers: AnswerSequences::new(examples.iter().map(|example| &example.sequence)),
             log_probabilities: all(|example| &example.log_probabilities),
             values: all(|example| &example.values),
             advantages: all(|example| &example.advantages),
@@ -111,7 +106,10 @@ impl Objective for Ppo {
         let constant =
             |numbers: &[f32]| Tensor::<1>::from_data(TensorData::new(numbers.to_vec(), [numbers.len()]), &device);
         let values = model.values(hidden.clone(), &batch.answers);
-        let (log_probabilities, statistics) = batch.answers.log_probabilities(model.policy(), hidden, temperature);
+        // Logits are a linear function of hidden states.
+        let (log_probabilities, statistics) = batch
+            .answers
+            .token_log_probabilities(model.policy(), hidden / temperature);
 
         let ratios = ratios(log_probabilities.clone(), constant(&batch.log_probabilities));
         let policy_loss = clipped_policy_loss(ratios, constant(&batch.advantages), cliprange).mean();

@@ -9,7 +9,7 @@ use etude_train::Seed;
 use rand::Rng as _;
 
 use crate::AlignError;
-use crate::data::Record;
+use crate::data::{Record, Tokenized};
 use crate::reward::Answer;
 
 /// The most answers that are drawn at a time.
@@ -31,8 +31,8 @@ pub struct Question {
 pub struct Rollout<'a> {
     /// What was asked.
     pub question: &'a Question,
-    /// The tokens of question and answer.
-    pub tokens: Vec<u32>,
+    /// Question and answer as tokens, of which the answer counts.
+    pub sequence: Tokenized,
     /// The answer, without special tokens.
     pub text: String,
     /// Whether it has ended by itself.
@@ -42,18 +42,13 @@ pub struct Rollout<'a> {
 }
 
 impl Rollout<'_> {
-    /// How many tokens the question has.
-    pub fn prompt(&self) -> usize {
-        self.question.tokens.len()
-    }
-
     /// As reward functions take it.
     pub fn answer(&self) -> Answer<'_> {
         Answer {
             record: &self.question.record,
             prompt: &self.question.text,
             text: &self.text,
-            tokens: &self.tokens,
+            tokens: &self.sequence.ids,
         }
     }
 }
@@ -110,7 +105,7 @@ impl Drawing<'_> {
             Ok(Rollout {
                 question,
                 text: self.tokenizer.decode(&answer, true)?,
-                tokens: [&question.tokens[..], &answer].concat(),
+                sequence: Tokenized::answer(&question.tokens, &answer),
                 ended: completion.reason == FinishReason::Stop,
                 log_probabilities: log_probabilities.map(|found| found.token).collect(),
             })

@@ -7,13 +7,13 @@ use etude_train::Seed;
 use rand::seq::SliceRandom as _;
 use serde::{Deserialize, Serialize};
 
-use super::actor_critic::Answers;
 use super::statistics::RATIO;
 use super::{ActorCritic, Drawing, Experience, KlCoefficient, Ppo, PpoOptions, Question, RewardNormalization, Rollout};
 use super::{RolloutStatistics, generalized_advantages, ratio_variance, token_rewards, whiten};
 use crate::AlignError;
+use crate::preference::AnswerSequences;
 use crate::reward::{Answer, RewardFunction, Rewards, total_rewards};
-use crate::training::{Metrics, OptimizerState, Order, Trainer, TrainingArguments};
+use crate::training::{Metrics, OptimizerState, Order, Sequences as _, Trainer, TrainingArguments};
 
 /// What changes from step to step beside the model and the optimiser's moments.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -22,6 +22,12 @@ pub struct PpoState {
     pub coefficient: KlCoefficient,
     /// What scores are scaled by; none before it is fitted, and where they stay as they are.
     pub normalization: Option<RewardNormalization>,
+}
+
+/// Answers of a step of the optimiser.
+fn minibatch(arguments: &TrainingArguments) -> usize {
+    let batch = arguments.per_device_train_batch_size;
+    batch.saturating_mul(arguments.gradient_accumulation_steps)
 }
 
 /// Policy and critic on their way, with the reference that the policy is held to.
@@ -85,9 +91,7 @@ impl<'a> PpoTrainer<'a> {
         }
         let order = Order {
             examples: questions,
-            batch: arguments.per_device_train_batch_size
-                * arguments.gradient_accumulation_steps
-                * options.num_mini_batches,
+            batch: minibatch(&arguments).saturating_mul(options.num_mini_batches),
             accumulation: 1,
             shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
         };
@@ -152,7 +156,7 @@ impl<'a> PpoTrainer<'a> {
         let step = self.trainer.step_count();
         let places = self.trainer.order().step(step).concat();
         let asked: Vec<&Question> = places.iter().map(|place| &questions[*place]).collect();
-        let first = step * self.trainer.order().batch as u64;
+        let first = self.trainer.order().examples_before(step);
         let policy = self.trainer.model().policy().valid();
         let rollouts = self.drawing.draw(&policy, &asked, self.seed(), "rollout", first)?;
         drop(policy);
@@ -164,6 +168,9 @@ impl<'a> PpoTrainer<'a> {
     /// # Errors
     /// As there.
     pub fn learn_from(mut self, rollouts: Vec<Rollout<'_>>) -> Result<(Self, Metrics), AlignError> {
+        if rollouts.is_empty() {
+            return Err(AlignError::NoExamples);
+        }
         let step = self.trainer.step_count();
         let model = self.trainer.model().valid();
         let judged = self.judge(rollouts, &model)?;
@@ -175,7 +182,6 @@ impl<'a> PpoTrainer<'a> {
             self.state.coefficient.update(kl, experiences.len());
         }
 
-        let minibatch = self.arguments.per_device_train_batch_size * self.arguments.gradient_accumulation_steps;
         let mut ratios = Vec::new();
         for epoch in 0..self.objective.options().num_ppo_epochs as u64 {
             let mut order: Vec<usize> = (0..experiences.len()).collect();
@@ -183,7 +189,7 @@ impl<'a> PpoTrainer<'a> {
             if self.arguments.shuffle {
                 order.shuffle(&mut self.seed().stream_indexed("minibatches", epoch));
             }
-            for minibatch in order.chunks(minibatch) {
+            for minibatch in order.chunks(minibatch(&self.arguments)) {
                 let batches: Vec<Vec<usize>> = minibatch
                     .chunks(self.arguments.per_device_train_batch_size)
                     .map(<[usize]>::to_vec)
@@ -243,18 +249,13 @@ impl<'a> PpoTrainer<'a> {
 
         let (mut log_probabilities, mut values, mut reference) = (Vec::new(), Vec::new(), Vec::new());
         for rollouts in rollouts.chunks(self.arguments.per_device_eval_batch_size) {
-            let sequences: Vec<(&[u32], usize)> = rollouts
-                .iter()
-                .map(|rollout| (&rollout.tokens[..], rollout.prompt()))
-                .collect();
-            let answers = Answers::new(&sequences);
-            let hidden = |decoder: &Decoder| {
-                use crate::training::Sequences as _;
-                decoder.hidden(answers.tokens(), answers.offsets())
-            };
+            let answers = AnswerSequences::new(rollouts.iter().map(|rollout| &rollout.sequence));
+            let hidden = |decoder: &Decoder| decoder.hidden(answers.tokens(), answers.offsets());
             let numbers = |tensor: Tensor<1>| tensor.to_data().iter::<f32>().collect::<Vec<_>>();
-            let of =
-                |decoder: &Decoder, hidden| numbers(answers.log_probabilities(decoder, hidden, options.temperature).0);
+            let of = |decoder: &Decoder, hidden: Tensor<2>| {
+                let (rows, targets) = answers.predicting(hidden / options.temperature);
+                numbers(decoder.log_probabilities(rows, &targets))
+            };
             let states = hidden(model.policy());
             values.extend(numbers(model.values(states.clone(), &answers)));
             log_probabilities.extend(of(model.policy(), states));
@@ -329,10 +330,7 @@ impl<'a> PpoTrainer<'a> {
             lam,
             ..
         } = *self.objective.options();
-        let lengths: Vec<usize> = rollouts
-            .iter()
-            .map(|rollout| rollout.tokens.len() - rollout.prompt())
-            .collect();
+        let lengths: Vec<usize> = rollouts.iter().map(|rollout| rollout.sequence.supervised()).collect();
         let mask = vec![true; divergences.len()];
         let mut rewards = token_rewards(divergences, &mask, &lengths, scores, self.state.coefficient.value());
         if whiten_rewards {
@@ -349,8 +347,7 @@ impl<'a> PpoTrainer<'a> {
         let experience = |((rollout, length), end): ((&Rollout<'_>, &usize), usize)| {
             let of = |numbers: &[f32]| numbers[end - length..end].to_vec();
             Experience {
-                tokens: rollout.tokens.clone(),
-                prompt: rollout.prompt(),
+                sequence: rollout.sequence.clone(),
                 log_probabilities: of(log_probabilities),
                 values: of(values),
                 advantages: of(&found.advantages),

@@ -66,7 +66,7 @@ impl AnswerSequences {
     }
 
     /// ln pi of all tokens of all answers, one answer after the other, and what else is known of them.
-    pub(super) fn token_log_probabilities(
+    pub(crate) fn token_log_probabilities(
         &self,
         decoder: &Decoder,
         hidden: Tensor<2>,
@@ -76,7 +76,7 @@ impl AnswerSequences {
     }
 
     /// The hidden states after which the tokens of answers come, `[tokens of answers, hidden]`, and these tokens.
-    fn predicting(&self, hidden: Tensor<2>) -> (Tensor<2>, Vec<u32>) {
+    pub(crate) fn predicting(&self, hidden: Tensor<2>) -> (Tensor<2>, Vec<u32>) {
         let places = TensorData::new(self.places.clone(), [self.places.len()]);
         let places = Tensor::<1, Int>::from_data(places, &hidden.device());
         let targets = self.places.iter().map(|&place| self.targets[place as usize]);

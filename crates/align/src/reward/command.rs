@@ -11,12 +11,12 @@
 //! where it fails.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use etude_train::LastWords;
+use etude_train::{LastWords, process};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -146,18 +146,10 @@ impl RewardCommand {
         }
     }
 
-    /// Tells it to end, kills it where it does not, and sees that nothing is left of it.
-    fn end(&mut self) -> io::Result<std::process::ExitStatus> {
+    /// Tells it to end, and sees that nothing is left of it.
+    fn end(&mut self) -> io::Result<ExitStatus> {
         self.requests = None;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.process.try_wait()? {
-                return Ok(status);
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        self.process.kill()?;
-        self.process.wait()
+        process::end(&mut self.process, PATIENCE)
     }
 }
 

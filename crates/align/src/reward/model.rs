@@ -16,7 +16,7 @@ use serde_json::json;
 
 use super::{Answer, RewardFunction};
 use crate::AlignError;
-use crate::training::{Trained, beside};
+use crate::training::Trained;
 
 /// The tensor beside those of the decoder.
 const SCORE: &str = "score.weight";
@@ -195,8 +195,12 @@ impl RewardFunction for RewardModel {
     fn score(&mut self, answers: &[Answer<'_>]) -> Result<Vec<f32>, AlignError> {
         let mut rewards = Vec::with_capacity(answers.len());
         for answers in answers.chunks(BATCH) {
-            let sequences: Vec<&[u32]> = answers.iter().map(|answer| answer.tokens).collect();
-            let (tokens, offsets) = beside(&sequences);
+            let tokens: Vec<u32> = answers.iter().flat_map(|answer| answer.tokens).copied().collect();
+            let mut offsets = vec![0];
+            offsets.extend(answers.iter().scan(0, |end, answer| {
+                *end += answer.tokens.len();
+                Some(*end)
+            }));
             let hidden = self.decoder.hidden(&tokens, &offsets);
             rewards.extend(self.rewards(hidden, &tokens, &offsets).to_data().iter::<f32>());
         }

@@ -26,7 +26,6 @@ mod trainer;
 
 pub use arguments::TrainingArguments;
 pub use metrics::Metrics;
-pub(crate) use objective::beside;
 pub use objective::{Objective, Sequences, Trained};
 pub use optimizer::{Optim, Optimizer, OptimizerState};
 pub use order::Order;

@@ -32,15 +32,6 @@ pub trait Sequences {
     fn offsets(&self) -> &[usize];
 }
 
-/// The tokens of sequences one after the other, and where each begins: 0 first, and the number of tokens last.
-pub(crate) fn beside(sequences: &[&[u32]]) -> (Vec<u32>, Vec<usize>) {
-    let ends = sequences.iter().scan(0, |end, sequence| {
-        *end += sequence.len();
-        Some(*end)
-    });
-    (sequences.concat(), std::iter::once(0).chain(ends).collect())
-}
-
 /// A loss on batches of examples.
 pub trait Objective {
     /// What is trained.

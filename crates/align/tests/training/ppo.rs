@@ -8,6 +8,7 @@ use std::time::Duration;
 use burn::module::Module as _;
 use burn::tensor::Device;
 use etude_align::AlignError;
+use etude_align::data::Tokenized;
 use etude_align::ppo::{ActorCritic, Drawing, Ppo, PpoOptions, PpoTrainer, Question, Rollout};
 use etude_align::reward::{
     Answer, RewardCommand, RewardFunction, RewardModel, Rewards, Rule, RuleReward, total_rewards,
@@ -169,6 +170,41 @@ fn it_does_not_matter_how_a_minibatch_is_cut() {
             );
         }
     }
+}
+
+#[test]
+fn activations_that_are_computed_again_give_the_same_numbers() {
+    for critic in [None, Some(decoder as fn() -> Decoder)] {
+        let [kept, again] = [false, true].map(|gradient_checkpointing| {
+            let arguments = TrainingArguments {
+                gradient_checkpointing,
+                ..ppo_arguments()
+            };
+            steps(trainer(decoder(), critic.map(|make| make()), options(), arguments), 2).1
+        });
+        assert_eq!(kept, again);
+    }
+}
+
+#[test]
+fn more_answers_than_can_be_counted_are_one_to_each_question() {
+    let options = PpoOptions {
+        num_mini_batches: usize::MAX,
+        num_ppo_epochs: 1,
+        ..options()
+    };
+    let (_, metrics) = steps(trainer(decoder(), None, options, ppo_arguments()), 2);
+    let asked = questions().len() as f64;
+    assert_eq!(
+        metrics.iter().map(|step| step.get("episode")).collect::<Vec<_>>(),
+        [Some(asked), Some(2.0 * asked)]
+    );
+}
+
+#[test]
+fn without_answers_there_is_nothing_to_learn() {
+    let error = trainer(decoder(), None, options(), ppo_arguments()).learn_from(Vec::new());
+    assert!(matches!(error, Err(AlignError::NoExamples)));
 }
 
 #[test]
@@ -356,6 +392,8 @@ fn a_command_that_fails_is_an_error_that_names_the_record() {
         let place = format!("completions.jsonl, record {record}");
         assert!(error.contains(&place) && error.contains(words), "{script}: {error}");
     }
+    let error = RewardCommand::start(&[], Duration::from_secs(1)).unwrap_err();
+    assert!(error.to_string().contains("cannot start"));
     let error = RewardCommand::start(&["/nowhere/at/all".to_owned()], Duration::from_secs(1)).unwrap_err();
     assert!(error.to_string().contains("/nowhere/at/all"));
 }
@@ -500,7 +538,7 @@ fn three_steps_are_those_of_trl() {
                 .collect();
             let rollouts = asked.iter().zip(tokens("answers")).map(|(question, answer)| Rollout {
                 question,
-                tokens: [&question.tokens[..], &answer].concat(),
+                sequence: Tokenized::answer(&question.tokens, &answer),
                 text: String::new(),
                 ended: false,
                 log_probabilities: Vec::new(),

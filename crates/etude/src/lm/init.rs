@@ -44,10 +44,8 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     if out.exists() {
         return Err(CommandError::bad_input(written()).because("it is there already"));
     }
-    let count: usize = parameters(&config)
-        .iter()
-        .map(|(_, shape)| shape.iter().product::<usize>())
-        .sum();
+    let sizes = parameters(&config);
+    let count: usize = sizes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
     let decoder = Decoder::random(config, *seed, &Device::flex()).bad_input(refused)?;
     decoder.save(out).failed_run(written)?;
     for name in [

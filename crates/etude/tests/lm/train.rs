@@ -423,6 +423,62 @@ fn what_is_longer_than_the_context_is_cut_to_it() {
     assert_eq!(result["tokens"], 256);
 }
 
+/// Every metric of a run has a line of its page that says what healthy looks like.
+fn assert_explained(run: &Path, step: u64) {
+    let state: Value =
+        serde_json::from_slice(&read(&run.join(format!("checkpoint-{step}/trainer_state.json")))).unwrap();
+    let report = String::from_utf8(read(&run.join("report.html"))).unwrap();
+    let (_, healthy) = report.split_once("what healthy looks like").unwrap();
+    let healthy = healthy
+        .replace("&quot;", "\"")
+        .replace("&#39;", "'")
+        .replace("&#x27;", "'");
+    for line in state["log_history"].as_array().unwrap() {
+        for name in line.as_object().unwrap().keys() {
+            let name = name.strip_prefix("eval_").unwrap_or(name);
+            let known = ["step", "epoch"].contains(&name) || healthy.contains(&format!(">{name}<"));
+            assert!(known, "{name} has no line");
+        }
+    }
+}
+
+#[test]
+fn every_metric_has_a_line_on_what_healthy_looks_like() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let name = model.path().to_str().unwrap();
+    let [pairs, completions] = [pairs(scratch.path(), 8), completions(scratch.path())];
+    for (stage, data, more) in [
+        ("sft", &completions, "training.logging_steps=1"),
+        ("dpo", &pairs, "dpo.loss_type=ipo"),
+        ("reward", &pairs, "training.logging_steps=1"),
+        ("cpo", &pairs, "training.logging_steps=1"),
+        ("orpo", &pairs, "training.logging_steps=1"),
+    ] {
+        let run = scratch.path().join(stage);
+        let out = run.to_str().unwrap();
+        output_of(&[
+            "lm",
+            stage,
+            "--model",
+            name,
+            "--data",
+            data,
+            "--steps",
+            "1",
+            "--out",
+            out,
+            "--json",
+            "--set",
+            more,
+            "--set",
+            "data.eval_examples=2",
+            "--set",
+            "samples.count=0",
+        ]);
+        assert_explained(&run, 1);
+    }
+}
+
 /// Questions whose right answer is a column.
 fn questions(folder: &Path) -> String {
     let lines = (0..24).map(|index| format!("{{\"prompt\": \"{index} and\", \"answer\": \"{}\"}}\n", index % 10));
@@ -556,6 +612,7 @@ fn ppo_reports_what_it_has_scored_and_how_far_it_is_from_its_reference() {
     for (model, score) in parts[0].iter().zip(&parts[1]) {
         assert!((model + 0.25 - score).abs() < 1e-5, "{model}, {score}");
     }
+    assert_explained(&run, 3);
     let report = String::from_utf8(read(&run.join("report.html"))).unwrap();
     for words in ["Proximal policy optimisation", "objective/kl", "exactly 1"] {
         assert!(report.contains(words), "{words}");

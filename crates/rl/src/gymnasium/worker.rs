@@ -5,7 +5,7 @@ use std::process::{Child, ChildStdin, ChildStdout, ExitStatus, Stdio};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use etude_train::LastWords;
+use etude_train::{LastWords, process};
 
 use super::interpreter::Interpreter;
 use super::protocol::{Answer, Settings};
@@ -125,18 +125,10 @@ impl Worker {
         }
     }
 
-    /// Tells it to end, kills it where it does not, and sees that nothing is left of it.
+    /// Tells it to end, and sees that nothing is left of it.
     fn end(&mut self) -> io::Result<ExitStatus> {
         self.requests = None;
-        let deadline = Instant::now() + PATIENCE;
-        while Instant::now() < deadline {
-            if let Some(status) = self.process.try_wait()? {
-                return Ok(status);
-            }
-            thread::sleep(Duration::from_millis(1));
-        }
-        self.process.kill()?;
-        self.process.wait()
+        process::end(&mut self.process, PATIENCE)
     }
 }
 

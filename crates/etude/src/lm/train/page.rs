@@ -1,6 +1,9 @@
 //! What people see of a finished run: a few lines in the terminal, and a page.
 
+use std::collections::BTreeSet;
+
 use etude_align::training::TrainerState;
+use serde_json::Map;
 
 use super::Outcome;
 use super::estimate::Estimate;
@@ -10,7 +13,7 @@ use crate::report::{Plot, Report, Section, Table};
 use crate::terminal;
 
 /// The metrics by their names, with what healthy looks like.
-const METRICS: [(&str, &str); 30] = [
+const METRICS: &[(&str, &str)] = &[
     (
         "loss",
         "falls, and then levels off; on held-out data it may turn up again, which is the time to stop",
@@ -24,6 +27,7 @@ const METRICS: [(&str, &str); 30] = [
         "rises in the warm-up and goes down as the schedule has it",
     ),
     ("tokens_per_second", "the same throughout"),
+    ("num_tokens", "rises in a straight line"),
     ("entropy", "falls slowly; close to 0 the model says one thing only"),
     ("mean_token_accuracy", "rises"),
     (
@@ -43,6 +47,9 @@ const METRICS: [(&str, &str); 30] = [
         "logps/chosen",
         "about where it began; a fall by many tens is drift away from the reference",
     ),
+    ("logps/rejected", "falls, by tens rather than by hundreds"),
+    ("logps/sum/chosen", "as logps/chosen, of whole answers"),
+    ("logps/sum/rejected", "as logps/rejected, of whole answers"),
     (
         "kl",
         "near 0 at first and slowly rising; it is never below 0. 0 throughout is an estimate from too few answers: take larger batches",
@@ -58,6 +65,11 @@ const METRICS: [(&str, &str); 30] = [
     (
         "mean_reward",
         "stays near 0 where rewards are centred, and may drift where they are not",
+    ),
+    ("min_reward", "of the size of max_reward, with the other sign"),
+    (
+        "max_reward",
+        "rises for a while; a rise without end is learning by heart",
     ),
     (
         "objective/scores",
@@ -94,8 +106,44 @@ const METRICS: [(&str, &str); 30] = [
         "well below 0.1; above, the learning rate or the number of epochs is too high",
     ),
     ("policy/clipfrac_avg", "some per cent; one half is too fast"),
+    ("policy/entropy_avg", "falls slowly; close to 0 nothing new is tried"),
+    (
+        "loss/policy_avg",
+        "near 0 and a little below: its size says nothing, only what it is the slope of",
+    ),
     ("loss/value_avg", "falls"),
+    (
+        "val/clipfrac_avg",
+        "some per cent; one half is values that change too fast",
+    ),
+    ("val/ratio_var", "close to 0"),
+    (
+        "val/engine_difference",
+        "exactly 0 without adapters: the engine and the training give tokens the same log-probabilities; with adapters, rounding",
+    ),
+    (
+        "objective/non_score_reward",
+        "0 at first, and then a little below: what the KL divergence costs",
+    ),
+    ("episode", "rises in a straight line"),
 ];
+
+/// The share of one function in a score.
+const PART: &str = "rewards/";
+
+/// The metrics that were logged, with what healthy looks like.
+fn logged(state: &TrainerState) -> Vec<(&str, &'static str)> {
+    let names: BTreeSet<&str> = (state.log_history.iter().flat_map(Map::keys))
+        .map(|name| name.strip_prefix("eval_").unwrap_or(name))
+        .collect();
+    let known = METRICS.iter().filter(|(name, _)| names.contains(name)).copied();
+    let parts = names
+        .iter()
+        .filter(|name| name.starts_with(PART) && !METRICS.iter().any(|(known, _)| known == *name));
+    known
+        .chain(parts.map(|name| (*name, "rises, where it is what the score is made of")))
+        .collect()
+}
 
 /// In the terminal.
 pub(super) fn print(output: &Output, outcome: &Outcome) {
@@ -109,7 +157,7 @@ pub(super) fn print(output: &Output, outcome: &Outcome) {
 /// First and last values of what was logged.
 fn table(state: &TrainerState) -> Table {
     let mut table = Table::new(["metric", "first", "last", "held out: first", "last"]);
-    for (name, _) in METRICS {
+    for (name, _) in logged(state) {
         let ends = |name: &str| {
             let series = state.series(name);
             match (series.first(), series.last()) {
@@ -118,11 +166,9 @@ fn table(state: &TrainerState) -> Table {
             }
         };
         let (train, held_out) = (ends(name), ends(&format!("eval_{name}")));
-        if !(train[0].is_empty() && held_out[0].is_empty()) {
-            let [first, last] = train;
-            let [first_held_out, last_held_out] = held_out;
-            table = table.row([name.to_owned(), first, last, first_held_out, last_held_out]);
-        }
+        let [first, last] = train;
+        let [first_held_out, last_held_out] = held_out;
+        table = table.row([name.to_owned(), first, last, first_held_out, last_held_out]);
     }
     table
 }
@@ -166,7 +212,7 @@ pub(super) fn report(outcome: &Outcome) -> Report {
         }
     }
     let mut curves = Section::new("Curves");
-    for (name, _) in METRICS {
+    for (name, _) in logged(state) {
         let points = |name: &str| {
             let series = state.series(name).into_iter();
             series.map(|(step, value)| (step as f64, value)).collect::<Vec<_>>()
@@ -181,10 +227,8 @@ pub(super) fn report(outcome: &Outcome) -> Report {
         }
     }
     let mut healthy = Table::new(["metric", "what healthy looks like"]);
-    for (name, words) in METRICS {
-        if last(name).is_some() || last(&format!("eval_{name}")).is_some() {
-            healthy = healthy.row([name, words]);
-        }
+    for (name, words) in logged(state) {
+        healthy = healthy.row([name, words]);
     }
     report = report
         .section(Section::new("Result").item(&table(state)).item(&resources(outcome)))

@@ -150,6 +150,14 @@ impl Task<'_> {
                 format!("its vocabulary has {found} tokens, and the policy's {expected}: they have to be the same");
             return Err(CommandError::bad_input(failed()).because(reason));
         }
+        let longest = self.recipe.data.longest(self.source.config.context);
+        let longest = longest.saturating_add(self.recipe.ppo.response_length);
+        let longest = longest.min(self.source.config.context);
+        if source.config.context < longest {
+            let found = source.config.context;
+            let reason = format!("its context has {found} tokens, and prompts with answers may have {longest}");
+            return Err(CommandError::bad_input(failed()).because(reason));
+        }
         if source.checkpoint.info("score.weight").is_none() {
             return Err(
                 CommandError::bad_input(failed()).because("it has no score: `etude lm reward` trains one that has")
@@ -239,8 +247,8 @@ impl Task<'_> {
         let longest = |question: &Question| question.tokens.len() + ppo.response_length;
         let lengths = questions.train.iter().map(longest);
         let mean = lengths.clone().sum::<usize>() as f64 / questions.train.len() as f64;
-        let minibatch = arguments.per_device_train_batch_size * arguments.gradient_accumulation_steps;
-        let batch = (minibatch * ppo.num_mini_batches) as f64;
+        let minibatch = arguments.per_device_train_batch_size as f64 * arguments.gradient_accumulation_steps as f64;
+        let batch = minibatch * ppo.num_mini_batches as f64;
         let steps = arguments.steps((questions.train.len() as f64 / batch).ceil() as u64);
         let tokens = steps as f64 * batch * mean;
         let models = 1 + u8::from(ppo.value_model != ValueModel::Head);
@@ -250,7 +258,8 @@ impl Task<'_> {
             tokens: tokens * ppo.num_ppo_epochs as f64,
             // By the engine, the policy and the reference.
             read_tokens: 3.0 * tokens,
-            largest_batch: arguments.per_device_train_batch_size * lengths.max().unwrap_or(0),
+            largest_batch: arguments.per_device_train_batch_size.min(questions.train.len())
+                * lengths.max().unwrap_or(0),
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
             adapters: self.recipe.lora.is_some(),

@@ -98,7 +98,8 @@ impl Task<'_> {
             / (options.undesirable_weight * (examples.train.len() - desirable) as f64);
         if !(1.0..=4.0 / 3.0).contains(&balance) {
             self.output.note(&format!(
-                "{desirable} of {} answers are desirable: with their weights {balance:.2} to 1, where KTO's authors want 1 to 1.33;                  `kto.desirable_weight` and `kto.undesirable_weight` change that",
+                "{desirable} of {} answers are desirable: with their weights {balance:.2} to 1, where KTO's authors want 1 to 1.33; \
+                 `kto.desirable_weight` and `kto.undesirable_weight` change that",
                 examples.train.len()
             ));
         }

@@ -1,7 +1,26 @@
-//! What a process said last.
+//! Processes that work for this one.
 
 use std::io::{self, Write};
+use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Waits for a process that has been told to end, kills it where it does not within `patience`, and sees that nothing is left of it.
+///
+/// # Errors
+/// What the operating system says.
+pub fn end(process: &mut Child, patience: Duration) -> io::Result<ExitStatus> {
+    let deadline = Instant::now() + patience;
+    while Instant::now() < deadline {
+        if let Some(status) = process.try_wait()? {
+            return Ok(status);
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
+    process.kill()?;
+    process.wait()
+}
 
 /// How much is kept, in bytes.
 const KEPT: usize = 1500;
