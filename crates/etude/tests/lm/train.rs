@@ -697,3 +697,38 @@ fn a_model_that_knows_nothing_can_be_made_and_trained() {
         "lm", "sft", "--model", name, "--data", &data, "--steps", "1", "--out", run, "--json",
     ]);
 }
+
+#[cfg(unix)]
+#[test]
+fn a_disk_that_is_full_is_told_and_nothing_half_written_stays() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let data = completions(scratch.path());
+    let run = scratch.path().join("run");
+    // No file may have more than 16 blocks of 512 bytes (or of 1024, where the shell counts so), which the model has.
+    let script = "trap '' XFSZ; ulimit -f 16; exec \"$@\"";
+    let output = Command::new("sh")
+        .args(["-c", script, "sh", env!("CARGO_BIN_EXE_etude")])
+        .args(["lm", "sft", "--model", model.path().to_str().unwrap(), "--data", &data])
+        .args([
+            "--steps",
+            "4",
+            "--out",
+            run.to_str().unwrap(),
+            "--set",
+            "training.save_steps=1",
+        ])
+        .output()
+        .unwrap();
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{notes}");
+    assert!(
+        notes.contains("cannot write the checkpoint; those before are as they were") && notes.contains("large"),
+        "{notes}"
+    );
+    let left: Vec<_> = fs::read_dir(&run)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    let half = left.iter().any(|name| name.to_string_lossy().contains("checkpoint"));
+    assert!(!half, "{left:?}");
+}
