@@ -211,8 +211,8 @@ impl<'a> PpoTrainer<'a> {
         Ok((self, metrics))
     }
 
-    /// What the policy (its average, where one is kept) scores on other questions, and how far it is from the reference. The same policy gives the same
-    /// numbers.
+    /// What the policy (its average, where one is kept) scores on other questions, and how far it is from the reference. The same
+    /// policy gives the same numbers.
     ///
     /// # Errors
     /// An answer cannot be drawn or scored.

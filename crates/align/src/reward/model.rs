@@ -159,7 +159,8 @@ impl RewardModel {
         scores.sum_dim(1).reshape([count])
     }
 
-    /// Writes the model, with its adapters in the weights, into a folder, so that transformers loads it with `AutoModelForSequenceClassification`: `config.json` and tensors.
+    /// Writes the model, with its adapters in the weights, into a folder, so that transformers loads it with
+    /// `AutoModelForSequenceClassification`: `config.json` and tensors.
     ///
     /// # Errors
     /// The configuration cannot be said in a config.json; or what the operating system says.

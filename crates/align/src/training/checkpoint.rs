@@ -24,8 +24,8 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 const STATE: &str = "trainer_state.json";
 const PREFIX: &str = "checkpoint-";
 
-/// Writes `checkpoint-N` of the state's step into the folder of a run, and removes the oldest ones but as many as the arguments keep. `model` writes the model
-/// into the folder that it is given.
+/// Writes `checkpoint-N` of the state's step into the folder of a run, and removes the oldest ones but as many as the arguments
+/// keep. `model` writes the model into the folder that it is given.
 ///
 /// # Errors
 /// What the operating system says; earlier checkpoints are then as they were.
