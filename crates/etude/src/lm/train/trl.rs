@@ -13,7 +13,7 @@ use super::Stage;
 use crate::error::{CommandError, Context as _};
 
 /// Settings that are called the same here, by the table that they are in. Of a name in several tables that of the stage is meant.
-const SAME: [(&str, &[&str]); 8] = [
+const SAME: [(&str, &[&str]); 9] = [
     ("data", &["max_length", "truncation_mode"]),
     (
         "training",
@@ -62,6 +62,23 @@ const SAME: [(&str, &[&str]); 8] = [
     ),
     ("orpo", &["beta"]),
     ("reward", &["center_rewards_coefficient"]),
+    (
+        "ppo",
+        &[
+            "response_length",
+            "temperature",
+            "num_ppo_epochs",
+            "num_mini_batches",
+            "kl_coef",
+            "kl_estimator",
+            "whiten_rewards",
+            "gamma",
+            "lam",
+            "cliprange",
+            "cliprange_value",
+            "vf_coef",
+        ],
+    ),
 ];
 
 /// A recipe made of a file of TRL's.
@@ -84,13 +101,13 @@ pub(super) fn translate(path: &Path, text: &str, stage: Stage) -> Result<Transla
     let refuse = || format!("cannot read the recipe {}", path.display());
     let settings: BTreeMap<String, Value> = serde_saphyr::from_str(text).bad_input(refuse)?;
     let mut recipe = Table::new();
-    if stage != Stage::Sft {
-        // Transcripts, which étude takes for conversations, are texts to TRL.
-        let format = if stage == Stage::Kto {
-            "unpaired-preference"
-        } else {
-            "preference"
-        };
+    // Transcripts, which étude takes for conversations, are texts to TRL.
+    let format = match stage {
+        Stage::Sft | Stage::Ppo => None,
+        Stage::Kto => Some("unpaired-preference"),
+        Stage::Reward | Stage::Dpo | Stage::Cpo | Stage::Orpo => Some("preference"),
+    };
+    if let Some(format) = format {
         let format = Table::from_iter([("format".to_owned(), format.into())]);
         recipe.insert("data".to_owned(), format.into());
     }
@@ -100,8 +117,34 @@ pub(super) fn translate(path: &Path, text: &str, stage: Stage) -> Result<Transla
             left_out.push(format!("{name}: {value}"));
         }
     }
+    if stage == Stage::Ppo {
+        cut_minibatches(&mut recipe).map_err(|reason| CommandError::bad_input(refuse()).because(reason))?;
+    }
     let recipe = toml::to_string(&recipe).bad_input(refuse)?;
     Ok(Translated { recipe, left_out })
+}
+
+/// TRL cuts a batch into minibatches, and étude makes a step's answers of minibatches: the batch becomes that much smaller.
+fn cut_minibatches(recipe: &mut Table) -> Result<(), String> {
+    const BATCH: &str = "per_device_train_batch_size";
+    let number = |table: &str, name: &str, default: i64| {
+        let found = recipe.get(table).and_then(|table| table.get(name));
+        found.and_then(toml::Value::as_integer).unwrap_or(default)
+    };
+    let (batch, minibatches) = (
+        number("training", BATCH, 8),
+        number("ppo", "num_mini_batches", 1).max(1),
+    );
+    if batch % minibatches != 0 {
+        return Err(format!(
+            "{BATCH}: {batch} examples are not {minibatches} minibatches of one size"
+        ));
+    }
+    let training = recipe.entry("training").or_insert_with(|| Table::new().into());
+    if let toml::Value::Table(training) = training {
+        training.insert(BATCH.to_owned(), (batch / minibatches).into());
+    }
+    Ok(())
 }
 
 /// Puts a setting where it belongs; false where it belongs nowhere.
@@ -124,6 +167,16 @@ fn place(recipe: &mut Table, name: &str, value: &Value, all: &BTreeMap<String, V
     match (name, value) {
         ("model_name_or_path", Value::String(_)) => set("model", "path", plain),
         ("dtype" | "torch_dtype", Value::String(dtype)) => dtype == "float32",
+        ("missing_eos_penalty", Value::Number(_)) => set(
+            "ppo",
+            "missing_eos",
+            Table::from_iter([("subtract".to_owned(), plain)]).into(),
+        ),
+        // TRL's value model begins as the reward model.
+        ("reward_model_path", Value::String(_)) => {
+            set("rewards", "model", plain) && set("ppo", "value_model", "reward_model".into())
+        }
+        ("stop_token", Value::String(token)) => token == "eos",
         // In one sweep over a parameter or in several, it is the same.
         ("optim", Value::String(optim)) => ["adamw_torch", "adamw_torch_fused"].contains(&optim.as_str()),
         ("bf16", Value::Bool(true)) => set("model", "precision", "bf16".into()),
@@ -178,6 +231,19 @@ mod tests {
         let expected = "[model]\npath = \"model\"\nprecision = \"bf16\"\n[data]\ntrain = [\"train.jsonl\"]\n[training]\nlearning_rate \
                         = 2e-5\n[sft]\npacking = \"bfd\"\n[lora]\nr = 4\nlora_alpha = 32.0\n[dpo]\nloss_type = [\"sigmoid\", \"sft\"]\n";
         assert_eq!(recipe, expected.parse::<Table>().unwrap());
+    }
+
+    #[test]
+    fn minibatches_of_trl_are_parts_of_its_batch() {
+        let text = "per_device_train_batch_size: 16\nnum_mini_batches: 4\nmissing_eos_penalty: 1.0\nreward_model_path: reward\nstop_token: \
+                    eos\ntotal_episodes: 100\n";
+        let translated = translate(Path::new("a.yaml"), text, Stage::Ppo).unwrap();
+        assert_eq!(translated.left_out, ["total_episodes: 100"]);
+        let recipe: Table = translated.recipe.parse().unwrap();
+        let expected = "[training]\nper_device_train_batch_size = 4\n[ppo]\nnum_mini_batches = 4\nvalue_model = \
+                        \"reward_model\"\nmissing_eos = { subtract = 1.0 }\n[rewards]\nmodel = \"reward\"\n";
+        assert_eq!(recipe, expected.parse::<Table>().unwrap());
+        assert!(translate(Path::new("a.yaml"), "num_mini_batches: 3\n", Stage::Ppo).is_err());
     }
 
     #[test]
