@@ -86,6 +86,12 @@ pub enum AlignError {
         /// The places of the step's examples in the data.
         examples: Vec<usize>,
     },
+    /// The processes that train together do not come together.
+    #[error("{detail}")]
+    Ranks {
+        /// What was found and what was expected.
+        detail: String,
+    },
     /// The moments of a checkpoint are not those of the model.
     #[error("the checkpoint belongs to another model")]
     Moments(#[from] KernelError),

@@ -7,6 +7,7 @@
 //!   [`RewardModeling`](crate::reward::RewardModeling) are the ones there are.
 //! - [`TrainingArguments`]: every constant, by the names of transformers.
 //! - [`Schedule`]: the learning rate. [`Order`]: which examples a step takes.
+//! - [`Ranks`]: the processes that share a step.
 //! - [`checkpoint`]: what a run is resumed from.
 //! - [`Trainer`]: steps and evaluation. What it does depends on the arguments, the data and the step alone, so that a run which is
 //!   resumed is the run that never stopped.
@@ -16,6 +17,7 @@ pub mod checkpoint;
 mod metrics;
 mod objective;
 mod order;
+mod ranks;
 mod schedule;
 mod state;
 mod trainer;
@@ -24,6 +26,7 @@ pub use arguments::TrainingArguments;
 pub use metrics::Metrics;
 pub use objective::{Objective, Sequences, Trained};
 pub use order::Order;
+pub use ranks::Ranks;
 pub use schedule::Schedule;
 pub use state::{Progress, TrainerState};
 pub use trainer::Trainer;

@@ -2,9 +2,8 @@
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use etude_kernels::burn::{ModuleAdamW, Moments};
-use etude_train::Seed;
 
-use super::{Metrics, Objective, Order, Sequences as _, Trained, TrainingArguments};
+use super::{Metrics, Objective, Order, Ranks, Sequences as _, Trained, TrainingArguments};
 use crate::AlignError;
 
 /// A model on its way: its parameters, the optimiser's moments, and how many steps it has taken.
@@ -13,6 +12,7 @@ pub struct Trainer<M> {
     model: M,
     optimizer: ModuleAdamW,
     arguments: TrainingArguments,
+    ranks: Ranks,
     order: Order,
     steps: u64,
     step: u64,
@@ -29,21 +29,26 @@ impl<M: Trained> Trainer<M> {
         if examples == 0 {
             return Err(AlignError::NoExamples);
         }
-        let order = Order {
-            examples,
-            batch: arguments.per_device_train_batch_size,
-            accumulation: arguments.gradient_accumulation_steps,
-            shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
-        };
+        let ranks = Ranks::alone();
+        let order = Order::new(&arguments, examples, &ranks);
         Ok(Self {
             model,
             optimizer: ModuleAdamW::new(arguments.adam_w()),
             steps: arguments.steps(order.steps_per_epoch()),
             arguments,
+            ranks,
             order,
             step: 0,
             tokens: 0,
         })
+    }
+
+    /// Takes every step together with other processes, which do the same with the same model and data.
+    pub fn among(mut self, ranks: Ranks) -> Self {
+        self.order = Order::new(&self.arguments, self.order.examples, &ranks);
+        self.steps = self.arguments.steps(self.order.steps_per_epoch());
+        self.ranks = ranks;
+        self
     }
 
     /// Goes on after `step` steps, with the optimiser's moments of then; the model is the one of then already.
@@ -97,7 +102,8 @@ impl<M: Trained> Trainer<M> {
     /// The metrics hold `loss` and what the objective adds to it, `grad_norm` before clipping, and `learning_rate`.
     ///
     /// # Errors
-    /// The gradient is not finite: the model is lost, and the last checkpoint is what there is.
+    /// The gradient is not finite: the model is lost, and the last checkpoint is what there is. Or the ranks do not understand each
+    /// other.
     ///
     /// # Panics
     /// There are fewer examples than the trainer was told of.
@@ -114,15 +120,17 @@ impl<M: Trained> Trainer<M> {
         let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
         let mut metrics = Metrics::default();
         let mut gradients = GradientsAccumulator::new();
-        for batch in &batches {
+        for batch in self.ranks.share(&batches) {
             let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
             gradients.accumulate(&self.model, self.backward(objective, batch, share, &mut metrics));
         }
+        let gradients = self.ranks.sum(&self.model, gradients.grads());
+        let mut metrics = self.ranks.merge(metrics)?;
         let learning_rate = self.arguments.learning_rate(self.step, self.steps);
         let limit = self.arguments.max_grad_norm as f32;
         let (model, norm) = self.optimizer.step(
             self.model,
-            gradients.grads(),
+            gradients,
             learning_rate as f32,
             (limit > 0.0).then_some(limit),
         );

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use etude_align::AlignError;
-use etude_align::training::{Metrics, Objective, Trainer, TrainerState, TrainingArguments, checkpoint};
+use etude_align::training::{Metrics, Objective, Ranks, Trainer, TrainerState, TrainingArguments, checkpoint};
 use etude_train::{JsonlObserver, LogPlace, Observer as _, RunFolder, TensorBoardObserver, TrainError};
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +30,9 @@ pub(super) struct Run<'a, O: Objective> {
     pub(super) trainer: Trainer<O::Model>,
     pub(super) arguments: &'a TrainingArguments,
     pub(super) examples: &'a Split<O::Example>,
-    pub(super) folder: &'a RunFolder,
+    /// Where the run is written: by the first rank alone.
+    pub(super) folder: Option<&'a RunFolder>,
+    pub(super) ranks: &'a Ranks,
     pub(super) state: TrainerState,
     pub(super) save: Save<'a, O::Model>,
     pub(super) output: &'a Output,
@@ -44,21 +46,37 @@ struct Places {
     window: Metrics,
 }
 
-/// Scalars go to both.
 struct Logs {
-    metrics: JsonlObserver,
-    tensorboard: TensorBoardObserver,
+    /// None on a rank that does not write.
+    files: Option<Files>,
     /// Of the steps since the last line.
     window: Metrics,
 }
 
+/// Scalars go to both.
+struct Files {
+    metrics: JsonlObserver,
+    tensorboard: TensorBoardObserver,
+}
+
 impl Logs {
+    /// Nobody writes them.
+    fn unwritten() -> Self {
+        Self {
+            files: None,
+            window: Metrics::default(),
+        }
+    }
+
     /// Starts them.
     fn create(folder: &RunFolder) -> Result<Self, CommandError> {
         let create = || -> Result<Self, TrainError> {
-            Ok(Self {
+            let files = Files {
                 metrics: folder.jsonl()?,
                 tensorboard: folder.tensorboard()?,
+            };
+            Ok(Self {
+                files: Some(files),
                 window: Metrics::default(),
             })
         };
@@ -71,31 +89,38 @@ impl Logs {
         let damaged = || format!("cannot go on with the logs of {}", path.display());
         let bytes = fs::read(&path).bad_input(damaged)?;
         let places: Places = serde_json::from_slice(&bytes).bad_input(damaged)?;
-        Ok(Self {
+        let files = Files {
             metrics: JsonlObserver::resume(folder.path(), &places.metrics).bad_input(damaged)?,
             tensorboard: TensorBoardObserver::resume(folder.path(), &places.tensorboard).bad_input(damaged)?,
+        };
+        Ok(Self {
+            files: Some(files),
             window: places.window,
         })
     }
 
     fn write<'a>(&mut self, kind: &str, step: u64, numbers: impl IntoIterator<Item = (&'a str, f64)>) {
+        let Some(files) = &mut self.files else { return };
         for (name, value) in numbers {
             let name = format!("{kind}/{name}");
-            self.metrics.scalar(&name, step, value);
-            self.tensorboard.scalar(&name, step, value);
+            files.metrics.scalar(&name, step, value);
+            files.tensorboard.scalar(&name, step, value);
         }
     }
 
-    fn places(&mut self) -> Result<Places, TrainError> {
-        Ok(Places {
-            metrics: self.metrics.place()?,
-            tensorboard: self.tensorboard.place()?,
+    /// None on a rank that does not write.
+    fn places(&mut self) -> Result<Option<Places>, TrainError> {
+        let Some(files) = &mut self.files else { return Ok(None) };
+        Ok(Some(Places {
+            metrics: files.metrics.place()?,
+            tensorboard: files.tensorboard.place()?,
             window: self.window.clone(),
-        })
+        }))
     }
 
     fn finish(&mut self) -> Result<(), TrainError> {
-        self.metrics.finish().and(self.tensorboard.finish())
+        let Some(files) = &mut self.files else { return Ok(()) };
+        files.metrics.finish().and(files.tensorboard.finish())
     }
 }
 
@@ -110,23 +135,27 @@ pub(super) fn learn<O: Objective>(
         arguments,
         examples,
         folder,
+        ranks,
         mut state,
         save,
         output,
     } = run;
     let write = || "cannot write the run".to_owned();
-    let mut logs = match from {
-        Some(from) => Logs::resume(folder, from)?,
-        None => Logs::create(folder)?,
+    let speak = || "cannot train in several processes".to_owned();
+    let mut logs = match (folder, from) {
+        (None, _) => Logs::unwritten(),
+        (Some(folder), Some(from)) => Logs::resume(folder, from)?,
+        (Some(folder), None) => Logs::create(folder)?,
     };
     state.max_steps = trainer.steps();
+    state.progress.ranks = ranks.size();
     let (earlier, started) = (state.progress.seconds, Instant::now());
     let earlier_tokens = state.num_input_tokens_seen;
     let bar = Progress::bar(output, "training", trainer.steps());
     let mut tokens_before_window = 0;
     let mut window_started = Instant::now();
     if trainer.step_count() == 0 && !examples.held_out.is_empty() {
-        judge(objective, &trainer, examples, &mut state, &mut logs);
+        judge(objective, &trainer, examples, ranks, &mut state, &mut logs)?;
     }
     let gives_up = |state: &TrainerState| {
         let patience = arguments.early_stopping_patience;
@@ -161,13 +190,17 @@ pub(super) fn learn<O: Objective>(
         let judged = arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || last;
         if judged && !examples.held_out.is_empty() {
             let before = Instant::now();
-            if judge(objective, &trainer, examples, &mut state, &mut logs) {
+            let best = judge(objective, &trainer, examples, ranks, &mut state, &mut logs)?;
+            if let (true, Some(folder)) = (best, folder) {
                 save(trainer.model(), &folder.path().join(BEST)).failed_run(write)?;
             }
             window_started += before.elapsed();
         }
-        let (ends, stops) = (last || gives_up(&state), interrupt::interrupted());
-        if step.is_multiple_of(arguments.save_steps) || ends || stops {
+        // All stop after the same step, whichever of them was asked to.
+        let asked = ranks.gather(interrupt::interrupted()).failed_run(speak)?;
+        let (ends, stops) = (last || gives_up(&state), asked.contains(&true));
+        let saves = step.is_multiple_of(arguments.save_steps) || ends || stops;
+        if let (true, Some(folder)) = (saves, folder) {
             let before = Instant::now();
             state.progress.seconds = earlier + started.elapsed().as_secs_f64();
             let places = logs.places().failed_run(write)?;
@@ -180,6 +213,10 @@ pub(super) fn learn<O: Objective>(
             window_started += before.elapsed();
         }
         if stops && !ends {
+            if folder.is_none() {
+                // The first rank tells of it.
+                break;
+            }
             return Err(
                 CommandError::failed_run(format!("stopped on request after {step} steps"))
                     .hint("the same command with `--resume` and this folder as `--out` goes on from here"),
@@ -192,15 +229,19 @@ pub(super) fn learn<O: Objective>(
     Ok((trainer.model().clone(), state))
 }
 
-/// Evaluates the model on what is held out, and says whether it is the best so far.
+/// Evaluates the model on what is held out, each rank on a part of it, and says whether it is the best so far.
 fn judge<O: Objective>(
     objective: &O,
     trainer: &Trainer<O::Model>,
     examples: &Split<O::Example>,
+    ranks: &Ranks,
     state: &mut TrainerState,
     logs: &mut Logs,
-) -> bool {
-    let metrics = trainer.evaluate(objective, &examples.held_out);
+) -> Result<bool, CommandError> {
+    let part = examples.held_out.len().div_ceil(ranks.size()).max(1);
+    let own = examples.held_out.chunks(part).nth(ranks.rank()).unwrap_or_default();
+    let metrics = ranks.merge(trainer.evaluate(objective, own));
+    let metrics = metrics.failed_run(|| "cannot train in several processes".into())?;
     let loss = metrics.get("loss").unwrap_or(f64::NAN);
     logs.write("eval", state.global_step, metrics.iter());
     let named: Vec<(String, f64)> = metrics
@@ -216,5 +257,5 @@ fn judge<O: Objective>(
     } else {
         state.progress.evaluations_since_best += 1;
     }
-    best
+    Ok(best)
 }

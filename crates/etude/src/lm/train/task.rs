@@ -9,7 +9,7 @@ use etude_align::data::Record;
 use etude_align::preference::{Dpo, PreferenceExample, ReferenceLogProbabilities};
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
-use etude_align::training::{Objective, Order, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
+use etude_align::training::{Objective, Order, Ranks, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
 use etude_hub::MemoryCheckpoint;
 use etude_hub::peft::LoraAdapter;
 use etude_lm::Source;
@@ -32,22 +32,23 @@ pub(super) struct Task<'a> {
     pub(super) stage: Stage,
     pub(super) recipe: &'a Recipe,
     pub(super) source: Source,
-    /// Makes the folder of the run: only when data and settings are known to be good.
-    pub(super) folder: &'a dyn Fn() -> Result<RunFolder, CommandError>,
+    pub(super) ranks: &'a Ranks,
+    /// Makes the folder of the run, on the first rank: only when data and settings are known to be good.
+    pub(super) folder: &'a dyn Fn() -> Result<Option<RunFolder>, CommandError>,
     /// The checkpoint to go on from.
     pub(super) from: Option<PathBuf>,
     pub(super) output: &'a Output,
 }
 
 impl Task<'_> {
-    pub(super) fn sft(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn sft(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let examples = data::sft(records, self.recipe, &self.source, self.output)?;
         let samples = self.samples(records);
         let (folder, decoder) = ((self.folder)()?, self.decoder()?);
         self.finish(&Sft, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn dpo(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn dpo(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let dpo = Dpo::new(self.recipe.dpo.clone()).bad_input(|| "cannot train so".into())?;
         let mut examples = data::preferences(records, self.recipe, &self.source, self.output)?;
         let samples = self.samples(records);
@@ -57,13 +58,16 @@ impl Task<'_> {
                 example.reference = [0.0; 2];
             }
         } else {
-            self.references(&dpo, &mut examples, &folder)?;
+            if let Some(folder) = &folder {
+                self.references(&dpo, &mut examples, folder)?;
+            }
+            self.share_references(&mut examples)?;
         }
         let decoder = self.decoder()?;
         self.finish(&dpo, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn reward(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn reward(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let objective = RewardModeling::new(self.recipe.reward).bad_input(|| "cannot train so".into())?;
         let examples = data::rewards(records, self.recipe, &self.source, self.output)?;
         let folder = (self.folder)()?;
@@ -127,12 +131,7 @@ impl Task<'_> {
         let mut known = ReferenceLogProbabilities::open(&beside.join("reference-log-probabilities"), &reference)
             .failed_run(failed)?;
         let arguments = &self.recipe.training;
-        let order = Order {
-            examples: examples.train.len(),
-            batch: arguments.per_device_train_batch_size,
-            accumulation: arguments.gradient_accumulation_steps,
-            shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
-        };
+        let order = Order::new(arguments, examples.train.len(), self.ranks);
         let mut read = vec![false; examples.train.len()];
         // After an epoch all have been read.
         let steps = arguments.steps(order.steps_per_epoch()).min(order.steps_per_epoch());
@@ -161,31 +160,62 @@ impl Task<'_> {
         Ok(())
     }
 
-    /// Trains to the end, and writes the model.
+    /// The first rank has asked the reference, and tells the others.
+    fn share_references(&self, examples: &mut Split<PreferenceExample>) -> Result<(), CommandError> {
+        let all = || examples.train.iter().chain(&examples.held_out);
+        let own: Vec<[f32; 2]> = if self.ranks.is_first() {
+            all().map(|example| example.reference).collect()
+        } else {
+            Vec::new()
+        };
+        let told = self
+            .ranks
+            .gather(own)
+            .failed_run(|| "cannot train in several processes".into())?;
+        let examples = examples.train.iter_mut().chain(&mut examples.held_out);
+        for (example, reference) in examples.zip(told.into_iter().flatten()) {
+            example.reference = reference;
+        }
+        Ok(())
+    }
+
+    /// Trains to the end, and writes the model; an outcome is what the first rank has.
     fn finish<O: Objective>(
         mut self,
         objective: &O,
         model: O::Model,
         examples: &Split<O::Example>,
         samples: Option<&Samples>,
-        folder: RunFolder,
-    ) -> Result<Outcome, CommandError>
+        folder: Option<RunFolder>,
+    ) -> Result<Option<Outcome>, CommandError>
     where
         O::Model: SaveModel,
     {
         let failed = || "cannot train".to_owned();
         let (recipe, output) = (self.recipe, self.output);
+        let samples = samples.filter(|_| self.ranks.is_first());
         let mut trainer = Trainer::new(model, recipe.training.clone(), examples.train.len()).bad_input(failed)?;
+        trainer = trainer.among(self.ranks.clone());
         let mut state = TrainerState::default();
         if let Some(from) = &self.from {
             let damaged = || "cannot go on with the run".to_owned();
             let moments;
             (state, moments) = checkpoint::load(from).bad_input(damaged)?;
+            if state.progress.ranks != self.ranks.size() {
+                let (found, began) = (self.ranks.size(), state.progress.ranks);
+                return Err(CommandError::bad_input(damaged())
+                    .because(format!("it began with {began} processes, and there are {found}"))
+                    .hint(format!("start as many: `mpirun -n {began} etude lm ...`")));
+            }
             trainer = trainer.resumed(state.global_step, moments).bad_input(damaged)?;
         }
         let estimate = self.work(objective, &trainer, examples).estimate();
+        let processes = match self.ranks.size() {
+            1 => String::new(),
+            size => format!(" in {size} processes"),
+        };
         output.note(&format!(
-            "{} steps on {} examples; expected: {:.1} GB of memory, {:.0} s",
+            "{} steps on {} examples{processes}; expected: {:.1} GB of memory, {:.0} s",
             trainer.steps(),
             examples.train.len(),
             estimate.bytes as f64 / 1e9,
@@ -216,12 +246,15 @@ impl Task<'_> {
             trainer,
             arguments: &recipe.training,
             examples,
-            folder: &folder,
+            folder: folder.as_ref(),
+            ranks: self.ranks,
             state,
             save: &save,
             output,
         };
         let (model, state) = learn(run, self.from.as_deref())?;
+        // The other ranks are done.
+        let Some(folder) = folder else { return Ok(None) };
         let peak_memory = peak_memory();
         let finished = folder.path().join(MODEL);
         model
@@ -233,7 +266,7 @@ impl Task<'_> {
             .failed_run(|| "cannot show the samples".into())?
             .unwrap_or_default();
         let samples = prompts.into_iter().zip(before).zip(after);
-        Ok(Outcome {
+        Ok(Some(Outcome {
             folder,
             stage: self.stage,
             model: recipe.model.path.clone(),
@@ -244,7 +277,7 @@ impl Task<'_> {
             samples: samples
                 .map(|((prompt, before), after)| [prompt, before, after])
                 .collect(),
-        })
+        }))
     }
 
     /// The answers of the model that the run began with.
@@ -270,7 +303,7 @@ impl Task<'_> {
                 .iter()
                 .map(|(_, shape)| shape.iter().product::<usize>() as u64)
                 .sum(),
-            tokens: epochs * lengths.iter().sum::<usize>() as f64,
+            tokens: epochs * lengths.iter().sum::<usize>() as f64 / self.ranks.size() as f64,
             largest_batch: lengths[lengths.len() - batch..].iter().sum(),
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
