@@ -112,6 +112,12 @@ pub enum AlignError {
         /// The mean of pi / pi_old over its tokens.
         ratio: f64,
     },
+    /// The processes that train together do not come together.
+    #[error("{detail}")]
+    Ranks {
+        /// What was found and what was expected.
+        detail: String,
+    },
     /// The moments of a checkpoint are not those of the model.
     #[error("the checkpoint belongs to another model")]
     Moments(#[from] KernelError),

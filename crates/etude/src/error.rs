@@ -77,6 +77,12 @@ impl CommandError {
         self
     }
 
+    /// Says whose error it is, before all else.
+    pub(crate) fn of(mut self, whose: &str) -> Self {
+        self.message = format!("{whose}: {}", self.message);
+        self
+    }
+
     /// Who has to act.
     pub fn kind(&self) -> ErrorKind {
         self.kind

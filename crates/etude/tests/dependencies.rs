@@ -124,12 +124,13 @@ struct Package {
     licence: String,
 }
 
-/// What is built with on every platform; where not all have been downloaded, on this platform. Cargo.lock holds more: parts of
+/// What is built with on every platform, by any feature of ours; where not all have been downloaded, on this platform. Cargo.lock holds more: parts of
 /// dependencies that no feature of ours asks for.
 fn packages() -> BTreeSet<Package> {
     let arguments = [
         "tree",
         "--workspace",
+        "--all-features",
         "--edges=normal,build,dev",
         "--prefix=none",
         "--locked",

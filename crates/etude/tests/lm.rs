@@ -2,6 +2,8 @@
 
 #[path = "lm/lint.rs"]
 mod lint;
+#[path = "lm/ranks.rs"]
+mod ranks;
 #[path = "lm/train.rs"]
 mod train;
 

@@ -12,9 +12,9 @@ use crate::error::require;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TrainingArguments {
-    /// Examples of a batch.
+    /// Examples of a batch; every rank has batches of its own.
     pub per_device_train_batch_size: usize,
-    /// Batches of a step.
+    /// Batches of a step, of each rank.
     pub gradient_accumulation_steps: usize,
     /// Examples of a batch of evaluation.
     pub per_device_eval_batch_size: usize,

@@ -10,6 +10,7 @@
 //! - [`TrainingArguments`]: every constant, by the names of transformers.
 //! - [`Schedule`]: the learning rate. [`Order`]: which examples a step takes.
 //! - [`Optimizer`]: AdamW or Muon, and the moving average of what they step.
+//! - [`Ranks`]: the processes that share a step.
 //! - [`checkpoint`]: what a run is resumed from.
 //! - [`Trainer`]: steps and evaluation. What it does depends on the arguments, the data and the step alone, so that a run which is
 //!   resumed is the run that never stopped.
@@ -20,6 +21,7 @@ mod metrics;
 mod objective;
 mod optimizer;
 mod order;
+mod ranks;
 mod schedule;
 mod state;
 mod trainer;
@@ -29,6 +31,7 @@ pub use metrics::Metrics;
 pub use objective::{Objective, Sequences, Trained};
 pub use optimizer::{Optim, Optimizer, OptimizerState};
 pub use order::Order;
+pub use ranks::Ranks;
 pub use schedule::Schedule;
 pub use state::{Progress, TrainerState};
 pub use trainer::Trainer;

@@ -3,6 +3,8 @@
 use etude_train::Seed;
 use rand::seq::SliceRandom as _;
 
+use super::{Ranks, TrainingArguments};
+
 /// The order of examples: epoch after epoch, each a permutation of its own or the order of the data.
 ///
 /// It has no state: any step can be asked for, so that a run goes on where it stopped. The last batch of an epoch may be smaller than
@@ -13,13 +15,23 @@ pub struct Order {
     pub examples: usize,
     /// Examples of a batch.
     pub batch: usize,
-    /// Batches of a step.
+    /// Batches of a step, of all ranks together.
     pub accumulation: usize,
     /// Where permutations come from; none where the order is that of the data.
     pub shuffle: Option<Seed>,
 }
 
 impl Order {
+    /// The order of so many examples that the arguments ask for: the batches of a step are for every one of the ranks.
+    pub fn new(arguments: &TrainingArguments, examples: usize, ranks: &Ranks) -> Self {
+        Self {
+            examples,
+            batch: arguments.per_device_train_batch_size,
+            accumulation: arguments.gradient_accumulation_steps * ranks.size(),
+            shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
+        }
+    }
+
     /// Steps of an epoch.
     pub fn steps_per_epoch(&self) -> u64 {
         self.examples.div_ceil(self.batch).div_ceil(self.accumulation) as u64

@@ -30,10 +30,17 @@ pub struct TrainerState {
 /// What is known of a run besides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
+    /// Ranks that train.
+    #[serde(default = "one")]
+    pub ranks: usize,
     /// Evaluations since the best one.
     pub evaluations_since_best: u32,
     /// Seconds of training, with evaluations and checkpoints.
     pub seconds: f64,
+}
+
+fn one() -> usize {
+    1
 }
 
 impl TrainerState {

@@ -1,9 +1,8 @@
 //! Steps of training, and evaluation.
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
-use etude_train::Seed;
 
-use super::{Metrics, Objective, Optimizer, OptimizerState, Order, Sequences as _, Trained, TrainingArguments};
+use super::{Metrics, Objective, Optimizer, OptimizerState, Order, Ranks, Sequences as _, Trained, TrainingArguments};
 use crate::AlignError;
 
 /// A model on its way: its parameters, the optimiser's moments, and how many steps it has taken.
@@ -12,6 +11,7 @@ pub struct Trainer<M> {
     model: M,
     optimizer: Optimizer,
     arguments: TrainingArguments,
+    ranks: Ranks,
     order: Order,
     steps: u64,
     step: u64,
@@ -25,12 +25,7 @@ impl<M: Trained> Trainer<M> {
     /// There are no examples, or an argument is out of its range.
     pub fn new(model: M, arguments: TrainingArguments, examples: usize) -> Result<Self, AlignError> {
         let arguments = arguments.checked()?;
-        let order = Order {
-            examples,
-            batch: arguments.per_device_train_batch_size,
-            accumulation: arguments.gradient_accumulation_steps,
-            shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
-        };
+        let order = Order::new(&arguments, examples, &Ranks::alone());
         Self::in_order(model, arguments, order)
     }
 
@@ -48,10 +43,19 @@ impl<M: Trained> Trainer<M> {
             optimizer: Optimizer::new(&arguments),
             steps: arguments.steps(order.steps_per_epoch()),
             arguments,
+            ranks: Ranks::alone(),
             order,
             step: 0,
             tokens: 0,
         })
+    }
+
+    /// Takes every step together with other processes, which do the same with the same model and data.
+    pub fn among(mut self, ranks: Ranks) -> Self {
+        self.order = Order::new(&self.arguments, self.order.examples, &ranks);
+        self.steps = self.arguments.steps(self.order.steps_per_epoch());
+        self.ranks = ranks;
+        self
     }
 
     /// Goes on after `step` steps, with the optimiser's state of then; the model is the one of then already.
@@ -99,6 +103,11 @@ impl<M: Trained> Trainer<M> {
         self.order.epoch(self.step)
     }
 
+    /// The processes that take the steps.
+    pub fn ranks(&self) -> &Ranks {
+        &self.ranks
+    }
+
     /// The order in which the data are read.
     pub fn order(&self) -> &Order {
         &self.order
@@ -110,7 +119,8 @@ impl<M: Trained> Trainer<M> {
     /// The metrics hold `loss` and what the objective adds to it, `grad_norm` before clipping, and `learning_rate`.
     ///
     /// # Errors
-    /// The gradient is not finite: the model is lost, and the last checkpoint is what there is.
+    /// The gradient is not finite: the model is lost, and the last checkpoint is what there is. Or the ranks do not understand each
+    /// other.
     ///
     /// # Panics
     /// There are fewer examples than the trainer was told of.
@@ -145,15 +155,17 @@ impl<M: Trained> Trainer<M> {
         let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
         let mut metrics = Metrics::default();
         let mut gradients = GradientsAccumulator::new();
-        for batch in &batches {
+        for batch in self.ranks.share(&batches) {
             let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
             gradients.accumulate(&self.model, self.backward(objective, batch, share, &mut metrics));
         }
+        let gradients = self.ranks.sum(&self.model, gradients.grads());
+        let mut metrics = self.ranks.merge(metrics)?;
         let learning_rate = self.arguments.learning_rate(self.step, self.steps);
         let limit = self.arguments.max_grad_norm as f32;
         let (model, norm) = self.optimizer.step(
             self.model,
-            gradients.grads(),
+            gradients,
             learning_rate as f32,
             (limit > 0.0).then_some(limit),
         );
@@ -210,14 +222,22 @@ impl<M: Trained> Trainer<M> {
 
     /// The metrics of the [`averaged`](Self::averaged) model on other examples, without a graph. Means are over all that they are made of, so they do
     /// not depend on the size of batches.
-    pub fn evaluate<O: Objective<Model = M>>(&self, objective: &O, examples: &[O::Example]) -> Metrics {
+    ///
+    /// # Errors
+    /// The ranks do not understand each other.
+    pub fn evaluate<O: Objective<Model = M>>(
+        &self,
+        objective: &O,
+        examples: &[O::Example],
+    ) -> Result<Metrics, AlignError> {
         let plain = self.averaged().valid();
         let mut metrics = Metrics::default();
-        for examples in examples.chunks(self.arguments.per_device_eval_batch_size) {
+        let batches = examples.chunks(self.arguments.per_device_eval_batch_size);
+        for examples in self.ranks.share(batches) {
             let batch = objective.batch(&examples.iter().collect::<Vec<_>>());
             let hidden = plain.decoder().hidden(batch.tokens(), batch.offsets());
             objective.loss(&plain, hidden, &batch, 1.0, &mut metrics);
         }
-        metrics
+        self.ranks.merge(metrics)
     }
 }

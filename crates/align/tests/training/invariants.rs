@@ -246,15 +246,15 @@ fn what_is_evaluated_is_the_moving_average_of_all_steps() {
     for (found, expected) in numbers(&trainer.averaged()).into_iter().zip(&expected) {
         assert!((f64::from(found) - expected).abs() < 1e-6, "{found}, {expected}");
     }
-    let of_average = trainer.evaluate(&Sft, &examples);
+    let of_average = trainer.evaluate(&Sft, &examples).unwrap();
     let plain = TrainingArguments {
         ema_decay: None,
         ..arguments
     };
     let averaged = Trainer::new(trainer.averaged(), plain.clone(), examples.len()).unwrap();
-    assert_eq!(averaged.evaluate(&Sft, &examples), of_average);
+    assert_eq!(averaged.evaluate(&Sft, &examples).unwrap(), of_average);
     let last = Trainer::new(trainer.model().clone(), plain, examples.len()).unwrap();
-    assert_ne!(last.evaluate(&Sft, &examples), of_average);
+    assert_ne!(last.evaluate(&Sft, &examples).unwrap(), of_average);
 }
 
 #[test]
@@ -262,11 +262,11 @@ fn a_policy_that_is_its_reference_has_the_loss_ln_2() {
     let dpo = Dpo::new(PreferenceOptions::default()).unwrap();
     let examples = preference_examples("pairs.jsonl", 96, &dpo);
     let trainer = Trainer::new(decoder(), arguments(), examples.len()).unwrap();
-    let loss = trainer.evaluate(&dpo, &examples).get("loss").unwrap();
+    let loss = trainer.evaluate(&dpo, &examples).unwrap().get("loss").unwrap();
     assert!((loss - std::f64::consts::LN_2).abs() < 1e-6, "{loss}");
     let adapted = decoder().with_lora(&LoraOptions::default(), 1).unwrap();
     let trainer = Trainer::new(adapted, arguments(), examples.len()).unwrap();
-    let loss = trainer.evaluate(&dpo, &examples).get("loss").unwrap();
+    let loss = trainer.evaluate(&dpo, &examples).unwrap().get("loss").unwrap();
     assert!((loss - std::f64::consts::LN_2).abs() < 1e-6, "with adapters: {loss}");
 }
 

@@ -64,7 +64,7 @@ impl Run {
         checkpoint: impl Fn(&O::Model, &dyn Fn(&dyn Checkpoint)),
     ) {
         let mut trainer = Trainer::new(model, self.arguments(), examples.len()).unwrap();
-        self.compare_evaluation(name, &trainer.evaluate(objective, &held_out));
+        self.compare_evaluation(name, &trainer.evaluate(objective, &held_out).unwrap());
         self.compare_statistics(name, objective, &trainer, &examples);
         for expected in self.0["steps"].as_array().unwrap() {
             let step = expected["step"].as_u64().unwrap();
@@ -120,7 +120,7 @@ impl Run {
             };
             let of_batch = |places: &Vec<usize>| {
                 let examples = &examples[places[0]..=places[places.len() - 1]];
-                trainer.evaluate(objective, examples).get(name_of).unwrap()
+                trainer.evaluate(objective, examples).unwrap().get(name_of).unwrap()
             };
             let found = batches.iter().map(of_batch).sum::<f64>() / batches.len() as f64;
             assert!(

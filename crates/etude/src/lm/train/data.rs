@@ -5,9 +5,8 @@ use etude_align::data::{DataFiles, ExampleTokenizer, Packed, Record, Tokenized, 
 use etude_align::ppo::Question;
 use etude_align::preference::{KtoExample, PreferenceExample};
 use etude_align::reward::RewardExample;
-use etude_align::training::Order;
+use etude_align::training::{Order, Ranks};
 use etude_lm::Source;
-use etude_train::Seed;
 
 use super::recipe::Recipe;
 use crate::error::{CommandError, Context as _};
@@ -152,32 +151,23 @@ pub(super) fn unpaired(
         let answer = tokenizer(source).unpaired_preference(record)?;
         Ok(answer.sequence(&truncation).is_some().then_some(answer))
     })?;
+    // Which batch an answer is in does not depend on who takes the batch.
+    let order = |examples| Order::new(&recipe.training, examples, &Ranks::alone());
     let mismatched = |answers: &[_], order: Order| {
         let batches = (0..order.steps_per_epoch()).flat_map(|step| order.step(step));
         let examples = KtoExample::mismatched(answers, &truncation, batches);
         examples.into_iter().flatten().collect()
     };
     Ok(Split {
-        train: mismatched(&answers.train, order(recipe, answers.train.len())),
+        train: mismatched(&answers.train, order(answers.train.len())),
         held_out: mismatched(
             &answers.held_out,
             Order {
                 shuffle: None,
-                ..order(recipe, answers.held_out.len())
+                ..order(answers.held_out.len())
             },
         ),
     })
-}
-
-/// The order of so many training examples.
-pub(super) fn order(recipe: &Recipe, examples: usize) -> Order {
-    let arguments = &recipe.training;
-    Order {
-        examples,
-        batch: arguments.per_device_train_batch_size,
-        accumulation: arguments.gradient_accumulation_steps,
-        shuffle: arguments.shuffle.then_some(Seed(arguments.seed)),
-    }
 }
 
 /// Pairs with their margins.

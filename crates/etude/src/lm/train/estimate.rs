@@ -18,7 +18,7 @@ pub(super) struct Estimate {
 pub(super) struct Work {
     pub(super) memory: Memory,
     pub(super) parameters: u64,
-    /// Tokens of all steps.
+    /// Tokens of all steps, of one process.
     pub(super) tokens: f64,
     /// Tokens that are read, or drawn, and not learnt from.
     pub(super) read_tokens: f64,

@@ -69,7 +69,8 @@ impl<O: Objective> Learner for FromData<'_, O> {
 
     fn evaluate(&mut self) -> Result<Option<Metrics>, AlignError> {
         let held_out = &self.examples.held_out;
-        Ok((!held_out.is_empty()).then(|| self.trainer.evaluate(self.objective, held_out)))
+        let metrics = (!held_out.is_empty()).then(|| self.trainer.evaluate(self.objective, held_out));
+        metrics.transpose()
     }
 
     fn cost(metrics: &Metrics) -> f64 {
@@ -94,7 +95,8 @@ impl<O: Objective> Learner for FromData<'_, O> {
 pub(super) struct Run<'a, L> {
     pub(super) learner: L,
     pub(super) arguments: &'a TrainingArguments,
-    pub(super) folder: &'a RunFolder,
+    /// Where the run is written: by the first rank alone.
+    pub(super) folder: Option<&'a RunFolder>,
     pub(super) state: TrainerState,
     pub(super) output: &'a Output,
 }
@@ -107,21 +109,37 @@ struct Places {
     window: Metrics,
 }
 
-/// Scalars go to both.
 struct Logs {
-    metrics: JsonlObserver,
-    tensorboard: TensorBoardObserver,
+    /// None on a rank that does not write.
+    files: Option<Files>,
     /// Of the steps since the last line.
     window: Metrics,
 }
 
+/// Scalars go to both.
+struct Files {
+    metrics: JsonlObserver,
+    tensorboard: TensorBoardObserver,
+}
+
 impl Logs {
+    /// Nobody writes them.
+    fn unwritten() -> Self {
+        Self {
+            files: None,
+            window: Metrics::default(),
+        }
+    }
+
     /// Starts them.
     fn create(folder: &RunFolder) -> Result<Self, CommandError> {
         let create = || -> Result<Self, TrainError> {
-            Ok(Self {
+            let files = Files {
                 metrics: folder.jsonl()?,
                 tensorboard: folder.tensorboard()?,
+            };
+            Ok(Self {
+                files: Some(files),
                 window: Metrics::default(),
             })
         };
@@ -134,31 +152,38 @@ impl Logs {
         let damaged = || format!("cannot go on with the logs of {}", path.display());
         let bytes = fs::read(&path).bad_input(damaged)?;
         let places: Places = serde_json::from_slice(&bytes).bad_input(damaged)?;
-        Ok(Self {
+        let files = Files {
             metrics: JsonlObserver::resume(folder.path(), &places.metrics).bad_input(damaged)?,
             tensorboard: TensorBoardObserver::resume(folder.path(), &places.tensorboard).bad_input(damaged)?,
+        };
+        Ok(Self {
+            files: Some(files),
             window: places.window,
         })
     }
 
     fn write<'a>(&mut self, kind: &str, step: u64, numbers: impl IntoIterator<Item = (&'a str, f64)>) {
+        let Some(files) = &mut self.files else { return };
         for (name, value) in numbers {
             let name = format!("{kind}/{name}");
-            self.metrics.scalar(&name, step, value);
-            self.tensorboard.scalar(&name, step, value);
+            files.metrics.scalar(&name, step, value);
+            files.tensorboard.scalar(&name, step, value);
         }
     }
 
-    fn places(&mut self) -> Result<Places, TrainError> {
-        Ok(Places {
-            metrics: self.metrics.place()?,
-            tensorboard: self.tensorboard.place()?,
+    /// None on a rank that does not write.
+    fn places(&mut self) -> Result<Option<Places>, TrainError> {
+        let Some(files) = &mut self.files else { return Ok(None) };
+        Ok(Some(Places {
+            metrics: files.metrics.place()?,
+            tensorboard: files.tensorboard.place()?,
             window: self.window.clone(),
-        })
+        }))
     }
 
     fn finish(&mut self) -> Result<(), TrainError> {
-        self.metrics.finish().and(self.tensorboard.finish())
+        let Some(files) = &mut self.files else { return Ok(()) };
+        files.metrics.finish().and(files.tensorboard.finish())
     }
 }
 
@@ -173,12 +198,14 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
     } = run;
     let write = || "cannot write the run".to_owned();
     let broken = || "training has broken down".to_owned();
-    let mut logs = match from {
-        Some(from) => Logs::resume(folder, from)?,
-        None => Logs::create(folder)?,
+    let mut logs = match (folder, from) {
+        (None, _) => Logs::unwritten(),
+        (Some(folder), Some(from)) => Logs::resume(folder, from)?,
+        (Some(folder), None) => Logs::create(folder)?,
     };
     let steps = learner.trainer().steps();
     state.max_steps = steps;
+    state.progress.ranks = learner.trainer().ranks().size();
     let (earlier, started) = (state.progress.seconds, Instant::now());
     let earlier_tokens = state.num_input_tokens_seen;
     let bar = Progress::bar(output, "training", steps);
@@ -219,13 +246,18 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
         }
         if arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || last {
             let before = Instant::now();
-            if judge(&mut learner, &mut state, &mut logs).failed_run(broken)? {
+            let best = judge(&mut learner, &mut state, &mut logs).failed_run(broken)?;
+            if let (true, Some(folder)) = (best, folder) {
                 learner.save(&folder.path().join(BEST)).failed_run(write)?;
             }
             window_started += before.elapsed();
         }
-        let (ends, stops) = (last || gives_up(&state), interrupt::interrupted());
-        if step.is_multiple_of(arguments.save_steps) || ends || stops {
+        // All stop after the same step, whichever of them was asked to.
+        let asked = learner.trainer().ranks().gather(interrupt::interrupted());
+        let asked = asked.failed_run(broken)?;
+        let (ends, stops) = (last || gives_up(&state), asked.contains(&true));
+        let saves = step.is_multiple_of(arguments.save_steps) || ends || stops;
+        if let (true, Some(folder)) = (saves, folder) {
             let before = Instant::now();
             state.progress.seconds = earlier + started.elapsed().as_secs_f64();
             let places = logs.places().failed_run(write)?;
@@ -244,6 +276,10 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
             window_started += before.elapsed();
         }
         if stops && !ends {
+            if folder.is_none() {
+                // The first rank tells of it.
+                break;
+            }
             return Err(
                 CommandError::failed_run(format!("stopped on request after {step} steps"))
                     .hint("the same command with `--resume` and this folder as `--out` goes on from here"),

@@ -1,4 +1,5 @@
-//! `etude lm sft`, `reward`, `dpo`, `kto`, `cpo`, `orpo`, `ppo`: a language model is trained.
+//! `etude lm sft`, `reward`, `dpo`, `kto`, `cpo`, `orpo`, `ppo`: a language model is trained, by one
+//! process or by those that `mpirun` starts.
 
 mod data;
 mod estimate;
@@ -11,14 +12,15 @@ mod task;
 mod trl;
 
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use etude_align::AlignError;
 use etude_align::ppo::{Ppo, ValueModel};
 use etude_align::preference::{Cpo, Dpo, Kto, KtoLoss, Orpo};
 use etude_align::reward::{RewardModeling, RuleReward};
-use etude_align::training::{TrainerState, checkpoint};
+use etude_align::training::{Ranks, TrainerState, checkpoint};
 use etude_lm::{LmError, Source};
 use etude_train::{RunFolder, TrainError};
 use serde_json::json;
@@ -26,7 +28,7 @@ use serde_json::json;
 use crate::cli::RunOptions;
 use crate::error::{CommandError, Context as _};
 use crate::interrupt;
-use crate::output::Output;
+use crate::output::{self, Output};
 use crate::recipe::{self as recipes, Loaded, Override};
 use crate::report::{Code, Section};
 use crate::run_report::{RUNS, config_text, provenance};
@@ -118,10 +120,46 @@ struct Outcome {
 }
 
 pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
+    let ranks = Ranks::join().bad_input(|| "cannot train in several processes".into())?;
+    // The first rank speaks for all.
+    let silent = Output::new(true, true);
+    let output = if ranks.is_first() { output } else { &silent };
+    train(stage, arguments, &ranks, output).map_err(|error| end_all(&ranks, error))
+}
+
+/// What goes wrong on one rank ends all of them, for they would wait for it for ever.
+fn end_all(ranks: &Ranks, error: CommandError) -> CommandError {
+    /// What goes wrong on all of them alike is so told once, by the first.
+    const OTHERS_WAIT: Duration = Duration::from_secs(3);
+    /// `mpirun` takes that long to pass on what is printed, which it forgets where all end.
+    const PASSED_ON: Duration = Duration::from_millis(200);
+    if ranks.size() == 1 {
+        return error;
+    }
+    if !ranks.is_first() {
+        thread::sleep(OTHERS_WAIT);
+    }
+    let code = error.exit_code();
+    let error = error.of(&format!("rank {} of {}", ranks.rank(), ranks.size()));
+    output::report(&error);
+    thread::sleep(PASSED_ON);
+    ranks.abort(code);
+    error
+}
+
+/// What one rank does.
+fn train(stage: Stage, arguments: &Arguments, ranks: &Ranks, output: &Output) -> Result<(), CommandError> {
     let started = Instant::now();
     let mut loaded = arguments.load(stage, output)?;
     loaded.value.training.learning_rate.get_or_insert(stage.learning_rate());
     check(stage, &loaded)?;
+    if stage == Stage::Ppo && ranks.size() > 1 {
+        let reason = format!(
+            "PPO draws its answers in one process, and `mpirun` has started {}",
+            ranks.size()
+        );
+        return Err(CommandError::bad_input("cannot train so").because(reason));
+    }
     let recipe = &loaded.value;
     let name = &recipe.model.path;
     let source = Source::open(name).bad_input(|| format!("cannot open {name}"))?;
@@ -156,7 +194,8 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
         stage,
         recipe,
         source,
-        folder: &|| arguments.folder(stage, &loaded),
+        ranks,
+        folder: &|| ranks.is_first().then(|| arguments.folder(stage, &loaded)).transpose(),
         from,
         output,
     };
@@ -169,6 +208,7 @@ pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Resul
         Stage::Orpo => task.orpo(&records),
         Stage::Ppo => task.ppo(&records),
     }?;
+    let Some(outcome) = outcome else { return Ok(()) };
     let folder = &outcome.folder;
     page::print(output, &outcome);
     let report = page::report(&outcome)

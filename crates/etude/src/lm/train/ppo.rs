@@ -89,7 +89,7 @@ impl Learner for Policy<'_> {
 }
 
 impl Task<'_> {
-    pub(super) fn ppo(mut self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn ppo(mut self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let failed = || "cannot train".to_owned();
         let recipe = self.recipe;
         let objective = Ppo::new(recipe.ppo.clone()).bad_input(failed)?;

@@ -10,7 +10,9 @@ use etude_align::preference::{
 };
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
-use etude_align::training::{Objective, Optim, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
+use etude_align::training::{
+    Objective, Optim, Order, Ranks, Sequences as _, Trained, Trainer, TrainerState, checkpoint,
+};
 use etude_hub::peft::LoraAdapter;
 use etude_hub::{Checkpoint, MemoryCheckpoint, SafetensorsCheckpoint};
 use etude_lm::Source;
@@ -36,7 +38,8 @@ pub(super) struct Plan<'a> {
     pub(super) samples: Option<&'a Samples>,
     /// What the model answers before it is trained.
     pub(super) before: Vec<String>,
-    pub(super) folder: RunFolder,
+    /// On the first rank.
+    pub(super) folder: Option<RunFolder>,
 }
 
 /// What every stage has at hand.
@@ -44,22 +47,23 @@ pub(super) struct Task<'a> {
     pub(super) stage: Stage,
     pub(super) recipe: &'a Recipe,
     pub(super) source: Source,
-    /// Makes the folder of the run: only when data and settings are known to be good.
-    pub(super) folder: &'a dyn Fn() -> Result<RunFolder, CommandError>,
+    pub(super) ranks: &'a Ranks,
+    /// Makes the folder of the run, on the first rank: only when data and settings are known to be good.
+    pub(super) folder: &'a dyn Fn() -> Result<Option<RunFolder>, CommandError>,
     /// The checkpoint to go on from.
     pub(super) from: Option<PathBuf>,
     pub(super) output: &'a Output,
 }
 
 impl Task<'_> {
-    pub(super) fn sft(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn sft(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let examples = data::sft(records, self.recipe, &self.source, self.output)?;
         let samples = self.samples(records);
         let (folder, decoder) = ((self.folder)()?, self.decoder()?);
         self.finish(&Sft, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn dpo(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn dpo(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let dpo = Dpo::new(self.recipe.dpo.clone()).bad_input(|| "cannot train so".into())?;
         let mut examples = data::preferences(records, self.recipe, &self.source, self.output)?;
         let samples = self.samples(records);
@@ -83,13 +87,13 @@ impl Task<'_> {
             }
         } else {
             let aggregation = dpo.options().aggregation();
-            self.references(aggregation, &mut examples, PreferenceExample::asked, &folder)?;
+            self.references(aggregation, &mut examples, PreferenceExample::asked, folder.as_ref())?;
         }
         let decoder = self.decoder()?;
         self.finish(&dpo, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn kto(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn kto(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let kto = Kto::new(self.recipe.kto.clone()).bad_input(|| "cannot train so".into())?;
         let mut examples = data::unpaired(records, self.recipe, &self.source, self.output)?;
         let desirable = examples.train.iter().filter(|example| example.desirable).count();
@@ -105,22 +109,22 @@ impl Task<'_> {
         }
         let samples = self.samples(records);
         let folder = (self.folder)()?;
-        self.references(Aggregation::Sum, &mut examples, KtoExample::asked, &folder)?;
+        self.references(Aggregation::Sum, &mut examples, KtoExample::asked, folder.as_ref())?;
         let decoder = self.decoder()?;
         self.finish(&kto, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn cpo(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn cpo(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let cpo = Cpo::new(self.recipe.cpo.clone()).bad_input(|| "cannot train so".into())?;
         self.without_reference(&cpo, records)
     }
 
-    pub(super) fn orpo(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn orpo(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let orpo = Orpo::new(self.recipe.orpo).bad_input(|| "cannot train so".into())?;
         self.without_reference(&orpo, records)
     }
 
-    fn without_reference<O>(self, objective: &O, records: &Split<Record>) -> Result<Outcome, CommandError>
+    fn without_reference<O>(self, objective: &O, records: &Split<Record>) -> Result<Option<Outcome>, CommandError>
     where
         O: Objective<Model = Decoder, Example = [Tokenized; 2]>,
     {
@@ -130,7 +134,7 @@ impl Task<'_> {
         self.finish(objective, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn reward(self, records: &Split<Record>) -> Result<Outcome, CommandError> {
+    pub(super) fn reward(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
         let objective = RewardModeling::new(self.recipe.reward).bad_input(|| "cannot train so".into())?;
         let examples = data::rewards(records, self.recipe, &self.source, self.output)?;
         let folder = (self.folder)()?;
@@ -194,25 +198,23 @@ impl Task<'_> {
         Ok(decoder.with_precision(self.recipe.model.precision.into()))
     }
 
-    /// Fills in what the model, as it is before training, says of the examples that the run will read, each of which it is `asked`.
+    /// Fills in what the model, as it is before training, says of the examples that the run will read, each of which it is `asked`: the
+    /// first rank asks it, and tells the others.
     fn references<E>(
         &self,
         aggregation: Aggregation,
         examples: &mut Split<E>,
         asked: impl Fn(&mut E) -> (&[Tokenized; 2], &mut [f32; 2]),
-        folder: &RunFolder,
+        folder: Option<&RunFolder>,
     ) -> Result<(), CommandError> {
-        let failed = || "cannot compute the reference's log-probabilities".to_owned();
-        let reference = self.load(&*self.source.checkpoint, &Device::flex())?;
-        let beside = folder.path().parent().unwrap_or(Path::new("."));
-        let mut known = ReferenceLogProbabilities::open(&beside.join("reference-log-probabilities"), &reference)
-            .failed_run(failed)?;
-        let arguments = &self.recipe.training;
-        let order = data::order(self.recipe, examples.train.len());
+        let order = Order::new(&self.recipe.training, examples.train.len(), self.ranks);
         let mut read = vec![false; examples.train.len()];
         // After an epoch all have been read.
-        let steps = arguments.steps(order.steps_per_epoch()).min(order.steps_per_epoch());
-        for place in (0..steps).flat_map(|step| order.step(step)).flatten() {
+        let steps = self.recipe.training.steps(order.steps_per_epoch());
+        for place in (0..steps.min(order.steps_per_epoch()))
+            .flat_map(|step| order.step(step))
+            .flatten()
+        {
             read[place] = true;
         }
         let train = examples
@@ -220,20 +222,40 @@ impl Task<'_> {
             .iter_mut()
             .zip(&read)
             .filter_map(|(example, read)| read.then_some(example));
-        let wanted: Vec<_> = train.chain(&mut examples.held_out).map(asked).collect();
+        let mut wanted: Vec<_> = train.chain(&mut examples.held_out).map(asked).collect();
+        if let Some(folder) = folder {
+            let wanted = wanted.iter_mut().map(|(answers, numbers)| (*answers, &mut **numbers));
+            self.ask_reference(aggregation, wanted.collect(), folder)?;
+        }
+        let own: Vec<[f32; 2]> = wanted.iter().map(|(_, numbers)| **numbers).collect();
+        let told = self.ranks.gather(folder.map_or_else(Vec::new, |_| own));
+        let told = told.failed_run(|| "cannot train in several processes".into())?;
+        for ((_, numbers), told) in wanted.into_iter().zip(told.into_iter().flatten()) {
+            *numbers = told;
+        }
+        Ok(())
+    }
+
+    /// What the reference says, as far as it is not known from earlier runs.
+    fn ask_reference(
+        &self,
+        aggregation: Aggregation,
+        wanted: Vec<(&[Tokenized; 2], &mut [f32; 2])>,
+        folder: &RunFolder,
+    ) -> Result<(), CommandError> {
+        let failed = || "cannot compute the reference's log-probabilities".to_owned();
+        let reference = self.load(&*self.source.checkpoint, &Device::flex())?;
+        let beside = folder.path().parent().unwrap_or(Path::new("."));
+        let mut known = ReferenceLogProbabilities::open(&beside.join("reference-log-probabilities"), &reference)
+            .failed_run(failed)?;
         let bar = Progress::bar(self.output, "reference", wanted.len() as u64);
         let progress = |done: usize| {
             bar.set(done as u64, "log-probabilities");
             !interrupt::interrupted()
         };
+        let batch = self.recipe.training.per_device_eval_batch_size;
         known
-            .fill(
-                aggregation,
-                &reference,
-                wanted,
-                arguments.per_device_eval_batch_size,
-                progress,
-            )
+            .fill(aggregation, &reference, wanted, batch, progress)
             .failed_run(failed)?;
         bar.finish();
         if interrupt::interrupted() {
@@ -250,18 +272,25 @@ impl Task<'_> {
         model: O::Model,
         examples: &Split<O::Example>,
         samples: Option<&Samples>,
-        folder: RunFolder,
-    ) -> Result<Outcome, CommandError>
+        folder: Option<RunFolder>,
+    ) -> Result<Option<Outcome>, CommandError>
     where
         O::Model: SaveModel,
     {
-        let mut trainer = Trainer::new(model, self.recipe.training.clone(), examples.train.len())
-            .bad_input(|| "cannot train".into())?;
+        let samples = samples.filter(|_| self.ranks.is_first());
+        let trainer = Trainer::new(model, self.recipe.training.clone(), examples.train.len());
+        let mut trainer = trainer.bad_input(|| "cannot train".into())?.among(self.ranks.clone());
         let mut state = TrainerState::default();
         if let Some(from) = &self.from {
             let damaged = || "cannot go on with the run".to_owned();
             let moments;
             (state, moments) = checkpoint::load(from).bad_input(damaged)?;
+            if state.progress.ranks != self.ranks.size() {
+                let (found, began) = (self.ranks.size(), state.progress.ranks);
+                return Err(CommandError::bad_input(damaged())
+                    .because(format!("it began with {began} processes, and there are {found}"))
+                    .hint(format!("start as many: `mpirun -n {began} etude lm ...`")));
+            }
             trainer = trainer.resumed(state.global_step, moments).bad_input(damaged)?;
         }
         let plan = Plan {
@@ -294,8 +323,12 @@ impl Task<'_> {
         learner: L,
         state: TrainerState,
         plan: Plan<'_>,
-    ) -> Result<Outcome, CommandError> {
+    ) -> Result<Option<Outcome>, CommandError> {
         let (recipe, output) = (self.recipe, self.output);
+        let processes = match self.ranks.size() {
+            1 => String::new(),
+            size => format!(" in {size} processes"),
+        };
         let Plan {
             examples,
             estimate,
@@ -304,7 +337,7 @@ impl Task<'_> {
             folder,
         } = plan;
         output.note(&format!(
-            "{} steps on {examples} examples; expected: {:.1} GB of memory, {:.0} s",
+            "{} steps on {examples} examples{processes}; expected: {:.1} GB of memory, {:.0} s",
             learner.trainer().steps(),
             estimate.bytes as f64 / 1e9,
             estimate.seconds
@@ -312,11 +345,13 @@ impl Task<'_> {
         let run = Run {
             learner,
             arguments: &recipe.training,
-            folder: &folder,
+            folder: folder.as_ref(),
             state,
             output,
         };
         let (learner, state) = learn(run, self.from.as_deref())?;
+        // The other ranks are done.
+        let Some(folder) = folder else { return Ok(None) };
         let peak_memory = peak_memory();
         learner
             .save(&folder.path().join(MODEL))
@@ -327,7 +362,7 @@ impl Task<'_> {
             .failed_run(|| "cannot show the samples".into())?
             .unwrap_or_default();
         let samples = prompts.into_iter().zip(before).zip(after);
-        Ok(Outcome {
+        Ok(Some(Outcome {
             folder,
             stage: self.stage,
             model: recipe.model.path.clone(),
@@ -338,7 +373,7 @@ impl Task<'_> {
             samples: samples
                 .map(|((prompt, before), after)| [prompt, before, after])
                 .collect(),
-        })
+        }))
     }
 
     /// What a model answers now.
@@ -386,7 +421,7 @@ impl Task<'_> {
         Work {
             memory: self.source.memory(),
             parameters: self.parameters(),
-            tokens: epochs * lengths.iter().sum::<usize>() as f64,
+            tokens: epochs * lengths.iter().sum::<usize>() as f64 / self.ranks.size() as f64,
             read_tokens: 0.0,
             largest_batch: lengths[lengths.len() - batch..].iter().sum(),
             precision: self.recipe.model.precision.into(),
