@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use burn::backend::Flex;
+use burn::module::{Module, Param};
+use burn::optim::GradientsParams;
 use burn::tensor::{DType, Device, Tensor, TensorData};
 use etude_kernels::Precision;
 use etude_kernels::attention::Attention;
 use etude_kernels::burn::{
-    attention, composed, embedding, gated, gated_linear, layer_norm, linear, linear_cross_entropy,
+    Input, attention, composed, embedding, gated, gated_linear, layer_norm, linear, linear_cross_entropy,
     linear_cross_entropy_with_statistics, rms_norm, rotary, token_log_probabilities,
-    token_log_probabilities_with_statistics,
+    token_log_probabilities_with_statistics, with_gradients,
 };
 use etude_kernels::gated::Gate;
 use etude_kernels::linear_cross_entropy::TokenStatistics;
@@ -575,6 +577,77 @@ fn biases_alone_are_trained() {
                 assert_close(&format!("gradient {index}"), found, expected);
             }
         }
+    }
+}
+
+/// A layer that knows what norm its input is from does not keep the input: the bits are the same, output and gradients.
+#[test]
+fn linear_layers_after_norms() {
+    for bias in [false, true] {
+        for precision in [Precision::F32, Precision::Bf16] {
+            let inputs = inputs(&[6 * 8, 8, 5 * 8, 7 * 8, 5, 7]);
+            let layers = |input: Input<2>, x: &[Tensor<1>]| {
+                let layer = |weight: usize, outputs: usize| {
+                    let bias = bias.then(|| x[weight + 2].clone());
+                    linear(input.clone(), x[weight].clone().reshape([outputs, 8]), bias, precision).reshape([-1])
+                };
+                Tensor::cat(vec![layer(2, 5), layer(3, 7)], 0)
+            };
+            let mut tracked = vec![true; 6];
+            for frozen in [None, Some(0), Some(1), Some(2)] {
+                tracked.fill(true);
+                tracked[4..].fill(bias);
+                if let Some(frozen) = frozen {
+                    tracked[frozen] = false;
+                }
+                let device = Device::flex().autodiff();
+                let found = run(&device, &inputs, &tracked, &|x| {
+                    layers(
+                        Input::rms_norm(x[0].clone().reshape([6, 8]), x[1].clone(), 1e-5, 1.0),
+                        x,
+                    )
+                });
+                let expected = run(&device, &inputs, &tracked, &|x| {
+                    layers(
+                        rms_norm(x[0].clone().reshape([6, 8]), x[1].clone(), 1e-5, 1.0).into(),
+                        x,
+                    )
+                });
+                assert_eq!(found, expected, "bias {bias}, {precision:?}, frozen {frozen:?}");
+            }
+        }
+    }
+}
+
+/// What is handed to a loss is added to its gradients, also by a parameter that it does not depend on.
+#[test]
+fn gradients_of_several_losses_add_up() {
+    #[derive(Module, Debug)]
+    struct Two {
+        first: Param<Tensor<2>>,
+        second: Param<Tensor<1>>,
+    }
+    // On Flex's kernel, and on Burn's own operations, which other types of numbers take.
+    for dtype in [DType::F32, DType::F64] {
+        let device = Device::flex().autodiff();
+        let parameter = |numbers: &[f32]| tensor(numbers, &device).cast(dtype);
+        let module = Two {
+            first: Param::from_tensor(parameter(&[1.0, 2.0, 3.0, 4.0]).reshape([2, 2])),
+            second: Param::from_tensor(parameter(&[5.0])),
+        };
+        let (first, second) = (module.first.val(), module.second.val());
+        let earlier = (first.clone().sum() * 2.0 + second * 3.0).backward();
+        let earlier = GradientsParams::from_grads(earlier, &module);
+        let loss = (first.clone() * first).sum();
+        let value = loss.clone();
+        let loss = with_gradients(loss, &module, earlier);
+        let of = |loss: Tensor<1>| -> Vec<f64> { loss.into_data().iter().collect() };
+        assert_eq!(of(loss.clone()), of(value), "the loss stays what it is");
+        let sums = GradientsParams::from_grads(loss.backward(), &module);
+        let found: Vec<f64> = sums.get::<2>(module.first.id).unwrap().into_data().iter().collect();
+        assert_eq!(found, [4.0, 6.0, 8.0, 10.0], "2 x + 2");
+        let found: Vec<f64> = sums.get::<1>(module.second.id).unwrap().into_data().iter().collect();
+        assert_eq!(found, [3.0]);
     }
 }
 

@@ -1,6 +1,7 @@
 //! Steps of training, and evaluation.
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
+use etude_kernels::burn::with_gradients;
 
 use super::{Metrics, Objective, Optimizer, OptimizerState, Order, Ranks, Sequences as _, Trained, TrainingArguments};
 use crate::AlignError;
@@ -154,12 +155,12 @@ impl<M: Trained> Trainer<M> {
             .collect();
         let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
         let mut metrics = Metrics::default();
-        let mut gradients = GradientsAccumulator::new();
+        let mut gradients = GradientsParams::new();
         for batch in self.ranks.share(&batches) {
             let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
-            gradients.accumulate(&self.model, self.backward(objective, batch, share, &mut metrics));
+            gradients = self.backward(objective, batch, share, gradients, &mut metrics);
         }
-        let gradients = self.ranks.sum(&self.model, gradients.grads());
+        let gradients = self.ranks.sum(&self.model, gradients);
         let mut metrics = self.ranks.merge(metrics)?;
         let learning_rate = self.arguments.learning_rate(self.step, self.steps);
         let limit = self.arguments.max_grad_norm as f32;
@@ -194,28 +195,29 @@ impl<M: Trained> Trainer<M> {
         }
     }
 
-    /// The gradients of one batch.
+    /// The gradients of one batch, added to those of the batches before.
     fn backward<O: Objective<Model = M>>(
         &self,
         objective: &O,
         batch: &O::Batch,
         share: f64,
+        earlier: GradientsParams,
         metrics: &mut Metrics,
     ) -> GradientsParams {
         let (model, decoder) = (&self.model, self.model.decoder());
         let (tokens, offsets) = (batch.tokens(), batch.offsets());
         if !self.arguments.gradient_checkpointing {
             let loss = objective.loss(model, decoder.hidden(tokens, offsets), batch, share, metrics);
-            return GradientsParams::from_grads(loss.backward(), model);
+            return GradientsParams::from_grads(with_gradients(loss, model, earlier).backward(), model);
         }
         let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets);
         let loss = objective.loss(model, hidden.clone(), batch, share, metrics);
-        let mut of_loss = loss.backward();
+        let mut of_loss = with_gradients(loss, model, earlier).backward();
         let by_hidden = hidden.grad_remove(&mut of_loss);
         let mut gradients = GradientsAccumulator::new();
         gradients.accumulate(model, GradientsParams::from_grads(of_loss, model));
         if let Some(by_hidden) = by_hidden {
-            gradients.accumulate(model, checkpoints.backward(decoder, by_hidden));
+            checkpoints.backward(decoder, by_hidden, |more| gradients.accumulate(model, more));
         }
         gradients.grads()
     }

@@ -13,6 +13,12 @@ use crate::linear_cross_entropy::{IGNORED, TokenStatistics};
 use crate::muon::{self, COEFFICIENTS, Muon, SMALLEST_NORM, STEPS};
 use crate::rotary::RotaryTable;
 
+/// [`with_gradients`](super::with_gradients) for one parameter: with the slope `gradient` by it, and no other value.
+pub(super) fn with_gradient<const D: usize>(loss: Tensor<1>, parameter: Tensor<D>, gradient: Tensor<D>) -> Tensor<1> {
+    let product = (parameter * gradient.autodiff()).sum();
+    loss + product.clone() - product.detach()
+}
+
 /// [`rms_norm`](super::rms_norm).
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f32, offset: f32) -> Tensor<D> {
     let size = (x.clone().square().mean_dim(D - 1) + epsilon).sqrt();

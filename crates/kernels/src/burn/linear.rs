@@ -1,5 +1,7 @@
 //! [`linear`] on tensors.
 
+use std::sync::Arc;
+
 use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -13,16 +15,23 @@ use rayon::prelude::*;
 
 use super::composed;
 use super::flex::{from_numbers, numbers, reads, register, row_major, rows, with_last};
+use super::norm::{Input, Origin};
 use crate::Precision;
 use crate::matrix::new_product;
 
 #[backend_extension(Flex, Autodiff)]
 trait LinearOps: Backend {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self>;
+    fn linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        origin: Option<&Arc<Origin>>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
     fn linear_with_bias(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        origin: Option<&Arc<Origin>>,
         precision: Precision,
     ) -> FloatTensor<Self>;
 }
@@ -30,17 +39,18 @@ trait LinearOps: Backend {
 /// `x weight^T + bias`, with f32 sums of products taken in `precision`, forward and backward.
 ///
 /// `x` is [.., inputs], `weight` [outputs, inputs], `bias` `[outputs]`, the result [.., outputs]. The backward keeps `x` only
-/// where `weight` needs a gradient, and `weight` only where `x` does. It keeps `x` itself, whatever the precision: queries,
-/// keys and values share one, and a rounded copy for each of them would need more memory.
+/// where `weight` needs a gradient, and `weight` only where `x` does. It keeps `x` itself, whatever the precision: a rounded copy for each
+/// layer that takes it in would need more memory. An [`Input`] that a norm gives is not kept, but computed again.
 ///
 /// # Panics
 /// The shapes do not fit.
 pub fn linear<const D: usize>(
-    x: Tensor<D>,
+    x: impl Into<Input<D>>,
     weight: Tensor<2>,
     bias: Option<Tensor<1>>,
     precision: Precision,
 ) -> Tensor<D> {
+    let Input { tensor: x, origin } = x.into();
     let ([outputs, inputs], shape) = (weight.dims(), x.dims());
     assert_eq!(shape.last(), Some(&inputs), "inputs of a weight beside {shape:?}");
     if let Some(bias) = &bias {
@@ -51,8 +61,11 @@ pub fn linear<const D: usize>(
     }
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     Tensor::from_dispatch(match bias {
-        None => <Dispatch as LinearOps>::linear(x, weight, precision),
-        Some(bias) => <Dispatch as LinearOps>::linear_with_bias(x, weight, bias.into_dispatch(), precision),
+        None => <Dispatch as LinearOps>::linear(x, weight, origin.as_ref(), precision),
+        Some(bias) => {
+            let bias = bias.into_dispatch();
+            <Dispatch as LinearOps>::linear_with_bias(x, weight, bias, origin.as_ref(), precision)
+        }
     })
 }
 
@@ -91,11 +104,17 @@ fn add_rows(rows: &[f32], to: &mut [f32]) {
 }
 
 impl LinearOps for Flex {
-    fn linear(x: FlexTensor, weight: FlexTensor, precision: Precision) -> FlexTensor {
+    fn linear(x: FlexTensor, weight: FlexTensor, _: Option<&Arc<Origin>>, precision: Precision) -> FlexTensor {
         forward(x, weight, None, precision)
     }
 
-    fn linear_with_bias(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, precision: Precision) -> FlexTensor {
+    fn linear_with_bias(
+        x: FlexTensor,
+        weight: FlexTensor,
+        bias: FlexTensor,
+        _: Option<&Arc<Origin>>,
+        precision: Precision,
+    ) -> FlexTensor {
         forward(x, weight, Some(bias), precision)
     }
 }
@@ -107,12 +126,28 @@ struct Linear;
 #[derive(Debug, Clone)]
 struct Saved {
     /// Where `weight` is tracked.
-    x: Option<FlexTensor>,
+    x: Option<Kept>,
     /// Where `x` is tracked.
     weight: Option<FlexTensor>,
     outputs: usize,
     inputs: usize,
     precision: Precision,
+}
+
+/// What a layer took in, or how to compute it again.
+#[derive(Debug, Clone)]
+enum Kept {
+    Tensor(FlexTensor),
+    Normed(Arc<Origin>),
+}
+
+impl Kept {
+    fn tensor(self) -> FlexTensor {
+        match self {
+            Self::Tensor(tensor) => tensor,
+            Self::Normed(origin) => origin.output(),
+        }
+    }
 }
 
 impl Saved {
@@ -130,7 +165,7 @@ impl Saved {
         let dx = self.weight.map(|weight| new_product(slopes, rows(&weight), precision));
         let d_weight = weight
             .and(self.x)
-            .map(|x| new_product(slopes.transposed(), rows(&x), precision));
+            .map(|x| new_product(slopes.transposed(), rows(&x.tensor()), precision));
         let d_bias = bias.map(|_| {
             let mut d_bias = vec![0.0; outputs];
             add_rows(numbers(&dy), &mut d_bias);
@@ -171,12 +206,16 @@ impl Backward<Flex, 3> for Linear {
 fn save<C: CheckpointStrategy>(
     x: &FloatTensor<Autodiff<Flex, C>>,
     weight: &FloatTensor<Autodiff<Flex, C>>,
+    origin: Option<&Arc<Origin>>,
     precision: Precision,
 ) -> (FlexTensor, FlexTensor, Saved) {
     let (x_tracked, weight_tracked) = (x.is_tracked(), weight.is_tracked());
     let (x, weight) = (row_major(x.primitive().clone()), row_major(weight.primitive().clone()));
     let saved = Saved {
-        x: weight_tracked.then(|| x.clone()),
+        x: weight_tracked.then(|| match origin {
+            None => Kept::Tensor(x.clone()),
+            Some(origin) => Kept::Normed(Arc::clone(origin)),
+        }),
         weight: x_tracked.then(|| weight.clone()),
         outputs: weight.shape()[0],
         inputs: weight.shape()[1],
@@ -186,9 +225,14 @@ fn save<C: CheckpointStrategy>(
 }
 
 impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
-    fn linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self> {
+    fn linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        origin: Option<&Arc<Origin>>,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node()];
-        let (x, weight, saved) = save::<C>(&x, &weight, precision);
+        let (x, weight, saved) = save::<C>(&x, &weight, origin, precision);
         let output = forward(x, weight, None, precision);
         match Backward::<Flex, 2>::prepare::<C>(Linear, nodes)
             .compute_bound()
@@ -203,10 +247,11 @@ impl<C: CheckpointStrategy> LinearOps for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         bias: FloatTensor<Self>,
+        origin: Option<&Arc<Origin>>,
         precision: Precision,
     ) -> FloatTensor<Self> {
         let nodes = [x.node(), weight.node(), bias.node()];
-        let (x, weight, saved) = save::<C>(&x, &weight, precision);
+        let (x, weight, saved) = save::<C>(&x, &weight, origin, precision);
         let output = forward(x, weight, Some(bias.into_primitive()), precision);
         match Backward::<Flex, 3>::prepare::<C>(Linear, nodes)
             .compute_bound()

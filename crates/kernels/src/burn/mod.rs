@@ -21,6 +21,7 @@
 //! assert!(x.grad(&gradients).unwrap().abs().max().into_scalar::<f32>() < 1e-5);
 //! ```
 
+mod accumulation;
 mod adam_w;
 mod attention;
 mod average;
@@ -36,6 +37,7 @@ mod norm;
 mod parameters;
 mod rotary;
 
+pub use accumulation::with_gradients;
 pub use adam_w::{ModuleAdamW, Moments};
 pub use attention::attention;
 pub use average::ModuleAverage;
@@ -48,5 +50,5 @@ pub use linear_cross_entropy::{
     token_log_probabilities_with_statistics,
 };
 pub use muon::{LearningRates, ModuleMuon};
-pub use norm::{layer_norm, rms_norm};
+pub use norm::{Input, layer_norm, rms_norm};
 pub use rotary::rotary;

@@ -1,4 +1,6 @@
-//! [`rms_norm`] and [`layer_norm`] on tensors.
+//! [`rms_norm`] and [`layer_norm`] on tensors, and [`Input`], which layers compute again in the backward.
+
+use std::sync::{Arc, OnceLock};
 
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
@@ -14,7 +16,13 @@ use crate::norm;
 
 #[backend_extension(Flex, Autodiff)]
 trait NormOps: Backend {
-    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f32, offset: f32) -> FloatTensor<Self>;
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+        offset: f32,
+        origin: &mut Option<Arc<Origin>>,
+    ) -> FloatTensor<Self>;
     fn layer_norm(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -30,12 +38,58 @@ trait NormOps: Backend {
 /// # Panics
 /// `weight` is not as wide as `x`.
 pub fn rms_norm<const D: usize>(x: Tensor<D>, weight: Tensor<1>, epsilon: f32, offset: f32) -> Tensor<D> {
-    assert_width(&x, &weight);
-    if !reads(&x) {
-        return composed::rms_norm(x, weight, epsilon, offset);
+    Input::rms_norm(x, weight, epsilon, offset).tensor
+}
+
+/// What a layer takes in, [.., width]: any tensor, or what a norm gives.
+///
+/// The backward of a norm keeps what the norm took in, which is as large as what it gave. A layer that knows its origin need not keep
+/// that too: it is computed again, once for all layers that share it.
+#[derive(Debug, Clone)]
+pub struct Input<const D: usize> {
+    pub(super) tensor: Tensor<D>,
+    /// Where it is not kept.
+    pub(super) origin: Option<Arc<Origin>>,
+}
+
+impl<const D: usize> Input<D> {
+    /// What [`rms_norm`] gives.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn rms_norm(x: Tensor<D>, weight: Tensor<1>, epsilon: f32, offset: f32) -> Self {
+        assert_width(&x, &weight);
+        if !reads(&x) {
+            return composed::rms_norm(x, weight, epsilon, offset).into();
+        }
+        let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+        let mut origin = None;
+        let output = <Dispatch as NormOps>::rms_norm(x, weight, epsilon, offset, &mut origin);
+        Self {
+            tensor: Tensor::from_dispatch(output),
+            origin,
+        }
     }
-    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(<Dispatch as NormOps>::rms_norm(x, weight, epsilon, offset))
+}
+
+impl<const D: usize> From<Tensor<D>> for Input<D> {
+    fn from(tensor: Tensor<D>) -> Self {
+        Self { tensor, origin: None }
+    }
+}
+
+/// What a norm took in, and what it gave once a backward has asked for it. The last layer that holds this frees both.
+#[derive(Debug)]
+pub(super) struct Origin {
+    saved: SavedRms,
+    output: OnceLock<FlexTensor>,
+}
+
+impl Origin {
+    /// What the norm gave, with the same bits.
+    pub(super) fn output(&self) -> FlexTensor {
+        self.output.get_or_init(|| self.saved.forward()).clone()
+    }
 }
 
 /// Each row less its mean, divided by its standard deviation: `(x - mean) / sqrt(variance + epsilon) * weight + bias`.
@@ -64,11 +118,21 @@ fn assert_width<const D: usize>(x: &Tensor<D>, parameter: &Tensor<1>) {
 }
 
 impl NormOps for Flex {
-    fn rms_norm(x: FlexTensor, weight: FlexTensor, epsilon: f32, offset: f32) -> FlexTensor {
+    fn rms_norm(
+        x: FlexTensor,
+        weight: FlexTensor,
+        epsilon: f32,
+        offset: f32,
+        _: &mut Option<Arc<Origin>>,
+    ) -> FlexTensor {
         let (x, weight) = (row_major(x), row_major(weight));
-        filled(x.shape(), |to| {
-            norm::rms_norm(numbers(&x), numbers(&weight), epsilon, offset, to);
-        })
+        let norm = SavedRms {
+            x,
+            weight,
+            epsilon,
+            offset,
+        };
+        norm.forward()
     }
 
     fn layer_norm(x: FlexTensor, weight: FlexTensor, bias: FlexTensor, epsilon: f32) -> FlexTensor {
@@ -90,6 +154,15 @@ struct SavedRms {
     weight: FlexTensor,
     epsilon: f32,
     offset: f32,
+}
+
+impl SavedRms {
+    fn forward(&self) -> FlexTensor {
+        let (x, weight) = (numbers(&self.x), numbers(&self.weight));
+        filled(self.x.shape(), |to| {
+            norm::rms_norm(x, weight, self.epsilon, self.offset, to);
+        })
+    }
 }
 
 impl Backward<Flex, 2> for RmsNorm {
@@ -159,18 +232,27 @@ impl Backward<Flex, 3> for LayerNorm {
 }
 
 impl<C: CheckpointStrategy> NormOps for Autodiff<Flex, C> {
-    fn rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, epsilon: f32, offset: f32) -> FloatTensor<Self> {
+    fn rms_norm(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        epsilon: f32,
+        offset: f32,
+        origin: &mut Option<Arc<Origin>>,
+    ) -> FloatTensor<Self> {
         let ((x, of_x), (weight, of_weight)) = (x.into_parts(), weight.into_parts());
-        let (x, weight) = (row_major(x), row_major(weight));
-        let output = Flex::rms_norm(x.clone(), weight.clone(), epsilon, offset);
+        let saved = SavedRms {
+            x: row_major(x),
+            weight: row_major(weight),
+            epsilon,
+            offset,
+        };
+        let output = saved.forward();
         match RmsNorm.prepare::<C>([of_x, of_weight]).compute_bound().stateful() {
             OpsKind::Tracked(operation) => {
-                let saved = SavedRms {
-                    x,
-                    weight,
-                    epsilon,
-                    offset,
-                };
+                *origin = Some(Arc::new(Origin {
+                    saved: saved.clone(),
+                    output: OnceLock::new(),
+                }));
                 operation.finish(saved, output)
             }
             OpsKind::UnTracked(operation) => operation.finish(output),

@@ -2,7 +2,7 @@
 //! and the backward pass computes the rest again, one layer at a time.
 
 use burn::module::Module as _;
-use burn::optim::{GradientsAccumulator, GradientsParams};
+use burn::optim::GradientsParams;
 use burn::tensor::Tensor;
 
 use super::Decoder;
@@ -43,19 +43,19 @@ impl Decoder {
 }
 
 impl LayerInputs<'_> {
-    /// The gradients of a loss by the parameters, apart from what the loss itself has of them (such as by the head), from its gradient
-    /// by the hidden states, `[tokens, hidden]`. The bits are those of a backward pass that has kept everything.
+    /// Hands the gradients of a loss by the parameters to `add`, those of one layer at a time, from its gradient by the hidden states,
+    /// `[tokens, hidden]`, and apart from what the loss itself has of them (such as by the head). Added to that, they have the bits of a
+    /// backward pass that has kept everything.
     ///
     /// # Panics
     /// The gradient has another shape, or `decoder` is another model than the one of the forward pass.
-    pub fn backward(mut self, decoder: &Decoder, gradient: Tensor<2>) -> GradientsParams {
-        let mut all = GradientsAccumulator::new();
+    pub fn backward(mut self, decoder: &Decoder, gradient: Tensor<2>, mut add: impl FnMut(GradientsParams)) {
         // From the gradient by what a part gives to the gradient by what it takes.
         let mut through = |part: &dyn Fn(Tensor<2>) -> Tensor<2>, input: Tensor<2>, gradient: Tensor<2>| {
             let input = input.autodiff().require_grad();
             let mut gradients = (part(input.clone()) * gradient.autodiff()).sum().backward();
             let gradient = input.grad_remove(&mut gradients);
-            all.accumulate(decoder, GradientsParams::from_grads(gradients, decoder));
+            add(GradientsParams::from_grads(gradients, decoder));
             gradient.unwrap_or_else(|| input.inner().zeros_like())
         };
         let model = &decoder.model;
@@ -74,8 +74,7 @@ impl LayerInputs<'_> {
         let embedded = model.embed_tokens.forward(self.tokens, &decoder.config);
         if embedded.is_tracked() {
             let gradients = (embedded * gradient.autodiff()).sum().backward();
-            all.accumulate(decoder, GradientsParams::from_grads(gradients, decoder));
+            add(GradientsParams::from_grads(gradients, decoder));
         }
-        all.grads()
     }
 }

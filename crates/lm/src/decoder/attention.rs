@@ -4,7 +4,7 @@
 use burn::module::Module;
 use burn::tensor::Tensor;
 use etude_kernels::attention::Attention;
-use etude_kernels::burn::{attention, rotary};
+use etude_kernels::burn::{Input, attention, rotary};
 
 use super::Pass;
 use super::linear::Linear;
@@ -52,10 +52,10 @@ impl SelfAttention {
         clippy::needless_pass_by_value,
         reason = "a tensor is a handle, and the caller has no use for it"
     )]
-    pub(super) fn forward(&self, x: Tensor<2>, layer: &LayerConfig, pass: &Pass<'_>) -> Tensor<2> {
+    pub(super) fn forward(&self, x: Input<2>, layer: &LayerConfig, pass: &Pass<'_>) -> Tensor<2> {
         let config = pass.config;
         let heads = |linear: &Linear, heads: usize| {
-            let tokens = x.dims()[0];
+            let tokens = pass.positions.len();
             linear
                 .forward(x.clone(), pass.precision)
                 .reshape([tokens, heads, config.head_size])

@@ -2,6 +2,7 @@
 
 use burn::module::Module;
 use burn::tensor::Tensor;
+use etude_kernels::burn::Input;
 
 use super::Pass;
 use super::linear::Linear;
@@ -31,7 +32,7 @@ impl FeedForward {
     }
 
     /// [tokens, hidden] to [tokens, hidden].
-    pub(super) fn forward(&self, x: Tensor<2>, pass: &Pass<'_>) -> Tensor<2> {
+    pub(super) fn forward(&self, x: Input<2>, pass: &Pass<'_>) -> Tensor<2> {
         let gate = self.gate_proj.forward(x.clone(), pass.precision);
         let up = self.up_proj.forward(x, pass.precision);
         self.down_proj.forward_gated(gate, up, pass.config.gate, pass.precision)

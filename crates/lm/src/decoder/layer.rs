@@ -41,14 +41,14 @@ impl Layer {
     pub(super) fn forward(&self, x: Tensor<2>, layer: &LayerConfig, pass: &Pass<'_>) -> Tensor<2> {
         let attended = self
             .self_attn
-            .forward(self.input_layernorm.forward(x.clone()), layer, pass);
+            .forward(self.input_layernorm.input(x.clone()), layer, pass);
         if let (Some(before), Some(after)) = (&self.pre_feedforward_layernorm, &self.post_feedforward_layernorm) {
             let x = x + self.post_attention_layernorm.forward(attended);
-            let fed = self.mlp.forward(before.forward(x.clone()), pass);
+            let fed = self.mlp.forward(before.input(x.clone()), pass);
             x + after.forward(fed)
         } else {
             let x = x + attended;
-            let fed = self.mlp.forward(self.post_attention_layernorm.forward(x.clone()), pass);
+            let fed = self.mlp.forward(self.post_attention_layernorm.input(x.clone()), pass);
             x + fed
         }
     }

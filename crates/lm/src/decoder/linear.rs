@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use etude_kernels::Precision;
-use etude_kernels::burn::{gated_linear, linear};
+use etude_kernels::burn::{Input, gated_linear, linear};
 use etude_kernels::gated::Gate;
 
 use super::adapter::Adapter;
@@ -34,7 +34,8 @@ impl Linear {
     }
 
     /// [tokens, inputs] to [tokens, outputs].
-    pub(super) fn forward(&self, x: Tensor<2>, precision: Precision) -> Tensor<2> {
+    pub(super) fn forward(&self, x: impl Into<Input<2>>, precision: Precision) -> Tensor<2> {
+        let x = x.into();
         if self.adapter.is_none() {
             // The product adds the bias itself.
             return linear(x, self.weight.val(), self.bias.as_ref().map(Param::val), precision);

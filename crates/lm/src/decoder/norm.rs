@@ -3,7 +3,7 @@
 
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
-use etude_kernels::burn::rms_norm;
+use etude_kernels::burn::{Input, rms_norm};
 
 use super::parameters::Source;
 use crate::LmError;
@@ -48,5 +48,10 @@ impl Norm {
     /// [.., width], each row by itself.
     pub(super) fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
         rms_norm(x, self.weight.val(), self.epsilon, self.offset)
+    }
+
+    /// The same for layers, which do not keep it for the backward.
+    pub(super) fn input(&self, x: Tensor<2>) -> Input<2> {
+        Input::rms_norm(x, self.weight.val(), self.epsilon, self.offset)
     }
 }
