@@ -60,5 +60,5 @@ pub use options::{PpoOptions, ValueModel};
 pub use rewards::{MissingEos, RewardNormalization, token_rewards};
 pub use rollout::{Drawing, Question, Rollout};
 pub use statistics::{MinibatchStatistics, MinibatchTokens, RolloutStatistics, ratio_variance};
-pub use trainer::{PpoState, PpoTrainer};
+pub use trainer::{Judged, PpoState, PpoTrainer};
 pub use whitening::{Variance, whiten};

@@ -43,7 +43,8 @@ pub struct PpoTrainer<'a> {
 }
 
 /// Answers, and what is computed of their tokens, `[tokens]`, all answers one after the other.
-struct Judged<'q> {
+#[derive(Debug)]
+pub struct Judged<'q> {
     rollouts: Vec<Rollout<'q>>,
     /// ln pi.
     log_probabilities: Vec<f32>,
@@ -136,18 +137,26 @@ impl<'a> PpoTrainer<'a> {
         Seed(self.arguments.seed)
     }
 
-    /// Takes the next step: draws answers to the step's questions, scores them, and takes `num_ppo_epochs` x `num_mini_batches` steps of
-    /// the optimiser on them.
-    ///
-    /// The metrics are TRL's, and `val/first_ratio`, the ratio of the first minibatch, which is 1.
+    /// Takes the next step: [`draw`](Self::draw), and [`learn`](Self::learn).
     ///
     /// # Errors
-    /// An answer cannot be drawn or scored, a gradient is not finite, or the first ratio is not exactly 1: the model is lost then, and the
-    /// last checkpoint is what there is.
+    /// As there.
+    ///
+    /// # Panics
+    /// As there.
+    pub fn step(mut self, questions: &[Question]) -> Result<(Self, Metrics), AlignError> {
+        let judged = self.draw(questions)?;
+        self.learn(&judged)
+    }
+
+    /// Draws answers to the questions of the next step, and scores them.
+    ///
+    /// # Errors
+    /// An answer cannot be drawn or scored; it can be tried again, and gives the same answers.
     ///
     /// # Panics
     /// There are fewer questions than the trainer was told of.
-    pub fn step(mut self, questions: &[Question]) -> Result<(Self, Metrics), AlignError> {
+    pub fn draw<'q>(&mut self, questions: &'q [Question]) -> Result<Judged<'q>, AlignError> {
         if self.state.normalization.is_none()
             && let Some(count) = self.objective.options().reward_normalization
         {
@@ -160,24 +169,31 @@ impl<'a> PpoTrainer<'a> {
         let policy = self.trainer.model().policy().valid();
         let rollouts = self.drawing.draw(&policy, &asked, self.seed(), "rollout", first)?;
         drop(policy);
-        self.learn_from(rollouts)
+        self.judge_drawn(rollouts)
     }
 
-    /// The rest of a [`step`](Self::step), from answers that the policy, as it is now, has given.
+    /// The same of answers that the policy, as it is now, has given.
     ///
     /// # Errors
-    /// As there.
-    pub fn learn_from(mut self, rollouts: Vec<Rollout<'_>>) -> Result<(Self, Metrics), AlignError> {
+    /// There are none, or one cannot be scored.
+    pub fn judge_drawn<'q>(&mut self, rollouts: Vec<Rollout<'q>>) -> Result<Judged<'q>, AlignError> {
         if rollouts.is_empty() {
             return Err(AlignError::NoExamples);
         }
-        let step = self.trainer.step_count();
         let model = self.trainer.model().valid();
-        let judged = self.judge(rollouts, &model)?;
-        // The optimiser steps in place what nobody else holds.
-        drop(model);
+        self.judge(rollouts, &model)
+    }
+
+    /// Takes `num_ppo_epochs` x `num_mini_batches` steps of the optimiser on answers of the policy as it is now.
+    ///
+    /// The metrics are TRL's, and `val/first_ratio`, the ratio of the first minibatch, which is 1.
+    ///
+    /// # Errors
+    /// A gradient is not finite, or the first ratio is not exactly 1: the model is lost then, and the last checkpoint is what there is.
+    pub fn learn(mut self, judged: &Judged<'_>) -> Result<(Self, Metrics), AlignError> {
+        let step = self.trainer.step_count();
         let mut metrics = judged.metrics.clone();
-        let experiences = self.experiences(&judged);
+        let experiences = self.experiences(judged);
         if let Some(kl) = metrics.get("objective/kl") {
             self.state.coefficient.update(kl, experiences.len());
         }

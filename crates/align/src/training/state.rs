@@ -53,6 +53,13 @@ impl TrainerState {
         self.log_history.push(line);
     }
 
+    /// Whether what was logged after the present step has an evaluation.
+    pub fn is_evaluated(&self) -> bool {
+        let lines = self.log_history.iter().rev();
+        let mut present = lines.take_while(|line| line.get("step").and_then(Value::as_u64) == Some(self.global_step));
+        present.any(|line| line.keys().any(|name| name.starts_with("eval_")))
+    }
+
     /// The points of one name: step and value.
     pub fn series(&self, name: &str) -> Vec<(u64, f64)> {
         let point = |line: &Map<String, Value>| Some((line.get("step")?.as_u64()?, line.get(name)?.as_f64()?));

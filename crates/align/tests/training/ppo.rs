@@ -203,7 +203,7 @@ fn more_answers_than_can_be_counted_are_one_to_each_question() {
 
 #[test]
 fn without_answers_there_is_nothing_to_learn() {
-    let error = trainer(decoder(), None, options(), ppo_arguments()).learn_from(Vec::new());
+    let error = trainer(decoder(), None, options(), ppo_arguments()).judge_drawn(Vec::new());
     assert!(matches!(error, Err(AlignError::NoExamples)));
 }
 
@@ -544,7 +544,8 @@ fn three_steps_are_those_of_trl() {
                 log_probabilities: Vec::new(),
             });
             let metrics;
-            (trainer, metrics) = trainer.learn_from(rollouts.collect()).unwrap();
+            let judged = trainer.judge_drawn(rollouts.collect()).unwrap();
+            (trainer, metrics) = trainer.learn(&judged).unwrap();
             let scores: Vec<f64> = serde_json::from_value(step["scores"].clone()).unwrap();
             let mean = scores.iter().sum::<f64>() / scores.len() as f64;
             assert!((metrics.get("rewards/reward model").unwrap() - mean).abs() < 2e-5);

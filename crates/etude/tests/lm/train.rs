@@ -1,7 +1,7 @@
 //! `etude lm sft`, `reward`, `dpo` and its kin: what a run leaves behind, and that one which is killed goes on as if it had not been.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -619,6 +619,72 @@ fn ppo_reports_what_it_has_scored_and_how_far_it_is_from_its_reference() {
     }
 }
 
+/// Policy, critic, reference and reward model on one base: the scores are those of the merged reward model.
+#[test]
+fn a_reward_model_may_be_adapters_to_the_base_of_the_policy() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let name = model.path().to_str().unwrap();
+    let (data, pairs) = (questions(scratch.path()), pairs(scratch.path(), 16));
+    let reward = scratch.path().join("reward");
+    let out = reward.to_str().unwrap();
+    let more = ["lora.r=4", "training.learning_rate=1e-2"];
+    let mut arguments = vec![
+        "lm", "reward", "--model", name, "--data", &pairs, "--steps", "4", "--out", out, "--json",
+    ];
+    arguments.extend(more.iter().flat_map(|value| ["--set", value]));
+    output_of(&arguments);
+    let merged = format!("rewards.model={:?}", reward.join("model").to_str().unwrap());
+    let adapters = format!("rewards.model={:?}", reward.join("model/adapter").to_str().unwrap());
+    let fixed = [
+        "--steps",
+        "6",
+        "--set",
+        "training.save_steps=3",
+        "--set",
+        "training.logging_steps=1",
+    ];
+    let runs = [("merged", &merged), ("adapters", &adapters)].map(|(name_of_run, rewards)| {
+        let run = scratch.path().join(name_of_run);
+        let more = [
+            "--set",
+            rewards,
+            "--set",
+            "lora.r=2",
+            "--set",
+            "ppo.value_model=reward_model",
+        ];
+        output_of(&ppo(name, &data, run.to_str().unwrap(), &[&fixed[..], &more].concat()));
+        run
+    });
+    let scores = runs.each_ref().map(|run| -> Vec<f64> {
+        let state: Value = serde_json::from_slice(&read(&run.join("checkpoint-6/trainer_state.json"))).unwrap();
+        let lines = state["log_history"].as_array().unwrap().iter();
+        lines.filter_map(|line| line["rewards/reward model"].as_f64()).collect()
+    });
+    // The first answers are the same ones.
+    assert!(
+        scores[0][0] != 0.0 && (scores[0][0] - scores[1][0]).abs() < 1e-4,
+        "{scores:?}"
+    );
+    let files = [
+        "model/model.safetensors",
+        "checkpoint-6/critic/adapter_model.safetensors",
+        "checkpoint-6/value_head.safetensors",
+    ];
+    let straight = files.map(|file| read(&runs[1].join(file)));
+    fs::remove_dir_all(runs[1].join("checkpoint-6")).unwrap();
+    output_of(&["lm", "ppo", "--out", runs[1].to_str().unwrap(), "--resume", "--json"]);
+    assert!(straight == files.map(|file| read(&runs[1].join(file))));
+    let output = etude(&ppo(
+        name,
+        &data,
+        scratch.path().join("whole").to_str().unwrap(),
+        &["--set", &adapters],
+    ));
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8(output.stderr).unwrap().contains("lora.r"));
+}
+
 #[cfg(unix)]
 #[test]
 fn a_reward_that_fails_ends_the_run_and_names_the_record() {
@@ -669,6 +735,70 @@ fn a_reward_that_fails_ends_the_run_and_names_the_record() {
         assert!(notes.contains(words), "{more:?}: {notes}");
         assert!(!run.exists(), "{more:?}");
     }
+}
+
+/// A command that ends after some answers, in a step or in an evaluation, costs none of the steps before.
+#[cfg(unix)]
+#[test]
+fn a_run_whose_reward_fails_goes_on_once_the_reward_is_mended() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let name = model.path().to_str().unwrap();
+    let data = questions(scratch.path());
+    let script = scratch.path().join("reward.sh");
+    let answers = |count: usize| {
+        let text = format!(
+            "for i in $(seq {count}); do read -r l || exit 0; echo \"{{\\\"reward\\\": -${{#l}}}}\"; done; exit 7"
+        );
+        fs::write(&script, text).unwrap();
+    };
+    let command = format!("rewards.command=[\"sh\", {:?}]", script.to_str().unwrap());
+    let more = ["--steps", "4", "--set", &command, "--set", "training.eval_steps=2"];
+    let paths: Vec<_> = ["straight", "12", "16", "20", "24"]
+        .iter()
+        .map(|name| scratch.path().join(name))
+        .collect();
+    answers(1000);
+    output_of(&ppo(name, &data, paths[0].to_str().unwrap(), &more));
+    let mut failed_at = Vec::new();
+    for run in &paths[1..] {
+        answers(run.file_name().unwrap().to_str().unwrap().parse().unwrap());
+        let output = etude(&ppo(name, &data, run.to_str().unwrap(), &more));
+        let notes = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{notes}");
+        assert!(notes.contains("record ") && notes.contains("are kept"), "{notes}");
+        let state: Value = serde_json::from_slice(&read(&latest_checkpoint(run).join("trainer_state.json"))).unwrap();
+        failed_at.push(state["global_step"].as_u64().unwrap());
+        answers(1000);
+        output_of(&["lm", "ppo", "--out", run.to_str().unwrap(), "--resume", "--json"]);
+        for file in [
+            "model/model.safetensors",
+            "checkpoint-4/ppo_state.json",
+            "best/model.safetensors",
+        ] {
+            assert!(
+                read(&paths[0].join(file)) == read(&run.join(file)),
+                "{}: {file}",
+                run.display()
+            );
+        }
+        let logged = |run: &Path| {
+            let state: Value = serde_json::from_slice(&read(&run.join("checkpoint-4/trainer_state.json"))).unwrap();
+            let lines = state["log_history"].as_array().unwrap().iter();
+            let scores =
+                lines.map(|line| [&line["objective/scores"], &line["eval_objective/scores"]].map(Value::as_f64));
+            scores.collect::<Vec<_>>()
+        };
+        assert_eq!(logged(&paths[0]), logged(run));
+    }
+    failed_at.sort_unstable();
+    failed_at.dedup();
+    assert!(failed_at.len() > 1, "{failed_at:?}");
+}
+
+fn latest_checkpoint(run: &Path) -> PathBuf {
+    let folders = fs::read_dir(run).unwrap().map(|entry| entry.unwrap().path());
+    let checkpoints = folders.filter(|path| path.to_string_lossy().contains("checkpoint-"));
+    checkpoints.max().unwrap()
 }
 
 #[test]

@@ -66,6 +66,11 @@ enum Part {
 }
 
 impl LoraAdapter {
+    /// Whether a folder is one of an adapter.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(CONFIG).is_file()
+    }
+
     /// Opens a folder.
     ///
     /// # Errors

@@ -26,8 +26,14 @@ pub(super) trait Learner: Sized {
     /// What comes out of it.
     type Model: Trained;
 
+    /// What the next step learns from, where that is not there beforehand.
+    type Drawn;
+
+    /// Draws it. Where that fails, nothing is lost: it can be tried again.
+    fn draw(&mut self) -> Result<Self::Drawn, AlignError>;
+
     /// Takes the next step.
-    fn step(self) -> Result<(Self, Metrics), AlignError>;
+    fn step(self, drawn: Self::Drawn) -> Result<(Self, Metrics), AlignError>;
 
     /// The metrics of what is held out; none where nothing is.
     fn evaluate(&mut self) -> Result<Option<Metrics>, AlignError>;
@@ -60,8 +66,13 @@ pub(super) struct FromData<'a, O: Objective> {
 
 impl<O: Objective> Learner for FromData<'_, O> {
     type Model = O::Model;
+    type Drawn = ();
 
-    fn step(mut self) -> Result<(Self, Metrics), AlignError> {
+    fn draw(&mut self) -> Result<(), AlignError> {
+        Ok(())
+    }
+
+    fn step(mut self, (): ()) -> Result<(Self, Metrics), AlignError> {
         let metrics;
         (self.trainer, metrics) = self.trainer.step(self.objective, &self.examples.train)?;
         Ok((self, metrics))
@@ -211,16 +222,46 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
     let bar = Progress::bar(output, "training", steps);
     let mut tokens_before_window = 0;
     let mut window_started = Instant::now();
-    if learner.trainer().step_count() == 0 {
-        judge(&mut learner, &mut state, &mut logs).failed_run(broken)?;
+    let judged =
+        |step: u64| step == 0 || arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || step == steps;
+    let keep = |learner: &L, state: &mut TrainerState, logs: &mut Logs| {
+        state.progress.seconds = earlier + started.elapsed().as_secs_f64();
+        folder.map_or(Ok(()), |folder| save(learner, state, logs, arguments, folder))
+    };
+    // What fails beside the model costs no step.
+    let failed = |error: &AlignError, learner: &L, state: &mut TrainerState, logs: &mut Logs| {
+        let message = CommandError::failed_run(broken()).caused_by(error);
+        let step = state.global_step;
+        if step == 0 {
+            return message;
+        }
+        match keep(learner, state, logs) {
+            Ok(()) => message.hint(format!(
+                "the {step} steps before it are kept: the same command with `--resume` and this folder as `--out` goes on from there"
+            )),
+            Err(error) => error,
+        }
+    };
+    if judged(state.global_step) && !state.is_evaluated() {
+        // Or the evaluation of this step failed, and the run goes on from there.
+        if let Err(error) = judge(&mut learner, &mut state, &mut logs, folder) {
+            return Err(failed(&error, &learner, &mut state, &mut logs));
+        }
+        if state.global_step > 0 {
+            keep(&learner, &mut state, &mut logs)?;
+        }
     }
     let gives_up = |state: &TrainerState| {
         let patience = arguments.early_stopping_patience;
         patience.is_some_and(|patience| state.progress.evaluations_since_best >= patience)
     };
     while learner.trainer().step_count() < steps && !gives_up(&state) {
+        let drawn = match learner.draw() {
+            Ok(drawn) => drawn,
+            Err(error) => return Err(failed(&error, &learner, &mut state, &mut logs)),
+        };
         let metrics;
-        (learner, metrics) = learner.step().failed_run(broken)?;
+        (learner, metrics) = learner.step(drawn).failed_run(broken)?;
         logs.window.merge(&metrics);
         let trainer = learner.trainer();
         let tokens = trainer.tokens();
@@ -244,11 +285,10 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
             tokens_before_window = tokens;
             window_started = Instant::now();
         }
-        if arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || last {
+        if judged(step) {
             let before = Instant::now();
-            let best = judge(&mut learner, &mut state, &mut logs).failed_run(broken)?;
-            if let (true, Some(folder)) = (best, folder) {
-                learner.save(&folder.path().join(BEST)).failed_run(write)?;
+            if let Err(error) = judge(&mut learner, &mut state, &mut logs, folder) {
+                return Err(failed(&error, &learner, &mut state, &mut logs));
             }
             window_started += before.elapsed();
         }
@@ -256,23 +296,9 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
         let asked = learner.trainer().ranks().gather(interrupt::interrupted());
         let asked = asked.failed_run(broken)?;
         let (ends, stops) = (last || gives_up(&state), asked.contains(&true));
-        let saves = step.is_multiple_of(arguments.save_steps) || ends || stops;
-        if let (true, Some(folder)) = (saves, folder) {
+        if step.is_multiple_of(arguments.save_steps) || ends || stops {
             let before = Instant::now();
-            state.progress.seconds = earlier + started.elapsed().as_secs_f64();
-            let places = logs.places().failed_run(write)?;
-            checkpoint::save(
-                folder.path(),
-                &state,
-                learner.trainer().optimizer(),
-                arguments,
-                |path| {
-                    learner.save_to_go_on(path)?;
-                    let places = serde_json::to_vec(&places).unwrap_or_default();
-                    Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
-                },
-            )
-            .failed_run(|| "cannot write the checkpoint; those before are as they were".into())?;
+            keep(&learner, &mut state, &mut logs)?;
             window_started += before.elapsed();
         }
         if stops && !ends {
@@ -292,10 +318,33 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
     Ok((learner, state))
 }
 
-/// Evaluates what is held out, and says whether the model is the best so far.
-fn judge<L: Learner>(learner: &mut L, state: &mut TrainerState, logs: &mut Logs) -> Result<bool, AlignError> {
+/// Writes a checkpoint.
+fn save<L: Learner>(
+    learner: &L,
+    state: &TrainerState,
+    logs: &mut Logs,
+    arguments: &TrainingArguments,
+    folder: &RunFolder,
+) -> Result<(), CommandError> {
+    let places = logs.places().failed_run(|| "cannot write the run".into())?;
+    let model = |path: &Path| {
+        learner.save_to_go_on(path)?;
+        let places = serde_json::to_vec(&places).unwrap_or_default();
+        Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
+    };
+    checkpoint::save(folder.path(), state, learner.trainer().optimizer(), arguments, model)
+        .failed_run(|| "cannot write the checkpoint; those before are as they were".into())
+}
+
+/// Evaluates what is held out, and writes the model where it is the best so far; before the first step it is there already.
+fn judge<L: Learner>(
+    learner: &mut L,
+    state: &mut TrainerState,
+    logs: &mut Logs,
+    folder: Option<&RunFolder>,
+) -> Result<(), AlignError> {
     let Some(metrics) = learner.evaluate()? else {
-        return Ok(false);
+        return Ok(());
     };
     let cost = L::cost(&metrics);
     logs.write("eval", state.global_step, metrics.iter());
@@ -312,5 +361,8 @@ fn judge<L: Learner>(learner: &mut L, state: &mut TrainerState, logs: &mut Logs)
     } else {
         state.progress.evaluations_since_best += 1;
     }
-    Ok(best)
+    match folder {
+        Some(folder) if best && state.global_step > 0 => learner.save(&folder.path().join(BEST)),
+        _ => Ok(()),
+    }
 }

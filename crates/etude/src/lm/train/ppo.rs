@@ -7,7 +7,7 @@ use burn::module::Module as _;
 use burn::tensor::Device;
 use etude_align::AlignError;
 use etude_align::data::Record;
-use etude_align::ppo::{ActorCritic, Drawing, Ppo, PpoState, PpoTrainer, Question, ValueModel};
+use etude_align::ppo::{ActorCritic, Drawing, Judged, Ppo, PpoState, PpoTrainer, Question, ValueModel};
 use etude_align::reward::{RewardCommand, RewardFunction, RewardModel, RuleReward};
 use etude_align::training::{Metrics, Trainer, TrainerState, checkpoint};
 use etude_hub::peft::LoraAdapter;
@@ -38,12 +38,17 @@ struct Policy<'a> {
     source: &'a Source,
 }
 
-impl Learner for Policy<'_> {
+impl<'a> Learner for Policy<'a> {
     type Model = ActorCritic;
+    type Drawn = Judged<'a>;
 
-    fn step(mut self) -> Result<(Self, Metrics), AlignError> {
+    fn draw(&mut self) -> Result<Judged<'a>, AlignError> {
+        self.trainer.draw(&self.questions.train)
+    }
+
+    fn step(mut self, drawn: Judged<'a>) -> Result<(Self, Metrics), AlignError> {
         let metrics;
-        (self.trainer, metrics) = self.trainer.step(&self.questions.train)?;
+        (self.trainer, metrics) = self.trainer.learn(&drawn)?;
         Ok((self, metrics))
     }
 
@@ -96,7 +101,7 @@ impl Task<'_> {
         let questions = data::questions(records, recipe, &self.source, self.output)?;
         let model = self.actor_critic()?;
         let reference = self.reference(&model)?;
-        let rewards = self.rewards()?;
+        let rewards = self.rewards(&model)?;
         let samples = self.samples(records);
         let (estimate, before) = (
             self.ppo_estimate(&questions),
@@ -140,9 +145,21 @@ impl Task<'_> {
         self.learn(learner, state, plan)
     }
 
-    /// The reward model, whose tokens are those of the policy.
-    fn reward_model(&self, path: &str, device: &Device) -> Result<RewardModel, CommandError> {
+    /// The reward model, whose tokens are those of the policy: a model of its own, or adapters to the policy's `base`.
+    fn reward_model(&self, path: &str, base: Decoder, device: &Device) -> Result<RewardModel, CommandError> {
         let failed = || format!("cannot load the reward model {path}");
+        if LoraAdapter::is_at(Path::new(path)) {
+            if self.recipe.lora.is_none() {
+                let reason = "it is adapters, whose base is lost where the policy is trained as a whole";
+                return Err(CommandError::bad_input(failed())
+                    .because(reason)
+                    .hint("give the model that they are merged into, or train adapters here too, with `lora.r`"));
+            }
+            let adapter = LoraAdapter::open(Path::new(path)).bad_input(failed)?;
+            let pad = self.source.config.pad_token.or(self.source.tokenizer.special_ids().eos);
+            let model = RewardModel::new(base, pad, Seed(self.recipe.training.seed), device);
+            return model.with_adapter(&adapter).bad_input(failed);
+        }
         let source = open(Path::new(path))?;
         if source.config.vocabulary != self.source.config.vocabulary {
             let [found, expected] = [&source, &self.source].map(|source| source.config.vocabulary);
@@ -177,7 +194,7 @@ impl Task<'_> {
         let mut value = vec![0.0; policy.config().hidden];
         let mut critic = match (self.recipe.ppo.value_model, &self.recipe.rewards.model) {
             (ValueModel::RewardModel, Some(path)) => {
-                let (decoder, score) = self.reward_model(path, &device)?.into_parts();
+                let (decoder, score) = self.reward_model(path, policy.base(), &device)?.into_parts();
                 value = score;
                 Some(decoder)
             }
@@ -186,8 +203,10 @@ impl Task<'_> {
             (ValueModel::Policy, _) => Some(self.load(&*self.source.checkpoint, &device)?),
             _ => None,
         };
-        if let (Some(decoder), Some(options)) = (critic.take_if(|_| self.recipe.lora.is_some()), &self.recipe.lora) {
-            // Other adapters than the policy's.
+        if let Some(options) = &self.recipe.lora
+            && let Some(decoder) = critic.take_if(|critic| critic.lora().is_none())
+        {
+            // Other adapters than the policy's; those of a reward model are trained on.
             let seed = self.recipe.training.seed.wrapping_add(1);
             critic = Some(decoder.with_lora(options, seed).bad_input(failed)?);
         }
@@ -224,12 +243,13 @@ impl Task<'_> {
         self.load(&*self.source.checkpoint, &Device::flex())
     }
 
-    fn rewards(&self) -> Result<Vec<Box<dyn RewardFunction>>, CommandError> {
+    fn rewards(&self, model: &ActorCritic) -> Result<Vec<Box<dyn RewardFunction>>, CommandError> {
         let failed = || "cannot score answers".to_owned();
         let recipe = &self.recipe.rewards;
         let mut all: Vec<Box<dyn RewardFunction>> = Vec::new();
         if let Some(path) = &recipe.model {
-            all.push(Box::new(self.reward_model(path, &Device::flex())?));
+            let base = model.policy().base().valid();
+            all.push(Box::new(self.reward_model(path, base, &Device::flex())?));
         }
         for rule in &recipe.rules {
             all.push(Box::new(RuleReward::new(rule).bad_input(failed)?));
@@ -251,10 +271,18 @@ impl Task<'_> {
         let batch = minibatch * ppo.num_mini_batches as f64;
         let steps = arguments.steps((questions.train.len() as f64 / batch).ceil() as u64);
         let tokens = steps as f64 * batch * mean;
-        let models = 1 + u8::from(ppo.value_model != ValueModel::Head);
+        let adapters = self.recipe.lora.is_some();
+        let reward_model = self.recipe.rewards.model.as_deref();
+        let reward_model = reward_model.is_some_and(|path| !LoraAdapter::is_at(Path::new(path)));
+        // A critic beside the policy.
+        let critic = ppo.value_model != ValueModel::Head;
+        // With adapters, it has a base of its own only where that is the reward model's.
+        let critic_base = critic && (!adapters || (ppo.value_model == ValueModel::RewardModel && reward_model));
         Work {
             memory: self.source.memory(),
-            parameters: self.parameters() * u64::from(models),
+            parameters: self.parameters(),
+            critic,
+            critic_base,
             tokens: tokens * ppo.num_ppo_epochs as f64,
             // By the engine, the policy and the reference.
             read_tokens: 3.0 * tokens,
@@ -262,10 +290,11 @@ impl Task<'_> {
                 * lengths.max().unwrap_or(0),
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
-            adapters: self.recipe.lora.is_some(),
+            adapters,
             more_passes: 0,
-            // The reference, unless it is the base of adapters, and the engine's copy of the policy.
-            models_beside: 1 + u64::from(self.recipe.lora.is_none()),
+            // The engine's copy of the policy; the reference, or where that is the base of adapters, what these are merged into to be
+            // copied; and the reward model.
+            models_beside: 2 + u64::from(reward_model),
             with_muon: 0,
         }
         .estimate()

@@ -174,7 +174,7 @@ impl SftRecipe {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RewardsRecipe {
-    /// A reward model, as `etude lm reward` writes it.
+    /// A reward model, as `etude lm reward` writes it; or its adapters, which share the policy's base where the policy is adapters too.
     pub(super) model: Option<String>,
     pub(super) rules: Vec<Rule>,
     /// A program and its arguments, which is asked over JSON lines.
