@@ -22,10 +22,10 @@ pub(super) struct Work {
     pub(super) memory: Memory,
     /// Of one model.
     pub(super) parameters: u64,
-    /// A critic is trained beside the policy, of as many parameters.
-    pub(super) critic: bool,
-    /// It does not share the policy's.
-    pub(super) critic_base: bool,
+    /// Models that are trained: one, or policy and critic.
+    pub(super) models: u64,
+    /// As many of them as do not share their parameters with another one.
+    pub(super) bases: u64,
     /// Tokens of all steps, of one process.
     pub(super) tokens: f64,
     /// Tokens that are read, or drawn, and not learnt from.
@@ -50,18 +50,17 @@ impl Work {
     /// products of the backward pass, how many a second this machine makes, and the share of a step that such products have.
     pub(super) fn estimate(&self) -> Estimate {
         let passes = 3 + u64::from(self.checkpointing) - u64::from(self.adapters) + self.more_passes;
-        let models = 1 + u64::from(self.critic);
-        let operations = 2.0 * (models * self.parameters) as f64 * (passes as f64 * self.tokens + self.read_tokens);
+        let operations =
+            2.0 * (self.models * self.parameters) as f64 * (passes as f64 * self.tokens + self.read_tokens);
         let with_activations = self
             .memory
             .train(if self.checkpointing { 0 } else { self.largest_batch });
         let activations = (with_activations - self.memory.train(0)) as u64;
         // Frozen parameters have neither gradients nor moments.
         let numbers = if self.adapters { 1 } else { 4 };
-        let bases = 1 + u64::from(self.critic_base);
-        let training = 4 * numbers * bases * self.parameters - if self.adapters { 0 } else { 4 * self.with_muon };
+        let training = 4 * numbers * self.bases * self.parameters - if self.adapters { 0 } else { 4 * self.with_muon };
         Estimate {
-            bytes: training + models * activations + 4 * self.models_beside * self.parameters,
+            bytes: training + self.models * activations + 4 * self.models_beside * self.parameters,
             seconds: operations / speed(self.precision) / PRODUCTS,
         }
     }

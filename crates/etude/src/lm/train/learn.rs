@@ -200,109 +200,35 @@ impl Logs {
 
 /// Trains to the end, from the checkpoint `from` where there is one.
 pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<(L, TrainerState), CommandError> {
-    let Run {
-        mut learner,
-        arguments,
-        folder,
-        mut state,
-        output,
-    } = run;
-    let write = || "cannot write the run".to_owned();
-    let broken = || "training has broken down".to_owned();
-    let mut logs = match (folder, from) {
-        (None, _) => Logs::unwritten(),
-        (Some(folder), Some(from)) => Logs::resume(folder, from)?,
-        (Some(folder), None) => Logs::create(folder)?,
-    };
-    let steps = learner.trainer().steps();
-    state.max_steps = steps;
-    state.progress.ranks = learner.trainer().ranks().size();
-    let (earlier, started) = (state.progress.seconds, Instant::now());
-    let earlier_tokens = state.num_input_tokens_seen;
-    let bar = Progress::bar(output, "training", steps);
-    let mut tokens_before_window = 0;
-    let mut window_started = Instant::now();
-    let judged =
-        |step: u64| step == 0 || arguments.eval_steps.is_some_and(|every| step.is_multiple_of(every)) || step == steps;
-    let keep = |learner: &L, state: &mut TrainerState, logs: &mut Logs| {
-        state.progress.seconds = earlier + started.elapsed().as_secs_f64();
-        folder.map_or(Ok(()), |folder| save(learner, state, logs, arguments, folder))
-    };
-    // What fails beside the model costs no step.
-    let failed = |error: &AlignError, learner: &L, state: &mut TrainerState, logs: &mut Logs| {
-        let message = CommandError::failed_run(broken()).caused_by(error);
-        let step = state.global_step;
-        if step == 0 {
-            return message;
-        }
-        match keep(learner, state, logs) {
-            Ok(()) => message.hint(format!(
-                "the {step} steps before it are kept: the same command with `--resume` and this folder as `--out` goes on from there"
-            )),
-            Err(error) => error,
-        }
-    };
-    if judged(state.global_step) && !state.is_evaluated() {
-        // Or the evaluation of this step failed, and the run goes on from there.
-        if let Err(error) = judge(&mut learner, &mut state, &mut logs, folder) {
-            return Err(failed(&error, &learner, &mut state, &mut logs));
-        }
-        if state.global_step > 0 {
-            keep(&learner, &mut state, &mut logs)?;
+    let steps = run.learner.trainer().steps();
+    let bar = Progress::bar(run.output, "training", steps);
+    let mut course = Course::begin(run, from)?;
+    if course.is_judged() && !course.state.is_evaluated() {
+        course.judge()?;
+        if course.state.global_step > 0 {
+            // The evaluation of this step had failed, and the run goes on from there.
+            course.keep()?;
         }
     }
-    let gives_up = |state: &TrainerState| {
-        let patience = arguments.early_stopping_patience;
-        patience.is_some_and(|patience| state.progress.evaluations_since_best >= patience)
-    };
-    while learner.trainer().step_count() < steps && !gives_up(&state) {
-        let drawn = match learner.draw() {
-            Ok(drawn) => drawn,
-            Err(error) => return Err(failed(&error, &learner, &mut state, &mut logs)),
-        };
+    while course.state.global_step < steps && !course.gives_up() {
+        let drawn = course.learner.draw().map_err(|error| course.failed(&error))?;
         let metrics;
-        (learner, metrics) = learner.step(drawn).failed_run(broken)?;
-        logs.window.merge(&metrics);
-        let trainer = learner.trainer();
-        let tokens = trainer.tokens();
-        state.global_step = trainer.step_count();
-        state.epoch = trainer.epoch();
-        state.num_input_tokens_seen = earlier_tokens + tokens;
-        let step = state.global_step;
-        let last = step == steps;
+        (course.learner, metrics) = course.learner.step(drawn).failed_run(broken)?;
+        course.stepped(&metrics);
+        let step = course.state.global_step;
         bar.set(step, format!("loss {}", short(metrics.get("loss").unwrap_or(f64::NAN))));
-        if step.is_multiple_of(arguments.logging_steps) || last {
-            let seconds = window_started.elapsed().as_secs_f64();
-            let mut window = std::mem::take(&mut logs.window);
-            window.add("num_tokens", state.num_input_tokens_seen as f64, 1.0);
-            window.add(
-                "tokens_per_second",
-                (tokens - tokens_before_window) as f64 / seconds,
-                1.0,
-            );
-            state.log(window.iter());
-            logs.write("train", step, window.iter());
-            tokens_before_window = tokens;
-            window_started = Instant::now();
-        }
-        if judged(step) {
-            let before = Instant::now();
-            if let Err(error) = judge(&mut learner, &mut state, &mut logs, folder) {
-                return Err(failed(&error, &learner, &mut state, &mut logs));
-            }
-            window_started += before.elapsed();
+        if course.is_judged() {
+            course.judge()?;
         }
         // All stop after the same step, whichever of them was asked to.
-        let asked = learner.trainer().ranks().gather(interrupt::interrupted());
+        let asked = course.learner.trainer().ranks().gather(interrupt::interrupted());
         let asked = asked.failed_run(broken)?;
-        let (ends, stops) = (last || gives_up(&state), asked.contains(&true));
-        if step.is_multiple_of(arguments.save_steps) || ends || stops {
-            let before = Instant::now();
-            keep(&learner, &mut state, &mut logs)?;
-            window_started += before.elapsed();
+        let (ends, stops) = (step == steps || course.gives_up(), asked.contains(&true));
+        if step.is_multiple_of(course.arguments.save_steps) || ends || stops {
+            course.keep()?;
         }
         if stops && !ends {
-            if folder.is_none() {
+            if course.folder.is_none() {
                 // The first rank tells of it.
                 break;
             }
@@ -313,56 +239,158 @@ pub(super) fn learn<L: Learner>(run: Run<'_, L>, from: Option<&Path>) -> Result<
         }
     }
     bar.finish();
-    state.progress.seconds = earlier + started.elapsed().as_secs_f64();
-    logs.finish().failed_run(write)?;
-    Ok((learner, state))
+    course.end()
 }
 
-/// Writes a checkpoint.
-fn save<L: Learner>(
-    learner: &L,
-    state: &TrainerState,
-    logs: &mut Logs,
-    arguments: &TrainingArguments,
-    folder: &RunFolder,
-) -> Result<(), CommandError> {
-    let places = logs.places().failed_run(|| "cannot write the run".into())?;
-    let model = |path: &Path| {
-        learner.save_to_go_on(path)?;
-        let places = serde_json::to_vec(&places).unwrap_or_default();
-        Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
-    };
-    checkpoint::save(folder.path(), state, learner.trainer().optimizer(), arguments, model)
-        .failed_run(|| "cannot write the checkpoint; those before are as they were".into())
+fn broken() -> String {
+    "training has broken down".into()
 }
 
-/// Evaluates what is held out, and writes the model where it is the best so far; before the first step it is there already.
-fn judge<L: Learner>(
-    learner: &mut L,
-    state: &mut TrainerState,
-    logs: &mut Logs,
-    folder: Option<&RunFolder>,
-) -> Result<(), AlignError> {
-    let Some(metrics) = learner.evaluate()? else {
-        return Ok(());
-    };
-    let cost = L::cost(&metrics);
-    logs.write("eval", state.global_step, metrics.iter());
-    let named: Vec<(String, f64)> = metrics
-        .iter()
-        .map(|(name, value)| (format!("eval_{name}"), value))
-        .collect();
-    state.log(named.iter().map(|(name, value)| (name.as_str(), *value)));
-    let best = state.best_metric.is_none_or(|best| cost < best);
-    if best {
-        state.best_metric = Some(cost);
-        state.best_global_step = Some(state.global_step);
-        state.progress.evaluations_since_best = 0;
-    } else {
-        state.progress.evaluations_since_best += 1;
+/// A run between its steps.
+struct Course<'a, L> {
+    learner: L,
+    arguments: &'a TrainingArguments,
+    folder: Option<&'a RunFolder>,
+    state: TrainerState,
+    logs: Logs,
+    /// Tokens and seconds before it was gone on with.
+    earlier: (u64, f64),
+    started: Instant,
+    /// Tokens at the last line of the logs, and when that was, evaluations and checkpoints left out.
+    window: (u64, Instant),
+}
+
+impl<'a, L: Learner> Course<'a, L> {
+    fn begin(run: Run<'a, L>, from: Option<&Path>) -> Result<Self, CommandError> {
+        let Run {
+            learner,
+            arguments,
+            folder,
+            mut state,
+            ..
+        } = run;
+        let logs = match (folder, from) {
+            (None, _) => Logs::unwritten(),
+            (Some(folder), Some(from)) => Logs::resume(folder, from)?,
+            (Some(folder), None) => Logs::create(folder)?,
+        };
+        state.max_steps = learner.trainer().steps();
+        state.progress.ranks = learner.trainer().ranks().size();
+        let now = Instant::now();
+        Ok(Self {
+            learner,
+            arguments,
+            folder,
+            earlier: (state.num_input_tokens_seen, state.progress.seconds),
+            state,
+            logs,
+            started: now,
+            window: (0, now),
+        })
     }
-    match folder {
-        Some(folder) if best && state.global_step > 0 => learner.save(&folder.path().join(BEST)),
-        _ => Ok(()),
+
+    /// Counts a step, and writes a line where one is due.
+    fn stepped(&mut self, metrics: &Metrics) {
+        self.logs.window.merge(metrics);
+        let trainer = self.learner.trainer();
+        let (step, tokens) = (trainer.step_count(), trainer.tokens());
+        self.state.global_step = step;
+        self.state.epoch = trainer.epoch();
+        self.state.num_input_tokens_seen = self.earlier.0 + tokens;
+        if !step.is_multiple_of(self.arguments.logging_steps) && step < self.state.max_steps {
+            return;
+        }
+        let (tokens_before, since) = self.window;
+        let mut window = std::mem::take(&mut self.logs.window);
+        window.add("num_tokens", self.state.num_input_tokens_seen as f64, 1.0);
+        let speed = (tokens - tokens_before) as f64 / since.elapsed().as_secs_f64();
+        window.add("tokens_per_second", speed, 1.0);
+        self.state.log(window.iter());
+        self.logs.write("train", step, window.iter());
+        self.window = (tokens, Instant::now());
+    }
+
+    /// Whether an evaluation belongs to the present step.
+    fn is_judged(&self) -> bool {
+        let step = self.state.global_step;
+        let every = self.arguments.eval_steps;
+        step == 0 || step == self.state.max_steps || every.is_some_and(|every| step.is_multiple_of(every))
+    }
+
+    fn gives_up(&self) -> bool {
+        let patience = self.arguments.early_stopping_patience;
+        patience.is_some_and(|patience| self.state.progress.evaluations_since_best >= patience)
+    }
+
+    /// Evaluates what is held out, and writes the model where it is the best so far; before the first step it is there already.
+    fn judge(&mut self) -> Result<(), CommandError> {
+        let before = Instant::now();
+        let metrics = self.learner.evaluate().map_err(|error| self.failed(&error))?;
+        let Some(metrics) = metrics else { return Ok(()) };
+        let state = &mut self.state;
+        let cost = L::cost(&metrics);
+        self.logs.write("eval", state.global_step, metrics.iter());
+        let named: Vec<(String, f64)> = metrics
+            .iter()
+            .map(|(name, value)| (format!("eval_{name}"), value))
+            .collect();
+        state.log(named.iter().map(|(name, value)| (name.as_str(), *value)));
+        if state.best_metric.is_none_or(|best| cost < best) {
+            state.best_metric = Some(cost);
+            state.best_global_step = Some(state.global_step);
+            state.progress.evaluations_since_best = 0;
+            if let Some(folder) = self.folder.filter(|_| state.global_step > 0) {
+                let best = self.learner.save(&folder.path().join(BEST));
+                best.failed_run(|| "cannot write the run".into())?;
+            }
+        } else {
+            state.progress.evaluations_since_best += 1;
+        }
+        self.window.1 += before.elapsed();
+        Ok(())
+    }
+
+    /// Writes a checkpoint.
+    fn keep(&mut self) -> Result<(), CommandError> {
+        let Some(folder) = self.folder else { return Ok(()) };
+        let before = Instant::now();
+        self.state.progress.seconds = self.seconds();
+        let places = self.logs.places().failed_run(|| "cannot write the run".into())?;
+        let (learner, optimizer) = (&self.learner, self.learner.trainer().optimizer());
+        let model = |path: &Path| {
+            learner.save_to_go_on(path)?;
+            let places = serde_json::to_vec(&places).unwrap_or_default();
+            Ok(etude_train::write_atomically(&path.join(LOGS), &places)?)
+        };
+        checkpoint::save(folder.path(), &self.state, optimizer, self.arguments, model)
+            .failed_run(|| "cannot write the checkpoint; those before are as they were".into())?;
+        self.window.1 += before.elapsed();
+        Ok(())
+    }
+
+    /// What fails beside the model, such as a reward, costs no step.
+    fn failed(&mut self, error: &AlignError) -> CommandError {
+        let message = CommandError::failed_run(broken()).caused_by(error);
+        let step = self.state.global_step;
+        if step == 0 {
+            return message;
+        }
+        match self.keep() {
+            Ok(()) => message.hint(format!(
+                "the {step} steps before it are kept: the same command with `--resume` and this folder as `--out` goes on from there"
+            )),
+            Err(error) => error,
+        }
+    }
+
+    /// Seconds of training, with those before it was gone on with.
+    fn seconds(&self) -> f64 {
+        self.earlier.1 + self.started.elapsed().as_secs_f64()
+    }
+
+    fn end(mut self) -> Result<(L, TrainerState), CommandError> {
+        self.state.progress.seconds = self.seconds();
+        self.logs.finish().failed_run(|| "cannot write the run".into())?;
+        Ok((self.learner, self.state))
     }
 }

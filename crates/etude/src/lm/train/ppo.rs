@@ -281,8 +281,8 @@ impl Task<'_> {
         Work {
             memory: self.source.memory(),
             parameters: self.parameters(),
-            critic,
-            critic_base,
+            models: 1 + u64::from(critic),
+            bases: 1 + u64::from(critic_base),
             tokens: tokens * ppo.num_ppo_epochs as f64,
             // By the engine, the policy and the reference.
             read_tokens: 3.0 * tokens,

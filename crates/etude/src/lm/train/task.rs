@@ -421,8 +421,8 @@ impl Task<'_> {
         Work {
             memory: self.source.memory(),
             parameters: self.parameters(),
-            critic: false,
-            critic_base: false,
+            models: 1,
+            bases: 1,
             tokens: epochs * lengths.iter().sum::<usize>() as f64 / self.ranks.size() as f64,
             read_tokens: 0.0,
             largest_batch: lengths[lengths.len() - batch..].iter().sum(),
