@@ -6,6 +6,7 @@
 //! - [`preference`]: losses on pairs of answers: DPO and its family.
 //! - [`reward`]: reward models, and how good their probabilities are.
 //! - [`ppo`]: what PPO computes from a rollout, and its losses.
+//! - [`frontier`]: how much reward policies have for how far they are from the reference.
 
 // Input from outside must not panic: what cannot be is an error or is shown by the types. Tests may.
 #![cfg_attr(
@@ -21,6 +22,7 @@
 
 pub mod data;
 mod error;
+pub mod frontier;
 pub mod ppo;
 pub mod preference;
 pub mod reward;

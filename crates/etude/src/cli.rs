@@ -71,6 +71,13 @@ pub(crate) struct RunOptions {
     pub(crate) folder: Folder,
 }
 
+impl RunOptions {
+    /// Whether anything is set beside the folder.
+    pub(crate) fn are_given(&self) -> bool {
+        self.seed.is_some() || !self.overrides.is_empty()
+    }
+}
+
 /// Where a run goes.
 #[derive(Debug, Args)]
 pub(crate) struct Folder {

@@ -1,5 +1,7 @@
 //! `etude lm` as its users see it, on a model of a few thousand random weights.
 
+#[path = "lm/frontier.rs"]
+mod frontier;
 #[path = "lm/lint.rs"]
 mod lint;
 #[path = "lm/ranks.rs"]

@@ -66,10 +66,9 @@ pub fn save(
         fs::remove_dir_all(&finished).map_err(io(&finished))?;
     }
     fs::rename(&unfinished, &finished).map_err(io(&finished))?;
-    let all = steps(run)?;
-    for old in &all[..all.len().saturating_sub(arguments.save_total_limit)] {
-        let old = run.join(format!("{PREFIX}{old}"));
-        fs::remove_dir_all(&old).map_err(io(&old))?;
+    let all = all(run)?;
+    for (_, old) in &all[..all.len().saturating_sub(arguments.save_total_limit)] {
+        fs::remove_dir_all(old).map_err(io(old))?;
     }
     Ok(())
 }
@@ -79,7 +78,7 @@ pub fn save(
 /// # Errors
 /// The folder cannot be read.
 pub fn latest(run: &Path) -> Result<Option<PathBuf>, AlignError> {
-    Ok(steps(run)?.last().map(|step| run.join(format!("{PREFIX}{step}"))))
+    Ok(all(run)?.pop().map(|(_, path)| path))
 }
 
 /// The run's state and the optimiser's.
@@ -112,22 +111,26 @@ pub fn load(checkpoint: &Path) -> Result<(TrainerState, OptimizerState), AlignEr
     Ok((state, optimizer))
 }
 
-/// The steps of which a run has checkpoints, in order.
-fn steps(run: &Path) -> Result<Vec<u64>, AlignError> {
+/// The checkpoints of a run with their steps, in order.
+///
+/// # Errors
+/// The folder cannot be read.
+pub fn all(run: &Path) -> Result<Vec<(u64, PathBuf)>, AlignError> {
     let error = |source| AlignError::Read {
         path: run.into(),
         source,
     };
-    let mut steps = Vec::new();
+    let mut all = Vec::new();
     for entry in fs::read_dir(run).map_err(error)? {
-        let name = entry.map_err(error)?.file_name();
-        steps.extend(
-            name.to_str()
-                .and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok()),
-        );
+        let entry = entry.map_err(error)?;
+        let name = entry.file_name();
+        let step = name
+            .to_str()
+            .and_then(|name| name.strip_prefix(PREFIX)?.parse::<u64>().ok());
+        all.extend(step.map(|step| (step, entry.path())));
     }
-    steps.sort_unstable();
-    Ok(steps)
+    all.sort_unstable();
+    Ok(all)
 }
 
 const FIRST: &str = ".exp_avg";

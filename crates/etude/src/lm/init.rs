@@ -1,10 +1,11 @@
 //! `etude lm init`: a model that knows nothing yet.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use clap::Args;
+use etude_align::data::{DataFiles, DataOptions, Text};
 use etude_hub::folder::{CHAT_TEMPLATE, CONFIG, GENERATION_CONFIG, SPECIAL_TOKENS_MAP, TOKENIZER, TOKENIZER_CONFIG};
 use etude_lm::config::DecoderConfig;
 use etude_lm::decoder::{Decoder, parameters};
@@ -21,6 +22,9 @@ pub(crate) struct Arguments {
     /// A folder with config.json and tokenizer.json, and what else belongs to the tokenizer
     #[arg(value_name = "FOLDER")]
     folder: PathBuf,
+    /// Make a new byte-level tokenizer from the texts of these files of records, with as many tokens as config.json says
+    #[arg(long, value_name = "DATA")]
+    tokenizer_data: Vec<PathBuf>,
     /// The folder of the model, which must not be there yet
     #[arg(long, value_name = "MODEL")]
     out: PathBuf,
@@ -30,15 +34,40 @@ pub(crate) struct Arguments {
 }
 
 pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
-    let Arguments { folder, out, seed } = arguments;
-    let path = folder.join(CONFIG);
-    let refused = || format!("cannot read {}", path.display());
-    let config: serde_json::Value = serde_json::from_slice(&fs::read(&path).bad_input(refused)?).bad_input(refused)?;
-    let config = DecoderConfig::from_json(&config).bad_input(refused)?;
-    let path = folder.join(TOKENIZER);
-    let refused = || format!("cannot read {}", path.display());
-    let tokenizer = Tokenizer::from_json(&fs::read(&path).bad_input(refused)?).bad_input(refused)?;
-    tokenizer.check_model(config.vocabulary).bad_input(refused)?;
+    let Arguments {
+        folder,
+        tokenizer_data,
+        out,
+        seed,
+    } = arguments;
+    let count = init(folder, tokenizer_data, out, *seed)?;
+    if !output.is_json() {
+        output.line(&format!("{}: {} parameters, drawn anew", out.display(), grouped(count)));
+    }
+    output.result_json(&json!({"model": out.display().to_string(), "parameters": count, "seed": seed}));
+    Ok(())
+}
+
+/// Draws the parameters of a model that is configured as the one in `folder`, with the tokenizer there or a new one made from data, and
+/// says how many there are.
+pub(super) fn init(folder: &Path, tokenizer_data: &[PathBuf], out: &Path, seed: u64) -> Result<usize, CommandError> {
+    let mut config = config(folder)?;
+    let refused = || format!("cannot make a model from {}", folder.display());
+    let mut new_tokenizer = None;
+    if tokenizer_data.is_empty() {
+        let path = folder.join(TOKENIZER);
+        let refused = || format!("cannot read {}", path.display());
+        let tokenizer = Tokenizer::from_json(&fs::read(&path).bad_input(refused)?).bad_input(refused)?;
+        tokenizer.check_model(config.vocabulary).bad_input(refused)?;
+    } else {
+        let texts = texts(tokenizer_data)?;
+        let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+        let tokenizer = Tokenizer::train(&texts, config.vocabulary).bad_input(refused)?;
+        config.bos_token = None;
+        config.eos_tokens = tokenizer.special_ids().eos.into_iter().collect();
+        config.pad_token = None;
+        new_tokenizer = Some(tokenizer);
+    }
 
     let written = || format!("cannot write {}", out.display());
     if out.exists() {
@@ -46,23 +75,54 @@ pub(super) fn run(arguments: &Arguments, output: &Output) -> Result<(), CommandE
     }
     let sizes = parameters(&config);
     let count: usize = sizes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
-    let decoder = Decoder::random(config, *seed, &Device::flex()).bad_input(refused)?;
+    let decoder = Decoder::random(config, seed, &Device::flex()).bad_input(refused)?;
     decoder.save(out).failed_run(written)?;
-    for name in [
-        TOKENIZER,
-        TOKENIZER_CONFIG,
-        SPECIAL_TOKENS_MAP,
-        GENERATION_CONFIG,
-        CHAT_TEMPLATE,
-    ] {
+    let mut beside = vec![GENERATION_CONFIG, CHAT_TEMPLATE];
+    if let Some(tokenizer) = new_tokenizer {
+        let files = [
+            (TOKENIZER, tokenizer.to_json().failed_run(written)?),
+            (TOKENIZER_CONFIG, format!("{:#}\n", tokenizer.config_json(None))),
+        ];
+        for (name, text) in files {
+            fs::write(out.join(name), text).failed_run(written)?;
+        }
+    } else {
+        beside.extend([TOKENIZER, TOKENIZER_CONFIG, SPECIAL_TOKENS_MAP]);
+    }
+    for name in beside {
         let file = folder.join(name);
         if file.exists() {
             fs::copy(&file, out.join(name)).failed_run(written)?;
         }
     }
-    if !output.is_json() {
-        output.line(&format!("{}: {} parameters, drawn anew", out.display(), grouped(count)));
+    Ok(count)
+}
+
+/// What the model in a folder is made of.
+pub(super) fn config(folder: &Path) -> Result<DecoderConfig, CommandError> {
+    let path = folder.join(CONFIG);
+    let refused = || format!("cannot read {}", path.display());
+    let config: serde_json::Value = serde_json::from_slice(&fs::read(&path).bad_input(refused)?).bad_input(refused)?;
+    DecoderConfig::from_json(&config).bad_input(refused)
+}
+
+/// What is written in records of any kind.
+fn texts(paths: &[PathBuf]) -> Result<Vec<String>, CommandError> {
+    let refused = || "cannot read the data for the tokenizer".to_owned();
+    let files = DataFiles::find(paths).bad_input(refused)?;
+    let mut all = Vec::new();
+    for record in files.records(&DataOptions::default()) {
+        for text in record.bad_input(refused)?.example.texts() {
+            match text {
+                Text::Standard(text) => all.push(text.clone()),
+                Text::Conversational(messages) => {
+                    let contents = messages
+                        .iter()
+                        .filter_map(|message| message.value.get_attr("content").ok());
+                    all.extend(contents.filter_map(|content| content.as_str().map(str::to_owned)));
+                }
+            }
+        }
     }
-    output.result_json(&json!({"model": out.display().to_string(), "parameters": count, "seed": seed}));
-    Ok(())
+    Ok(all)
 }

@@ -2,6 +2,7 @@
 
 mod chat;
 mod eval;
+mod frontier;
 mod generate;
 mod init;
 mod inspect;
@@ -54,6 +55,7 @@ pub(crate) enum Verb {
     /// Draw the parameters of a model that knows nothing yet, to train it from scratch
     #[command(after_help = examples! {
         "etude lm init recipes/lm/digits/untrained --out runs/untrained"
+        "etude lm init recipes/lm/imdb/model --tokenizer-data texts.jsonl --out runs/untrained"
     })]
     Init(init::Arguments),
 
@@ -114,6 +116,13 @@ pub(crate) enum Verb {
         "etude lm ppo --model smollm2.gguf --data prompts.jsonl --set 'rewards.command=[\"python3\", \"reward.py\"]'"
     })]
     Ppo(Box<train::Arguments>),
+
+    /// Sweep DPO and PPO on film reviews: reward against the distance from the reference
+    #[command(after_help = examples! {
+        "etude lm frontier recipes/lm/imdb/frontier.toml --out runs/frontier"
+        "etude lm frontier --out runs/frontier --resume"
+    })]
+    Frontier(frontier::Arguments),
 }
 
 /// Runs one verb.
@@ -132,6 +141,7 @@ pub(crate) fn run(verb: &Verb, output: &Output) -> Result<(), CommandError> {
         Verb::Cpo(arguments) => train::run(Stage::Cpo, arguments, output),
         Verb::Orpo(arguments) => train::run(Stage::Orpo, arguments, output),
         Verb::Ppo(arguments) => train::run(Stage::Ppo, arguments, output),
+        Verb::Frontier(arguments) => frontier::run(arguments, output),
     }
 }
 

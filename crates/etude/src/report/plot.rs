@@ -41,6 +41,8 @@ pub struct Plot {
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
+    /// Points beside the curve.
+    loose: Vec<(f64, f64)>,
     /// Where a thin line crosses the plot.
     level: Option<f64>,
 }
@@ -68,8 +70,17 @@ impl Plot {
         self.series.push(Series {
             name: name.into(),
             points: points.into_iter().collect(),
+            loose: Vec::new(),
             level: None,
         });
+        self
+    }
+
+    /// Adds points that no line joins to the last series, in its colour: what a curve is made from.
+    pub fn dots(mut self, points: impl IntoIterator<Item = (f64, f64)>) -> Self {
+        if let Some(last) = self.series.last_mut() {
+            last.loose.extend(points);
+        }
         self
     }
 
@@ -93,7 +104,7 @@ impl Plot {
         let points = || {
             self.series
                 .iter()
-                .flat_map(|s| &s.points)
+                .flat_map(|s| s.points.iter().chain(&s.loose))
                 .filter_map(|point| self.straight(*point))
         };
         let x = range(points().map(|(x, _)| x))?;
@@ -105,16 +116,15 @@ impl Plot {
         ))
     }
 
+    /// A point in the drawing's coordinates, if the axes can show it.
+    fn place(&self, point: (f64, f64), x: &Axis, y: &Axis) -> Option<(f64, f64)> {
+        let (px, py) = self.straight(point)?;
+        Some((across(x.place(px)), down(y.place(py))))
+    }
+
     /// The unbroken runs of a series, thinned, in the drawing's coordinates.
     fn runs(&self, series: &Series, x: &Axis, y: &Axis) -> Vec<Vec<(f64, f64)>> {
-        let points: Vec<Option<(f64, f64)>> = series
-            .points
-            .iter()
-            .map(|point| {
-                self.straight(*point)
-                    .map(|(px, py)| (across(x.place(px)), down(y.place(py))))
-            })
-            .collect();
+        let points: Vec<Option<(f64, f64)>> = series.points.iter().map(|point| self.place(*point, x, y)).collect();
         let bucket = points.len().div_ceil(BUCKETS).max(1);
         points
             .split(Option::is_none)
@@ -200,6 +210,9 @@ impl Plot {
             @if let Some((_, level)) = series.level.and_then(|level| self.straight((0.0, level))) {
                 @let at = tenths(down(y.place(level)));
                 path class={ "level s" (index % COLOURS) } d={ "M" (tenths(across(0.0))) " " (at) "H" (tenths(across(1.0))) } {}
+            }
+            @for (x, y) in series.loose.iter().filter_map(|point| self.place(*point, x, y)) {
+                circle class={ "dot s" (index % COLOURS) } cx=(tenths(x)) cy=(tenths(y)) r="2" {}
             }
             @if dots {
                 @for (x, y) in runs.iter().flatten() {
@@ -306,6 +319,20 @@ mod tests {
         let (_, y) = plot.axes().expect("there are points");
         assert!((0.0..=1.0).contains(&y.place(-3.0)));
         assert!(plot.render().into_string().contains("class=\"level s0\""));
+    }
+
+    #[test]
+    fn loose_points_are_drawn_within_the_plot_and_not_joined() {
+        let plot = Plot::new("c", "x", "y")
+            .series("s", [(0.0, 1.0), (1.0, 2.0)])
+            .dots([(3.0, -1.0), (2.0, f64::NAN)]);
+        let (x, y) = plot.axes().expect("there are points");
+        assert!((0.0..=1.0).contains(&x.place(3.0)) && (0.0..=1.0).contains(&y.place(-1.0)));
+        let page = plot.render().into_string();
+        assert_eq!(
+            (page.matches("r=\"2\"").count(), page.matches("r=\"3.5\"").count()),
+            (1, 2)
+        );
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Text to token ids and back.
 //!
 //! A [`Tokenizer`] is read from `tokenizer.json` or rebuilt from the vocabulary inside a GGUF file; both give the ids that
-//! transformers gives. The work is done by Hugging Face's `tokenizers`, without its parts in C and C++: byte-pair encoding
+//! transformers gives. Or it is made anew from texts. The work is done by Hugging Face's `tokenizers`, without its parts in C and C++: byte-pair encoding
 //! (Sennrich, Haddow and Birch, 2016), over bytes (Radford et al., 2019) or over characters with a fallback to bytes
 //! (SentencePiece: Kudo and Richardson, 2018).
 //!
@@ -16,6 +16,7 @@ mod pre_tokenizer;
 mod special;
 mod steps;
 mod stream;
+mod train;
 
 use std::ops::Range;
 
@@ -73,6 +74,16 @@ impl Tokenizer {
     /// Where the model or the pre-tokenizer is not known, and where lists differ in length or name tokens that are not there.
     pub fn from_gguf(vocabulary: &GgufVocabulary) -> Result<Self, LmError> {
         gguf::build(vocabulary)
+    }
+
+    /// A new byte-level tokenizer with at most `size` tokens, whose merges are the most frequent pairs of the texts. Its token 0,
+    /// `<|endoftext|>`, ends a text.
+    ///
+    /// # Errors
+    ///
+    /// `size` leaves no room for a token for each byte.
+    pub fn train(texts: &[&str], size: usize) -> Result<Self, LmError> {
+        train::train(texts, size)
     }
 
     /// Takes the special tokens from `tokenizer_config.json` or `special_tokens_map.json`, since `tokenizer.json` does not say

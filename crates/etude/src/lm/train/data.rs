@@ -199,14 +199,20 @@ pub(super) fn questions(
     // An answer has to fit in as well.
     let most = source.config.context.saturating_sub(recipe.ppo.response_length);
     records.examples(output, |record| {
-        let tokens = tokenizer(source).prompt_only(record)?;
-        let text = source.tokenizer.decode(&tokens, false)?;
-        let fits = !tokens.is_empty() && tokens.len() <= most.min(recipe.data.longest(source.config.context));
-        Ok(fits.then(|| Question {
-            tokens,
-            text,
-            record: record.clone(),
-        }))
+        let question = question(record, source)?;
+        let length = question.tokens.len();
+        let fits = length > 0 && length <= most.min(recipe.data.longest(source.config.context));
+        Ok(fits.then_some(question))
+    })
+}
+
+/// The prompt of a record.
+pub(in crate::lm) fn question(record: &Record, source: &Source) -> Result<Question, AlignError> {
+    let tokens = tokenizer(source).prompt_only(record)?;
+    Ok(Question {
+        text: source.tokenizer.decode(&tokens, false)?,
+        tokens,
+        record: record.clone(),
     })
 }
 

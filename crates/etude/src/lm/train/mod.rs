@@ -23,6 +23,7 @@ use etude_align::reward::{RewardModeling, RuleReward};
 use etude_align::training::{Ranks, TrainerState, checkpoint};
 use etude_lm::{LmError, Source};
 use etude_train::{RunFolder, TrainError};
+use serde::de::DeserializeOwned;
 use serde_json::json;
 
 use crate::cli::RunOptions;
@@ -32,8 +33,10 @@ use crate::output::{self, Output};
 use crate::recipe::{self as recipes, Loaded, Override};
 use crate::report::{Code, Section};
 use crate::run_report::{RUNS, config_text, provenance};
+pub(super) use data::question;
 use estimate::Estimate;
-use recipe::{Recipe, RewardsRecipe};
+use recipe::RewardsRecipe;
+pub(super) use recipe::{PrecisionRecipe, Recipe};
 use task::Task;
 
 /// What is trained, and for what.
@@ -107,7 +110,7 @@ pub(crate) struct Arguments {
 }
 
 /// What a run has come to.
-struct Outcome {
+pub(super) struct Outcome {
     folder: RunFolder,
     stage: Stage,
     model: String,
@@ -119,12 +122,21 @@ struct Outcome {
     samples: Vec<[String; 3]>,
 }
 
+/// Where a run goes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The folder; none where a free one is to be found.
+    pub(super) out: Option<&'a Path>,
+    /// It is the folder of a run to go on with.
+    pub(super) resume: bool,
+}
+
 pub(super) fn run(stage: Stage, arguments: &Arguments, output: &Output) -> Result<(), CommandError> {
     let ranks = Ranks::join().bad_input(|| "cannot train in several processes".into())?;
     // The first rank speaks for all.
     let silent = Output::new(true, true);
     let output = if ranks.is_first() { output } else { &silent };
-    train(stage, arguments, &ranks, output).map_err(|error| end_all(&ranks, error))
+    of_rank(stage, arguments, &ranks, output).map_err(|error| end_all(&ranks, error))
 }
 
 /// What goes wrong on one rank ends all of them, for they would wait for it for ever.
@@ -148,9 +160,44 @@ fn end_all(ranks: &Ranks, error: CommandError) -> CommandError {
 }
 
 /// What one rank does.
-fn train(stage: Stage, arguments: &Arguments, ranks: &Ranks, output: &Output) -> Result<(), CommandError> {
+fn of_rank(stage: Stage, arguments: &Arguments, ranks: &Ranks, output: &Output) -> Result<(), CommandError> {
+    let loaded = arguments.load(stage, output)?;
+    interrupt::install()?;
+    let place = Place {
+        out: arguments.options.folder.out.as_deref(),
+        resume: arguments.resume,
+    };
+    let Some(outcome) = train(stage, loaded, place, ranks, output)? else {
+        return Ok(());
+    };
+    page::print(output, &outcome);
+    let folder = outcome.folder.path();
+    let model = folder.join(MODEL);
+    output.result_json(&json!({
+        "stage": stage.name(),
+        "steps": outcome.state.global_step,
+        "tokens": outcome.state.num_input_tokens_seen,
+        "seconds": outcome.state.progress.seconds,
+        "expected": outcome.estimate,
+        "peak_memory": outcome.peak_memory,
+        "last": outcome.state.log_history.iter().rev().take(2).rev().collect::<Vec<_>>(),
+        "model": model.display().to_string(),
+        "run": folder.display().to_string(),
+    }));
+    output.note(&format!("model: {}", model.display()));
+    output.note(&format!("report: {}", folder.join(REPORT).display()));
+    Ok(())
+}
+
+/// Trains as a recipe says, and writes the folder of the run, its report last; the outcome is what the first rank has.
+pub(super) fn train(
+    stage: Stage,
+    mut loaded: Loaded<Recipe>,
+    place: Place<'_>,
+    ranks: &Ranks,
+    output: &Output,
+) -> Result<Option<Outcome>, CommandError> {
     let started = Instant::now();
-    let mut loaded = arguments.load(stage, output)?;
     loaded.value.training.learning_rate.get_or_insert(stage.learning_rate());
     check(stage, &loaded)?;
     if stage == Stage::Ppo && ranks.size() > 1 {
@@ -175,7 +222,6 @@ fn train(stage: Stage, arguments: &Arguments, ranks: &Ranks, output: &Output) ->
         .tokenizer
         .check_model(source.config.vocabulary)
         .bad_input(|| format!("cannot open {name}"))?;
-    interrupt::install()?;
     let records = data::read(recipe, output)?;
     if recipe.training.early_stopping_patience.is_some()
         && (recipe.training.eval_steps.is_none() || records.held_out.is_empty())
@@ -183,7 +229,7 @@ fn train(stage: Stage, arguments: &Arguments, ranks: &Ranks, output: &Output) ->
         let reason = "it takes held-out data and evaluations on the way: `data.eval_examples` or `data.eval`, and `training.eval_steps`";
         return Err(loaded.reject("training.early_stopping_patience", reason));
     }
-    let from = if let (true, Some(path)) = (arguments.resume, &arguments.options.folder.out) {
+    let from = if let (true, Some(path)) = (place.resume, place.out) {
         let latest = checkpoint::latest(path).bad_input(|| "cannot go on with the run".into())?;
         let none = || CommandError::bad_input("cannot go on with the run").because("it has no checkpoint yet");
         Some(latest.ok_or_else(none)?)
@@ -195,7 +241,7 @@ fn train(stage: Stage, arguments: &Arguments, ranks: &Ranks, output: &Output) ->
         recipe,
         source,
         ranks,
-        folder: &|| ranks.is_first().then(|| arguments.folder(stage, &loaded)).transpose(),
+        folder: &|| ranks.is_first().then(|| place.folder(stage, &loaded)).transpose(),
         from,
         output,
     };
@@ -208,47 +254,46 @@ fn train(stage: Stage, arguments: &Arguments, ranks: &Ranks, output: &Output) ->
         Stage::Orpo => task.orpo(&records),
         Stage::Ppo => task.ppo(&records),
     }?;
-    let Some(outcome) = outcome else { return Ok(()) };
-    let folder = &outcome.folder;
-    page::print(output, &outcome);
+    let Some(outcome) = outcome else { return Ok(None) };
     let report = page::report(&outcome)
         .section(Section::new("Recipe").item(&Code::toml(&loaded.resolved)))
         .provenance(provenance(Some(recipe.training.seed), started));
-    folder
+    outcome
+        .folder
         .write_report(&report.render())
         .failed_run(|| "cannot write the report".into())?;
-    let model = folder.path().join(MODEL);
-    output.result_json(&json!({
-        "stage": stage.name(),
-        "steps": outcome.state.global_step,
-        "tokens": outcome.state.num_input_tokens_seen,
-        "seconds": outcome.state.progress.seconds,
-        "expected": outcome.estimate,
-        "peak_memory": outcome.peak_memory,
-        "last": outcome.state.log_history.iter().rev().take(2).rev().collect::<Vec<_>>(),
-        "model": model.display().to_string(),
-        "run": folder.path().display().to_string(),
-    }));
-    output.note(&format!("model: {}", model.display()));
-    output.note(&format!("report: {}", folder.path().join("report.html").display()));
-    Ok(())
+    Ok(Some(outcome))
 }
 
 /// Where the trained model goes, in the folder of the run.
-const MODEL: &str = "model";
+pub(super) const MODEL: &str = "model";
+/// What is written when a run has come to its end.
+pub(super) const REPORT: &str = "report.html";
+
+/// The error for a constant in a table of a recipe that is out of its range, with the line that it comes from.
+pub(super) fn rejected<T>(loaded: &Loaded<T>, table: &'static str) -> impl Fn(AlignError) -> CommandError {
+    move |error| match &error {
+        AlignError::Setting { name, found, expected } => loaded.reject(
+            &format!("{table}.{name}"),
+            format!("it is {found}, expected {expected}"),
+        ),
+        _ => CommandError::bad_input("cannot train so").caused_by(&error),
+    }
+}
+
+/// The recipe of the run in a folder, to go on with it, beside which nothing may be `given`.
+pub(super) fn recipe_of_run<T: DeserializeOwned>(folder: &Path, given: bool) -> Result<Loaded<T>, CommandError> {
+    if given {
+        let error = CommandError::bad_input("a run goes on with the recipe that it began with");
+        return Err(error.hint("leave out everything but `--out` and `--resume`, or begin another run"));
+    }
+    recipes::load(Some(&folder.join("config.toml")), &[])
+}
 
 /// Constants that are out of their ranges are told with the line that they come from.
 fn check(stage: Stage, loaded: &Loaded<Recipe>) -> Result<(), CommandError> {
     let recipe = &loaded.value;
-    let rejected = |table: &'static str| {
-        move |error: AlignError| match &error {
-            AlignError::Setting { name, found, expected } => loaded.reject(
-                &format!("{table}.{name}"),
-                format!("it is {found}, expected {expected}"),
-            ),
-            _ => CommandError::bad_input("cannot train so").caused_by(&error),
-        }
-    };
+    let rejected = |table| rejected(loaded, table);
     recipe.training.clone().checked().map_err(rejected("training"))?;
     match stage {
         Stage::Dpo if recipe.dpo.sync_ref_model && recipe.lora.is_some() => Err(loaded.reject(
@@ -295,14 +340,8 @@ impl Arguments {
     fn load(&self, stage: Stage, output: &Output) -> Result<Loaded<Recipe>, CommandError> {
         let flags = &self.options;
         if let (true, Some(folder)) = (self.resume, &flags.folder.out) {
-            let given = self.recipe.is_some() || self.model.is_some() || !self.data.is_empty();
-            if given || self.steps.is_some() || flags.seed.is_some() || !flags.overrides.is_empty() {
-                return Err(
-                    CommandError::bad_input("a run goes on with the recipe that it began with")
-                        .hint("leave out everything but `--out` and `--resume`, or begin another run"),
-                );
-            }
-            return recipes::load(Some(&folder.join("config.toml")), &[]);
+            let given = self.recipe.is_some() || self.model.is_some() || !self.data.is_empty() || self.steps.is_some();
+            return recipe_of_run(folder, given || flags.are_given());
         }
         let text = |value: &str| toml::Value::String(value.to_owned()).to_string();
         let files: Vec<String> = self.data.iter().map(|path| text(path)).collect();
@@ -340,26 +379,33 @@ impl Arguments {
             path => recipes::load(path.as_deref(), &overrides),
         }
     }
+}
 
+impl Place<'_> {
     /// The run's folder, with the recipe in it.
-    fn folder(&self, stage: Stage, loaded: &Loaded<Recipe>) -> Result<RunFolder, CommandError> {
-        let refused = |error: TrainError| CommandError::bad_input("cannot write the run").caused_by(&error);
-        if let (true, Some(path)) = (self.resume, &self.options.folder.out) {
-            return RunFolder::open(path).map_err(refused);
-        }
+    pub(super) fn folder(&self, stage: Stage, loaded: &Loaded<Recipe>) -> Result<RunFolder, CommandError> {
         let stem = |path: &Path| path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
         let name = loaded.path.as_deref().and_then(stem);
         let name = name
             .or_else(|| stem(Path::new(&loaded.value.model.path)))
             .unwrap_or_default();
-        let command = format!("lm {}", stage.name());
-        let folder = match &self.options.folder.out {
+        self.folder_of(&format!("lm {}", stage.name()), &name, &loaded.resolved)
+    }
+
+    /// The folder of a command's run, with the resolved recipe in it.
+    pub(super) fn folder_of(&self, command: &str, name: &str, resolved: &str) -> Result<RunFolder, CommandError> {
+        let refused = |error: TrainError| CommandError::bad_input("cannot write the run").caused_by(&error);
+        if let (true, Some(path)) = (self.resume, self.out) {
+            return RunFolder::open(path).map_err(refused);
+        }
+        let folder = match self.out {
             Some(path) => RunFolder::create(path),
-            None => RunFolder::next_free(Path::new(RUNS), &format!("lm-{}-{name}", stage.name())),
+            None => RunFolder::next_free(Path::new(RUNS), &format!("{}-{name}", command.replace(' ', "-"))),
         }
         .map_err(refused)?;
-        let config = config_text(&command, &name, &loaded.resolved);
-        folder.write_config(&config).map_err(refused)?;
+        folder
+            .write_config(&config_text(command, name, resolved))
+            .map_err(refused)?;
         Ok(folder)
     }
 }

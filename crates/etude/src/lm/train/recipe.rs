@@ -13,14 +13,14 @@ use etude_align::training::TrainingArguments;
 use etude_kernels::Precision;
 use etude_lm::decoder::LoraOptions;
 use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::recipe::range::Whole;
 
 /// A model, data, and the constants of training; what belongs to another stage is left alone.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Recipe {
+pub(in crate::lm) struct Recipe {
     pub(super) model: ModelRecipe,
     pub(super) data: DataRecipe,
     #[serde(default)]
@@ -58,9 +58,9 @@ pub(super) struct ModelRecipe {
     pub(super) precision: PrecisionRecipe,
 }
 
-#[derive(Debug, Clone, Copy, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum PrecisionRecipe {
+pub(in crate::lm) enum PrecisionRecipe {
     #[default]
     F32,
     Bf16,
