@@ -732,3 +732,35 @@ fn a_disk_that_is_full_is_told_and_nothing_half_written_stays() {
     let half = left.iter().any(|name| name.to_string_lossy().contains("checkpoint"));
     assert!(!half, "{left:?}");
 }
+
+/// Preferences alone make a model that sorts upwards sort downwards.
+#[test]
+fn the_tour_turns_a_model_round() {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("tour");
+    let told = output_of(&[
+        "tour",
+        "--only",
+        "preferences",
+        "--json",
+        "--out",
+        run.to_str().unwrap(),
+    ]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["systems"][0]["system"], "preferences");
+    let problem = &told["systems"][0]["problems"][0];
+    let number = |name: &str| problem[name].as_f64().unwrap();
+    assert!(
+        number("upwards_before") > 0.9 && number("downwards_before") < 0.1,
+        "{problem}"
+    );
+    assert!(
+        number("downwards_after") > 0.8 && number("upwards_after") < 0.15,
+        "{problem}"
+    );
+    assert!(number("margin") > 0.0 && number("accuracy") > 0.9, "{problem}");
+    let page = String::from_utf8(read(&run.join("report.html"))).unwrap();
+    assert!(page.contains("How it turns round") && page.contains("sorted downwards"));
+    let metrics = String::from_utf8(read(&run.join("metrics.jsonl"))).unwrap();
+    assert!(metrics.contains("preferences/downwards"));
+}
