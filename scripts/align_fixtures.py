@@ -360,7 +360,34 @@ def reward():
         parts = [-F.logsigmoid(scores[i] - scores[j]) for i, j in better]
         losses.append(torch.stack(parts).mean() if parts else torch.tensor(0.0).double())
     losses = torch.stack(losses)
-    ranked = {"ranks": ranks, "rewards": rewards, "losses": losses, "gradient": gradient(losses.mean(), rewards)}
+    # The same with a margin of each prompt, and centred.
+    ranked_margins, ranked_centering = [0.5, 0.0, -0.25, 1.0, 2.0], 0.01
+    with_margins, differences = [], []
+    for prompt, scores, margin in zip(ranks, rewards.split([len(prompt) for prompt in ranks]), ranked_margins):
+        better = [(i, j) for i in range(len(prompt)) for j in range(len(prompt)) if prompt[i] < prompt[j]]
+        differences += [(scores[i] - scores[j]).item() for i, j in better]
+        parts = [
+            -F.logsigmoid(scores[i] - scores[j] - margin) + ranked_centering * (scores[i] + scores[j]) ** 2 for i, j in better
+        ]
+        with_margins.append(torch.stack(parts).mean() if parts else torch.tensor(0.0).double())
+    with_margins = torch.stack(with_margins)
+    ranked = {
+        "ranks": ranks,
+        "rewards": rewards,
+        "losses": losses,
+        "gradient": gradient(losses.mean(), rewards),
+        "margins": ranked_margins,
+        "centering": ranked_centering,
+        "losses_with_margins": with_margins,
+        "gradient_with_margins": gradient(with_margins.mean(), rewards),
+        "metrics": {
+            "min_reward": rewards.min(),
+            "mean_reward": rewards.mean(),
+            "max_reward": rewards.max(),
+            "accuracy": sum(difference > 0 for difference in differences) / len(differences),
+            "margin": sum(differences) / len(differences),
+        },
+    }
 
     margins, bins = single(2 * torch.randn(200) + 1), 10
     probability = margins.sigmoid()

@@ -77,6 +77,10 @@ fn tokens(examples: &ExampleTokenizer<'_>, record: &Record, assistant_only_loss:
             let pair = examples.preference(record);
             pair.map(|pair| pair.sequences(&truncation).into_iter().flatten().collect())
         }
+        Example::Ranking { .. } => {
+            let ranking = examples.ranking(record);
+            ranking.map(|ranking| ranking.sequences(24).unwrap_or_default())
+        }
         Example::UnpairedPreference { .. } => {
             let answer = examples.unpaired_preference(record);
             answer.map(|answer| answer.sequence(&truncation).into_iter().collect())

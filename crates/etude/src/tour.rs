@@ -31,6 +31,8 @@ pub(crate) enum System {
     Boxes,
     /// What systems 10 to 12 stand on: language models
     LanguageModels,
+    /// 10: DPO, a small language model turned round by preferences
+    Preferences,
 }
 
 /// What one system of the tour leaves behind.
@@ -79,6 +81,7 @@ impl System {
             Self::Ddpg => "5. DDPG: actions that are numbers",
             Self::Boxes => "6. Boxes: losses that draw them to their targets",
             Self::LanguageModels => "Language models: a small one learns from nothing",
+            Self::Preferences => "10. DPO: preferences turn a small model round",
         }
     }
 
@@ -91,6 +94,7 @@ impl System {
             Self::Ddpg => rl::tour::ddpg(output),
             Self::Boxes => boxes::tour::boxes(output),
             Self::LanguageModels => lm::tour::language_models(output),
+            Self::Preferences => lm::tour::preferences(output),
         }
     }
 }

@@ -466,6 +466,8 @@ fn statistics_come_with_the_same_bits_and_are_those_of_the_composed_operations()
                     );
                     let difference = found.log_sum_squares - expected.log_sum_squares;
                     assert!(difference.abs() < 2e-5, "{found:?}, {expected:?}");
+                    let difference = found.mean_logit - expected.mean_logit;
+                    assert!(difference.abs() < 2e-5, "{found:?}, {expected:?}");
                 }
             }
         }

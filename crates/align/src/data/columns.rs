@@ -12,6 +12,7 @@ use crate::AlignError;
 const VARIABLES: &str = "an object with variables of the chat template";
 const HISTORY: &str = "a list of pairs, each what was asked and what was answered";
 const INPUT: &str = "an object with messages";
+const RANKED: &str = "a list of at least two answers, the best first";
 const TRANSCRIPT: &str = "a transcript that begins with \\n\\nHuman: and has an \\n\\nAssistant:";
 
 impl Record {
@@ -29,6 +30,7 @@ impl Record {
             Format::OpenAi => openai(&mut row),
             Format::Hh => hh(&mut row),
             Format::HhText => hh_text(&mut row),
+            Format::Ranking => ranking(&mut row),
         }?;
         let tools = row.json("tools", "a list of tools, each a JSON schema")?;
         let kwargs = row.json("chat_template_kwargs", VARIABLES)?;
@@ -51,17 +53,23 @@ impl Record {
     }
 }
 
+const TEXT: &str = "text, or a list of messages";
+
 /// A column that is text or a conversation.
 fn text(row: &mut Row, name: &str) -> Result<Text, AlignError> {
-    const EXPECTED: &str = "text, or a list of messages";
-    let value = row.require(name, EXPECTED)?;
+    let value = row.require(name, TEXT)?;
+    text_of(row, name, &value)
+}
+
+/// A value that is text or a conversation.
+fn text_of(row: &Row, name: &str, value: &TemplateValue) -> Result<Text, AlignError> {
     if let Some(text) = value.as_str() {
         return Ok(Text::Standard(text.to_owned()));
     }
-    if entries(&value).is_none() {
-        return Err(row.wrong(name, Some(&value), EXPECTED));
+    if entries(value).is_none() {
+        return Err(row.wrong(name, Some(value), TEXT));
     }
-    Ok(Text::Conversational(messages(&row.place, name, &value)?))
+    Ok(Text::Conversational(messages(&row.place, name, value)?))
 }
 
 /// A column that is a conversation.
@@ -93,6 +101,24 @@ fn unpaired(row: &mut Row) -> Result<Example, AlignError> {
         prompt,
         completion,
         label,
+    })
+}
+
+fn ranking(row: &mut Row) -> Result<Example, AlignError> {
+    let prompt = text(row, "prompt")?;
+    let value = row.json("completions", RANKED)?;
+    let answers = value.as_ref().and_then(entries).filter(|answers| answers.len() > 1);
+    let answers = answers.ok_or_else(|| row.wrong("completions", value.as_ref(), RANKED))?;
+    let completion = |(index, answer): (usize, &TemplateValue)| {
+        let name = format!("completions[{index}]");
+        let answer = text_of(row, &name, answer)?;
+        same_kind(row, "prompt", &prompt, &name, &answer)?;
+        Ok(answer)
+    };
+    let completions: Result<Vec<Text>, AlignError> = answers.iter().enumerate().map(completion).collect();
+    Ok(Example::Ranking {
+        completions: completions?,
+        prompt,
     })
 }
 

@@ -27,6 +27,17 @@ pub struct TokenizedPreference {
     pub lost_prompt: Vec<u32>,
 }
 
+/// Answers that are ranked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenizedRanking {
+    /// What all begin with.
+    pub prompt: Vec<u32>,
+    /// The rest of each, the best first.
+    pub completions: Vec<Vec<u32>>,
+    /// As [`Tokenized::lost_prompt`].
+    pub lost_prompt: Vec<u32>,
+}
+
 /// An answer that is good or bad.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenizedCompletion {
@@ -78,11 +89,19 @@ impl TokenizedPreference {
         let cut = |answer: &[u32]| cut(&self.prompt, answer, truncation);
         Some([cut(&self.chosen)?, cut(&self.rejected)?])
     }
+}
 
-    /// Whether both sequences have at most `max_length` tokens. A reward model reads the whole or nothing, and drops pairs that
-    /// have more.
-    pub fn fits(&self, max_length: usize) -> bool {
-        self.prompt.len() + self.chosen.len().max(self.rejected.len()) <= max_length
+impl TokenizedRanking {
+    /// The sequences of at most `max_length` tokens, the best first; none where fewer than two are left. A reward model reads the whole of
+    /// an answer or nothing, as TRL's drops pairs.
+    pub fn sequences(&self, max_length: usize) -> Option<Vec<Tokenized>> {
+        let whole = self
+            .completions
+            .iter()
+            .map(|answer| Tokenized::answer(&self.prompt, answer));
+        let fits = |sequence: &Tokenized| (1..=max_length).contains(&sequence.ids.len());
+        let fitting: Vec<Tokenized> = whole.filter(fits).collect();
+        (fitting.len() > 1).then_some(fitting)
     }
 }
 

@@ -32,11 +32,13 @@ pub enum Format {
     Hh,
     /// The same as text, where the prompt ends with the last `\n\nAssistant:`.
     HhText,
+    /// Ranked answers: `prompt`, and `completions`, a list of which the best comes first.
+    Ranking,
 }
 
 impl Format {
     /// All formats.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::LanguageModeling,
         Self::PromptOnly,
         Self::PromptCompletion,
@@ -48,6 +50,7 @@ impl Format {
         Self::OpenAi,
         Self::Hh,
         Self::HhText,
+        Self::Ranking,
     ];
 
     /// Its name.
@@ -64,6 +67,7 @@ impl Format {
             Self::OpenAi => "openai",
             Self::Hh => "hh",
             Self::HhText => "hh-text",
+            Self::Ranking => "ranking",
         }
     }
 
@@ -86,6 +90,9 @@ impl Format {
             } else {
                 Self::Preference
             }
+        } else if has("completions") && !has("labels") {
+            // With labels these are TRL's steps of one answer.
+            Self::Ranking
         } else if has("label") && (has("prompt") || has("completion")) {
             Self::UnpairedPreference
         } else if has("completion") {

@@ -2,7 +2,7 @@
 //!
 //! - [`DataFiles`] finds files (JSON lines, JSON arrays, CSV, Parquet; the first three also behind gzip) and reads them one
 //!   record at a time: no file is ever held as a whole.
-//! - A [`Record`] is one of the five kinds that TRL trains on ([`Example`]), standard (text) or conversational (messages), with
+//! - A [`Record`] is one of the five kinds that TRL trains on, or a ranking ([`Example`]), standard (text) or conversational (messages), with
 //!   the columns beside them that have a meaning. [`Format`] says how columns become a record, and finds it out by itself.
 //! - An [`ExampleTokenizer`] makes tokens with a loss mask of them, as the trainers of TRL 1.16 do: `SFTTrainer`, `DPOTrainer`,
 //!   `RewardTrainer`, `KTOTrainer`.
@@ -35,7 +35,7 @@ mod transcript;
 mod truncate;
 
 pub use dataset::{DataFiles, DataOptions, Records};
-pub use example::{Tokenized, TokenizedCompletion, TokenizedPreference};
+pub use example::{Tokenized, TokenizedCompletion, TokenizedPreference, TokenizedRanking};
 pub use files::PARQUET_THREAD;
 pub use format::Format;
 pub use pack::{Packed, PackingStrategy, pack};

@@ -44,7 +44,7 @@ pub struct Record {
     pub other: Vec<(String, TemplateValue)>,
 }
 
-/// The five kinds of records, by TRL's names.
+/// The kinds of records: TRL's five by its names, and rankings.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Example {
     /// A text or a conversation (`text` or `messages`).
@@ -76,6 +76,13 @@ pub enum Example {
         /// Whether it is a good one.
         label: bool,
     },
+    /// Answers that are ranked (`prompt`, `completions`).
+    Ranking {
+        /// What is to be answered.
+        prompt: Text,
+        /// The answers, the best first; at least two.
+        completions: Vec<Text>,
+    },
 }
 
 impl Example {
@@ -87,23 +94,25 @@ impl Example {
             Self::PromptCompletion { .. } => "prompt and completion",
             Self::Preference { .. } => "preference",
             Self::UnpairedPreference { .. } => "unpaired preference",
+            Self::Ranking { .. } => "ranking",
         }
     }
 
     /// Its parts, in the order of the fields.
     pub fn texts(&self) -> impl Iterator<Item = &Text> {
-        let parts = match self {
-            Self::LanguageModeling(text) | Self::PromptOnly(text) => [Some(text), None, None],
+        let (first, second, others): (&Text, Option<&Text>, &[Text]) = match self {
+            Self::LanguageModeling(text) | Self::PromptOnly(text) => (text, None, &[]),
             Self::PromptCompletion { prompt, completion } | Self::UnpairedPreference { prompt, completion, .. } => {
-                [Some(prompt), Some(completion), None]
+                (prompt, Some(completion), &[])
             }
             Self::Preference {
                 prompt,
                 chosen,
                 rejected,
-            } => [Some(prompt), Some(chosen), Some(rejected)],
+            } => (prompt, Some(chosen), std::slice::from_ref(rejected)),
+            Self::Ranking { prompt, completions } => (prompt, None, completions),
         };
-        parts.into_iter().flatten()
+        std::iter::once(first).chain(second).chain(others)
     }
 }
 

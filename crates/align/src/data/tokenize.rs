@@ -10,7 +10,7 @@ use etude_lm::LmError;
 use etude_lm::chat_template::{ChatTemplate, Conversation, Rendered, TemplateValue, assistant_mask};
 use etude_lm::tokenizer::Tokenizer;
 
-use super::example::{Tokenized, TokenizedCompletion, TokenizedPreference};
+use super::example::{Tokenized, TokenizedCompletion, TokenizedPreference, TokenizedRanking};
 use super::record::{Example, Message, Record, Text};
 use crate::AlignError;
 
@@ -83,8 +83,7 @@ impl<'a> ExampleTokenizer<'a> {
         }
     }
 
-    /// A pair, as `DPOTrainer` has it before it is cut. The whole of `prompt` and `chosen`, or `prompt` and `rejected`, is also
-    /// what `RewardTrainer` reads.
+    /// A pair, as `DPOTrainer` has it before it is cut.
     ///
     /// # Errors
     /// As for [`language_modeling`](Self::language_modeling); the record must be a preference.
@@ -97,14 +96,46 @@ impl<'a> ExampleTokenizer<'a> {
         else {
             return Err(wrong_kind(record, &record.example, "preference"));
         };
-        let alone = self.prompt(record, prompt)?;
-        let chosen = self.render(record, &[prompt, chosen], false)?.ids;
-        let rejected = self.render(record, &[prompt, rejected], false)?.ids;
-        let shared = common_prefix(&alone, &chosen).min(common_prefix(&alone, &rejected));
+        let ranking = self.answers_to(record, prompt, &[chosen, rejected])?;
+        let mut answers = ranking.completions.into_iter();
+        let mut next = || answers.next().unwrap_or_default();
         Ok(TokenizedPreference {
+            prompt: ranking.prompt,
+            chosen: next(),
+            rejected: next(),
+            lost_prompt: ranking.lost_prompt,
+        })
+    }
+
+    /// Ranked answers; a preference is two of them, and then the wholes of `prompt` and each answer are what `RewardTrainer` reads.
+    ///
+    /// # Errors
+    /// As for [`language_modeling`](Self::language_modeling); the record must be a preference or a ranking.
+    pub fn ranking(&self, record: &Record) -> Result<TokenizedRanking, AlignError> {
+        match &record.example {
+            Example::Preference {
+                prompt,
+                chosen,
+                rejected,
+            } => self.answers_to(record, prompt, &[chosen, rejected]),
+            Example::Ranking { prompt, completions } => {
+                self.answers_to(record, prompt, &completions.iter().collect::<Vec<_>>())
+            }
+            other => Err(wrong_kind(record, other, "preference, or ranking")),
+        }
+    }
+
+    /// Answers to one prompt, of which as much belongs to it as all of them begin with.
+    fn answers_to(&self, record: &Record, prompt: &Text, answers: &[&Text]) -> Result<TokenizedRanking, AlignError> {
+        let alone = self.prompt(record, prompt)?;
+        let whole = |answer: &&Text| Ok(self.render(record, &[prompt, answer], false)?.ids);
+        let wholes: Result<Vec<Vec<u32>>, AlignError> = answers.iter().map(whole).collect();
+        let wholes = wholes?;
+        let shared = wholes.iter().map(|whole| common_prefix(&alone, whole));
+        let shared = shared.min().unwrap_or(alone.len());
+        Ok(TokenizedRanking {
             prompt: alone[..shared].to_vec(),
-            chosen: chosen[shared..].to_vec(),
-            rejected: rejected[shared..].to_vec(),
+            completions: wholes.iter().map(|whole| whole[shared..].to_vec()).collect(),
             lost_prompt: alone[shared..].to_vec(),
         })
     }
@@ -143,7 +174,8 @@ impl<'a> ExampleTokenizer<'a> {
             Example::PromptOnly(prompt)
             | Example::PromptCompletion { prompt, .. }
             | Example::Preference { prompt, .. }
-            | Example::UnpairedPreference { prompt, .. } => prompt,
+            | Example::UnpairedPreference { prompt, .. }
+            | Example::Ranking { prompt, .. } => prompt,
             other @ Example::LanguageModeling(_) => return Err(wrong_kind(record, other, "a kind with a prompt")),
         };
         let Text::Conversational(messages) = prompt else {

@@ -121,6 +121,8 @@ impl Objective for Dpo {
         // Of chosen answers alone, as in TRL.
         let chosen: usize = lengths[..pairs].iter().sum();
         metrics.add_accuracy(statistics[..chosen].iter());
+        metrics.add_logits("chosen", statistics[..chosen].iter());
+        metrics.add_logits("rejected", statistics[chosen..].iter());
         let plain = |pairs: &Pairs| pairs.clone().map(Tensor::without_autodiff);
         let rewards = RewardMetrics::new(&plain(&scored.policy), &plain(&scored.reference), self.options.beta);
         for (name, value) in rewards.named() {

@@ -253,6 +253,13 @@ impl Objective for Kto {
         metrics.add("loss", loss.clone().into_scalar(), count as f64);
         metrics.add("kl", point.into_scalar(), count as f64);
         metrics.add_entropy(statistics.iter());
+        let kinds = batch.desirable.iter().zip(batch.answers.lengths());
+        let kinds = kinds.flat_map(|(desirable, length)| std::iter::repeat_n(*desirable, *length));
+        let tokens: Vec<_> = kinds.zip(&statistics).collect();
+        for (kind, name) in [(true, "chosen"), (false, "rejected")] {
+            let of_kind = tokens.iter().filter(|(desirable, _)| *desirable == kind);
+            metrics.add_logits(name, of_kind.map(|(_, token)| *token));
+        }
         let policy: Vec<f32> = policy.to_data().iter().collect();
         let means = |kind: bool| {
             let of_kind = || (0..count).filter(|&answer| batch.desirable[answer] == kind);

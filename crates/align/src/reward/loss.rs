@@ -21,6 +21,9 @@ pub fn centering(rewards: Pairs) -> Tensor<1> {
 }
 
 /// Which of a batch's answers are better than which, prompt by prompt.
+///
+/// All of a prompt's comparisons are one element of a batch: its answers then are computed once, and a prompt of many answers weighs no
+/// more than another (InstructGPT, section 3.5).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Comparisons {
     prompts: usize,
@@ -75,23 +78,27 @@ impl Comparisons {
         }
     }
 
-    /// The mean of -ln s(r_w - r_l) over each prompt's comparisons, `[prompts]`, from the rewards of all answers, `[answers]` (InstructGPT,
-    /// equation 1). All of a prompt's comparisons are one element of a batch: its answers then are computed once, and a prompt of many
-    /// answers weighs no more than another. A prompt without comparisons costs nothing.
+    /// The number of its prompt for each comparison, `[comparisons]`, from one of each prompt, `[prompts]`.
+    pub fn spread(&self, prompts: Tensor<1>) -> Tensor<1> {
+        let owners = indices(&self.owners, &prompts.device());
+        prompts.select(0, owners)
+    }
+
+    /// The mean over each prompt's comparisons, `[prompts]`, of what each comparison costs, `[comparisons]`: 1 / C(K, 2) times the sum, where
+    /// all K answers are ranked (InstructGPT, equation 1). A prompt without comparisons costs nothing.
     ///
     /// # Panics
-    /// There are fewer rewards than answers.
-    pub fn loss(&self, rewards: Tensor<1>) -> Tensor<1> {
-        let device = rewards.device();
+    /// There are not as many losses as comparisons.
+    pub fn means(&self, losses: Tensor<1>) -> Tensor<1> {
+        let device = losses.device();
         let mut counts = vec![0.0_f32; self.prompts];
         for owner in &self.owners {
             counts[*owner as usize] += 1.0;
         }
         let shares: Vec<f32> = self.owners.iter().map(|owner| 1.0 / counts[*owner as usize]).collect();
         let shares = Tensor::from_data(TensorData::new(shares, [self.len()]), &device);
-        let losses = bradley_terry(self.pairs(rewards), None) * shares;
         let owners = indices(&self.owners, &device);
-        Tensor::zeros([self.prompts], &device).select_assign(0, owners, losses, IndexingUpdateOp::Add)
+        Tensor::zeros([self.prompts], &device).select_assign(0, owners, losses * shares, IndexingUpdateOp::Add)
     }
 }
 

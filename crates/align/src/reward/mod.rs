@@ -9,6 +9,9 @@
 //! L = -1 / C(K, 2)  E [ sum over pairs ln s(r_w - r_l) ]                     InstructGPT, equation 1: K answers that are ranked
 //! ```
 //!
+//! Of K ranked answers every better one is compared with every worse one, after one pass over each; a margin is that of all pairs of a
+//! prompt.
+//!
 //! Only differences matter, so that rewards may drift as a whole; [`centering`] holds them at 0 (Eisenstein et al. 2023).
 //!
 //! | file | what |

@@ -3,11 +3,10 @@
 use burn::tensor::{Tensor, TensorData};
 use serde::{Deserialize, Serialize};
 
-use super::{RewardModel, RewardModelMetrics, bradley_terry, centering};
+use super::{Comparisons, RewardModel, RewardModelMetrics, bradley_terry, centering};
 use crate::AlignError;
 use crate::data::{Packed, Tokenized};
 use crate::error::require;
-use crate::preference::Pairs;
 use crate::training::{Metrics, Objective, Sequences};
 
 /// The constants of a reward model, by TRL's names.
@@ -24,20 +23,21 @@ pub struct RewardModeling {
     options: RewardOptions,
 }
 
-/// A better and a worse answer.
+/// A better and a worse answer, or several that are ranked, of which every better one is compared with every worse one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RewardExample {
-    /// The better one, then the worse one, each with its prompt.
-    pub sequences: [Tokenized; 2],
-    /// By how much the better one is to win; 0 where nothing is said.
+    /// The answers, the best first, each with its prompt; at least two.
+    pub sequences: Vec<Tokenized>,
+    /// By how much a better one is to win; 0 where nothing is said.
     pub margin: f32,
 }
 
-/// All better answers beside each other, then all worse ones.
+/// All answers beside each other, prompt by prompt.
 #[derive(Debug, Clone)]
 pub struct RewardSequences {
     sequences: Packed,
-    /// None where nothing is said.
+    comparisons: Comparisons,
+    /// One of each prompt; none where nothing is said.
     margins: Option<Vec<f32>>,
 }
 
@@ -70,15 +70,15 @@ impl Objective for RewardModeling {
     type Batch = RewardSequences;
 
     fn batch(&self, examples: &[&RewardExample]) -> RewardSequences {
-        let answers = |answer: usize| {
-            examples
-                .iter()
-                .map(move |example| example.sequences[answer].clone().into())
-        };
-        let packs: Vec<Packed> = answers(0).chain(answers(1)).collect();
+        let answers = examples.iter().flat_map(|example| &example.sequences);
+        let packs: Vec<Packed> = answers.map(|answer| answer.clone().into()).collect();
+        let ranks = examples
+            .iter()
+            .map(|example| (0..).take(example.sequences.len()).collect());
         let margins: Vec<f32> = examples.iter().map(|example| example.margin).collect();
         RewardSequences {
             sequences: Packed::concat(&packs),
+            comparisons: Comparisons::of_ranks(&ranks.collect::<Vec<_>>()),
             margins: margins.iter().any(|margin| *margin != 0.0).then_some(margins),
         }
     }
@@ -97,21 +97,26 @@ impl Objective for RewardModeling {
         metrics: &mut Metrics,
     ) -> Tensor<1> {
         let device = hidden.device();
-        let rewards = Pairs::split(model.rewards(hidden, batch.tokens(), batch.offsets()));
-        let margins = batch
-            .margins
-            .as_ref()
-            .map(|margins| Tensor::from_data(TensorData::new(margins.clone(), [margins.len()]), &device));
-        let mut loss = bradley_terry(rewards.clone(), margins).mean();
+        let comparisons = &batch.comparisons;
+        let rewards = model.rewards(hidden, batch.tokens(), batch.offsets());
+        let pairs = comparisons.pairs(rewards.clone());
+        let margins = batch.margins.as_ref().map(|margins| {
+            let margins = TensorData::new(margins.clone(), [margins.len()]);
+            comparisons.spread(Tensor::from_data(margins, &device))
+        });
+        let mut losses = bradley_terry(pairs.clone(), margins);
         if let Some(coefficient) = self.options.center_rewards_coefficient {
-            loss = loss + centering(rewards.clone()).mean() * coefficient;
+            losses = losses + centering(pairs.clone()) * coefficient;
         }
+        let losses = comparisons.means(losses);
+        let [prompts] = losses.dims();
+        let loss = losses.mean();
+
+        metrics.add("loss", loss.clone().into_scalar(), prompts as f64);
         let numbers = |rewards: &Tensor<1>| rewards.to_data().iter::<f32>().collect::<Vec<_>>();
-        let (chosen, rejected) = (numbers(&rewards.chosen), numbers(&rewards.rejected));
-        let weight = chosen.len() as f64;
-        metrics.add("loss", loss.clone().into_scalar(), weight);
-        for (name, value) in RewardModelMetrics::new(&chosen, &rejected).named() {
-            metrics.add(name, value, weight);
+        let [rewards, chosen, rejected] = [&rewards, &pairs.chosen, &pairs.rejected].map(numbers);
+        for (name, value, of) in RewardModelMetrics::new(&rewards, &chosen, &rejected).named() {
+            metrics.add(name, value, of as f64);
         }
         loss * share
     }

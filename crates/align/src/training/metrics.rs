@@ -34,6 +34,12 @@ impl Metrics {
         );
     }
 
+    /// Adds the logits of these tokens, each the mean over the vocabulary, to their mean over the tokens of this kind of answers, as TRL's
+    /// `DPOTrainer` and `KTOTrainer` have it. Its trainers of CPO and ORPO take prompts and padding into it, and nothing here does.
+    pub fn add_logits<'a>(&mut self, kind: &str, tokens: impl Iterator<Item = &'a TokenStatistics>) {
+        self.add_tokens(&format!("logits/{kind}"), tokens.map(|token| token.mean_logit.into()));
+    }
+
     fn add_tokens(&mut self, name: &str, values: impl Iterator<Item = f64>) {
         let [sum, count] = values.fold([0.0, 0.0], |[sum, count], value| [sum + value, count + 1.0]);
         self.add(name, sum / count, count);

@@ -4,7 +4,7 @@ use etude_align::data::{Example, ExampleTokenizer, Format, LossOptions, Message,
 use etude_lm::chat_template::{ChatTemplate, SpecialTokens};
 use serde_json::{Value, json};
 
-use crate::model::{parts, record, record_as, tokenizer};
+use crate::model::{failure, parts, read, record, record_as, tokenizer};
 
 fn user(text: &str) -> Value {
     json!({ "role": "user", "content": text })
@@ -15,7 +15,7 @@ fn assistant(text: &str) -> Value {
 }
 
 #[test]
-fn the_five_kinds_are_known_by_their_columns() {
+fn kinds_are_known_by_their_columns() {
     for (line, kind) in [
         (json!({ "text": "a" }), "language modeling"),
         (json!({ "messages": [user("a")] }), "language modeling"),
@@ -33,9 +33,70 @@ fn the_five_kinds_are_known_by_their_columns() {
             "language modeling",
         ),
         (json!({ "instruction": "a", "output": "b" }), "prompt and completion"),
+        (json!({ "prompt": "a", "completions": ["b", "c", "d"] }), "ranking"),
+        // TRL's steps of one answer, which nothing here is trained on.
+        (
+            json!({ "prompt": "a", "completions": ["b", "c"], "labels": [true, false] }),
+            "prompt only",
+        ),
     ] {
         assert_eq!(record(&line.to_string()).example.kind(), kind, "{line}");
     }
+}
+
+#[test]
+fn rankings_are_lists_of_answers() {
+    let line = json!({ "prompt": [user("a")], "completions": [[assistant("b")], [assistant("c")], [assistant("d")]], "margin": 1 });
+    let found = record(&line.to_string());
+    let answers = ["b", "c", "d"].map(|answer| json!([assistant(answer)]));
+    assert_eq!(parts(&found.example), [&[json!([user("a")])], &answers[..]].concat());
+    assert_eq!(found.margin, Some(1.0));
+    // A cell of CSV holds the list as JSON.
+    let cell = read("a.csv", "prompt,completions\na,\"[\"\"b\"\", \"\"c\"\"]\"\n").remove(0);
+    assert_eq!(parts(&cell.unwrap().example), [json!("a"), json!("b"), json!("c")]);
+    for (line, words) in [
+        (
+            json!({ "prompt": "a", "completions": ["b"] }),
+            "\"completions\" is [\"b\"], expected a list of at least two answers",
+        ),
+        (
+            json!({ "prompt": "a", "completions": "b" }),
+            "\"completions\" is \"b\", expected a list",
+        ),
+        (
+            json!({ "prompt": "a", "completions": ["b", 1] }),
+            "\"completions[1]\" is 1, expected text",
+        ),
+        (
+            json!({ "prompt": "a", "completions": ["b", [assistant("c")]] }),
+            "\"completions[1]\" is a list of messages, expected both to be of one kind",
+        ),
+        (json!({ "completions": ["b", "c"] }), "\"prompt\" is missing"),
+    ] {
+        let error = failure("a.jsonl", line.to_string());
+        assert!(error.contains(words), "{error}");
+    }
+}
+
+/// What is too long for a reward model is left out, answer by answer, and a ranking of one answer is none.
+#[test]
+fn answers_of_a_ranking_are_read_whole_or_not_at_all() {
+    let tokens = tokenizer("qwen_2");
+    let examples = ExampleTokenizer::new(&tokens, None);
+    let line = json!({ "prompt": "How?", "completions": [" So", " Not so", " In no way that anybody knows of"] });
+    let ranking = examples.ranking(&record(&line.to_string())).unwrap();
+    let all = ranking.sequences(1000).unwrap();
+    assert_eq!(all.len(), 3);
+    for (sequence, answer) in all.iter().zip(&ranking.completions) {
+        assert_eq!(sequence.ids, [&ranking.prompt[..], answer].concat());
+    }
+    let [first, second] = [0, 1].map(|answer: usize| all[answer].ids.len());
+    assert_eq!(ranking.sequences(second).unwrap(), all[..2]);
+    assert!(first < second && ranking.sequences(first).is_none());
+    // A pair is a ranking of two.
+    let line = json!({ "prompt": "How?", "chosen": " So", "rejected": " Not so" });
+    let pair = examples.ranking(&record(&line.to_string())).unwrap();
+    assert_eq!(pair.sequences(1000).unwrap(), all[..2]);
 }
 
 #[test]

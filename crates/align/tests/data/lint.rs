@@ -226,3 +226,46 @@ fn text_that_comes_back_otherwise_is_seen() {
     let report = look_at(&[json!({ "text": "cafe\u{301}" })]);
     assert_eq!(found(&report), [(Check::RoundTrip, Severity::Warning, 1, 1)]);
 }
+
+#[test]
+fn rankings_are_looked_over_pair_by_pair() {
+    let assistant = |answer: &str| json!([{ "role": "assistant", "content": answer }]);
+    let ranking = |question: &str, answers: &[&str]| {
+        let completions: Vec<Value> = answers.iter().map(|answer| assistant(answer)).collect();
+        json!({ "prompt": [{ "role": "user", "content": question }], "completions": completions })
+    };
+    let sound = [
+        ranking("one", &["two", "three", "four"]),
+        ranking("five", &["six", "seven"]),
+    ];
+    let options = LintOptions {
+        shown: 1,
+        ..LintOptions::default()
+    };
+    let report = look(&sound, Some(CHATML), "<|im_end|>", &options);
+    assert_eq!((report.format, report.tokens.sequences), (Some("ranking"), 5));
+    assert_eq!(found(&report), []);
+    let names: Vec<&str> = report.shown[0].sequences.iter().map(|shown| shown.name).collect();
+    assert_eq!(names, ["best", "next best", "next best"]);
+    let report = look_at(&[ranking("one", &["two", "three", "two"]), ranking("five", &["six", " "])]);
+    assert_eq!(
+        found(&report),
+        [
+            (Check::EmptyCompletion, Severity::Warning, 1, 2),
+            (Check::IdenticalPair, Severity::Warning, 1, 2),
+        ]
+    );
+    // Of each ranking's six pairs all have the longer answer first.
+    let long: Vec<Value> = (0..10)
+        .map(|index| {
+            ranking(
+                &index.to_string(),
+                &["one two three four", "one two three", "one two", "one"],
+            )
+        })
+        .collect();
+    assert_eq!(
+        found(&look_at(&long)),
+        [(Check::ChosenLonger, Severity::Warning, 60, 60)]
+    );
+}

@@ -118,12 +118,9 @@ fn prepared(case: &Case, record: &Record, tokenizer: &ExampleTokenizer<'_>) -> O
             ]
         }
         "reward" => {
-            let pair = tokenizer.preference(record).unwrap();
-            if truncation.max_length.is_some_and(|most| !pair.fits(most)) {
-                return None;
-            }
-            let whole = |answer: &Vec<u32>| plain(&[pair.prompt.clone(), answer.clone()].concat());
-            vec![whole(&pair.chosen), whole(&pair.rejected)]
+            let ranking = tokenizer.ranking(record).unwrap();
+            let whole = ranking.sequences(truncation.max_length.unwrap_or(usize::MAX))?;
+            whole.iter().map(|sequence| plain(&sequence.ids)).collect()
         }
         "kto" => {
             let answer = tokenizer.unpaired_preference(record).unwrap();

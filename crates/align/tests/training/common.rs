@@ -112,9 +112,8 @@ pub(crate) fn reward_examples(model: &str, data: &str, max_length: usize) -> Vec
     let tokenizer = ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref());
     let pairs = records(data);
     let examples = pairs.iter().filter_map(|record| {
-        let pair = tokenizer.preference(record).unwrap();
-        let sequences = pair.sequences(&truncation(max_length))?;
-        pair.fits(max_length).then(|| RewardExample {
+        let sequences = tokenizer.ranking(record).unwrap().sequences(max_length)?;
+        Some(RewardExample {
             sequences,
             margin: record.margin.unwrap_or(0.0) as f32,
         })

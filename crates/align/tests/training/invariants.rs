@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 use etude_align::data::{LossOptions, PackingStrategy, TokenizedPreference};
 use etude_align::preference::{Dpo, PreferenceOptions};
-use etude_align::reward::{RewardModel, RewardModeling};
+use etude_align::reward::{RewardExample, RewardModel, RewardModeling, RewardOptions};
 use etude_align::sft::Sft;
 use etude_align::training::{
     Metrics, Objective, Optim, OptimizerState, Trained, Trainer, TrainerState, TrainingArguments, checkpoint,
@@ -181,6 +181,50 @@ fn resumed(arguments: TrainingArguments) {
     }
     assert!(bits(resumed.model()) == bits(straight.model()), "parameters");
     assert!(bits(&resumed.averaged()) == bits(&straight.averaged()), "averages");
+}
+
+/// What a ranking costs is the mean of what its pairs cost, and so are its gradients.
+#[test]
+fn a_ranking_is_the_mean_of_its_pairs() {
+    let reward = || {
+        let opened = source("reward_model");
+        let (config, device) = (opened.config, Device::flex().autodiff());
+        let pad = config.pad_token;
+        RewardModel::load(config, &*opened.checkpoint, Precision::F32, pad, Seed(0), &device).unwrap()
+    };
+    let examples = reward_examples("reward_model", "pairs.jsonl", 96);
+    let answers: Vec<_> = examples
+        .iter()
+        .flat_map(|example| example.sequences.clone())
+        .take(4)
+        .collect();
+    let example = |sequences: Vec<_>| RewardExample {
+        sequences,
+        margin: 0.25,
+    };
+    let pairs: Vec<RewardExample> = (0..4)
+        .flat_map(|better| (better + 1..4).map(move |worse| [better, worse]))
+        .map(|pair| example(pair.map(|answer| answers[answer].clone()).to_vec()))
+        .collect();
+    let objective = RewardModeling::new(RewardOptions {
+        center_rewards_coefficient: Some(0.01),
+    })
+    .unwrap();
+    let all = TrainingArguments {
+        per_device_train_batch_size: 6,
+        gradient_accumulation_steps: 1,
+        max_steps: Some(2),
+        ..arguments()
+    };
+    let (_, of_pairs) = train(&objective, reward(), all.clone(), &pairs);
+    let (_, of_ranking) = train(&objective, reward(), all, &[example(answers)]);
+    assert_near(&of_pairs, &of_ranking, 1e-5);
+    for name in ["accuracy", "margin", "mean_reward", "min_reward", "max_reward"] {
+        for (one, other) in of_pairs.iter().zip(&of_ranking) {
+            let [one, other] = [one, other].map(|metrics| metrics.get(name).unwrap());
+            assert!((one - other).abs() < 1e-5, "{name}: {one}, {other}");
+        }
+    }
 }
 
 #[test]

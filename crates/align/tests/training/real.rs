@@ -135,15 +135,12 @@ fn ten_steps_of_a_real_model_are_trls() {
         center_rewards_coefficient: run.0["arguments"]["center_rewards_coefficient"].as_f64(),
     })
     .unwrap();
-    let cut = truncation(run.max_length());
     let records = runs.records("reward.jsonl");
     let examples: Vec<RewardExample> = records
         .iter()
         .filter_map(|record| {
-            let pair = tokenizer.preference(record).unwrap();
-            let sequences = pair.sequences(&cut)?;
-            pair.fits(run.max_length())
-                .then_some(RewardExample { sequences, margin: 0.0 })
+            let sequences = tokenizer.ranking(record).unwrap().sequences(run.max_length())?;
+            Some(RewardExample { sequences, margin: 0.0 })
         })
         .collect();
     runs.follow("reward", &objective, model, &examples);

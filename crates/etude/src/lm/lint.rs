@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "MODEL")]
     model: String,
     /// What the columns mean: language-modeling, prompt-only, prompt-completion, preference, unpaired-preference, sharegpt, alpaca,
-    /// alpaca-text, openai, hh or hh-text; found out where it is not said
+    /// alpaca-text, openai, hh, hh-text or ranking; found out where it is not said
     #[arg(long, value_name = "FORMAT")]
     format: Option<Format>,
     /// Give columns the names that the format knows, such as `instruction=question,output=answer`

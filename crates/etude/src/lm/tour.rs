@@ -4,6 +4,8 @@
 //! A line is a few digits, what to do with them, and the answer: `52917>12579` sorts, `52917<71925` turns round. There are so many
 //! lines that hardly one comes twice, so what the model answers right it has not learnt by heart.
 
+mod preferences;
+
 use burn::module::Module as _;
 use burn::optim::GradientsParams;
 use burn::tensor::Device;
@@ -14,10 +16,12 @@ use etude_lm::LmError;
 use etude_lm::config::DecoderConfig;
 use etude_lm::cpu_decoder::CpuDecoder;
 use etude_lm::decoder::Decoder;
-use etude_lm::engine::{Engine, EngineOptions, Request};
+use etude_lm::engine::{Completion, Engine, EngineOptions, Request};
 use etude_train::Seed;
 use rand::RngExt as _;
 use serde_json::json;
+
+pub(crate) use preferences::preferences;
 
 use super::failed;
 use crate::error::CommandError;
@@ -52,12 +56,7 @@ struct Examination {
 /// A small language model, before and after it has learnt.
 pub(crate) fn language_models(output: &Output) -> Result<Stop, CommandError> {
     let failed = |error| failed(&error);
-    let config = DecoderConfig::from_json(&json!({
-        "model_type": "llama", "vocab_size": LETTERS.len(), "hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2,
-        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": LINE, "rms_norm_eps": 1e-5,
-        "hidden_act": "silu", "tie_word_embeddings": true, "initializer_range": 0.05, "rope_theta": 10_000.0,
-    }))
-    .map_err(failed)?;
+    let config = llama(LETTERS.len(), LINE).map_err(failed)?;
     let device = Device::flex();
     let mut decoder = Decoder::random(config.clone(), 0, &device.autodiff()).map_err(failed)?;
     let parameters: usize = etude_lm::decoder::parameters(&config)
@@ -95,6 +94,15 @@ pub(crate) fn language_models(output: &Output) -> Result<Stop, CommandError> {
     Ok(stop(parameters, &losses, [&before, &after], output))
 }
 
+/// A Llama of two layers.
+fn llama(vocabulary: usize, positions: usize) -> Result<DecoderConfig, LmError> {
+    DecoderConfig::from_json(&json!({
+        "model_type": "llama", "vocab_size": vocabulary, "hidden_size": 64, "intermediate_size": 192, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": positions, "rms_norm_eps": 1e-5,
+        "hidden_act": "silu", "tie_word_embeddings": true, "initializer_range": 0.05, "rope_theta": 10_000.0,
+    }))
+}
+
 /// Digits, a task, and the answer, as tokens.
 fn line(random: &mut impl rand::Rng) -> [u32; LINE] {
     let digits: [u32; DIGITS] = std::array::from_fn(|_| random.random_range(0..10));
@@ -126,33 +134,49 @@ fn batch(lines: &[u32]) -> (Vec<u32>, Vec<u32>, Vec<f32>) {
 
 /// Lets the model answer fresh questions, the same ones each time.
 fn examine(decoder: &Decoder) -> Result<Examination, LmError> {
-    let plain = decoder.valid();
-    let decoder = CpuDecoder::load(plain.config().clone(), &plain.checkpoint(), Precision::F32)?;
     let mut random = Seed(1).stream("questions");
     let lines: Vec<_> = (0..QUESTIONS).map(|_| line(&mut random)).collect();
-    let requests = lines.iter().map(|line| Request {
-        stop_tokens: vec![LETTERS.len() as u32 - 1],
-        ..Request::new(line[..=DIGITS].to_vec(), LINE - DIGITS - 1)
-    });
-    let options = EngineOptions {
-        max_batch: 64,
-        ..EngineOptions::default()
-    };
-    let completions = Engine::new(&decoder, options).complete(requests)?;
+    let questions = lines.iter().map(|line| line[..=DIGITS].to_vec());
+    let answers = answers(decoder, questions, LINE - DIGITS - 1, LETTERS.len() as u32 - 1)?;
     let text = |tokens: &[u32]| -> String {
         tokens
             .iter()
             .map(|&token| char::from(LETTERS[token as usize]))
             .collect()
     };
-    let answers = lines.iter().zip(completions).map(|(line, completion)| {
-        let answer: Vec<u32> = completion.tokens.iter().map(|generated| generated.token).collect();
+    let answers = lines.iter().zip(answers).map(|(line, answer)| {
         let right = answer == line[DIGITS + 1..];
         (text(&line[..=DIGITS]), text(&answer).trim_end().to_owned(), right)
     });
     Ok(Examination {
         answers: answers.collect(),
     })
+}
+
+/// The likeliest answers to questions, of at most `most` tokens, the last of which is `end` where the model comes to an end.
+fn answers(
+    decoder: &Decoder,
+    questions: impl Iterator<Item = Vec<u32>>,
+    most: usize,
+    end: u32,
+) -> Result<Vec<Vec<u32>>, LmError> {
+    let plain = decoder.valid();
+    let decoder = CpuDecoder::load(plain.config().clone(), &plain.checkpoint(), Precision::F32)?;
+    let requests = questions.map(|question| Request {
+        stop_tokens: vec![end],
+        ..Request::new(question, most)
+    });
+    let options = EngineOptions {
+        max_batch: 64,
+        ..EngineOptions::default()
+    };
+    let completions = Engine::new(&decoder, options).complete(requests)?;
+    let tokens = |completion: Completion| completion.tokens.iter().map(|generated| generated.token).collect();
+    Ok(completions.into_iter().map(tokens).collect())
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.0} %", 100.0 * share)
 }
 
 impl Examination {
@@ -178,7 +202,6 @@ fn stop(parameters: usize, losses: &[(u64, f64)], [before, after]: [&Examination
             if *right { "right" } else { "wrong" }.into(),
         ]);
     }
-    let percent = |share: f64| format!("{:.0} %", 100.0 * share);
     let mut accuracies = Table::new(["task", "right before", "right after"]);
     for (sign, name) in TASKS {
         accuracies = accuracies.row([

@@ -862,3 +862,85 @@ fn a_disk_that_is_full_is_told_and_nothing_half_written_stays() {
     let half = left.iter().any(|name| name.to_string_lossy().contains("checkpoint"));
     assert!(!half, "{left:?}");
 }
+
+/// Of several answers to a prompt the better ones earn more; other stages want pairs.
+#[test]
+fn ranked_answers_train_a_reward_model() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let lines = (0..16).map(|index| {
+        let answers = &[" odd", " odd, or even?", " neither.", " neither odd nor even!"][..2 + index % 3];
+        format!(
+            "{}\n",
+            serde_json::json!({ "prompt": format!("{index} is"), "completions": answers })
+        )
+    });
+    let data = scratch.path().join("ranked.jsonl");
+    fs::write(&data, lines.collect::<String>()).unwrap();
+    let run = scratch.path().join("run");
+    let stage = |stage: &str| {
+        etude(&[
+            "lm",
+            stage,
+            "--model",
+            model.path().to_str().unwrap(),
+            "--data",
+            data.to_str().unwrap(),
+            "--out",
+            run.to_str().unwrap(),
+            "--set",
+            "training={max_steps=12, learning_rate=1e-2, logging_steps=1, per_device_train_batch_size=4}",
+            "--set",
+            "data.eval_examples=4",
+        ])
+    };
+    let refused = stage("dpo");
+    let words = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{words}");
+    assert!(
+        words.contains("ranked.jsonl, record 1") && words.contains("ranking"),
+        "{words}"
+    );
+    let trained = stage("reward");
+    assert!(trained.status.success(), "{}", String::from_utf8_lossy(&trained.stderr));
+    assert_explained(&run, 12);
+    let state: Value = serde_json::from_slice(&read(&run.join("checkpoint-12/trainer_state.json"))).unwrap();
+    let logged = state["log_history"].as_array().unwrap();
+    let series = |name: &str| logged.iter().filter_map(|line| line[name].as_f64()).collect::<Vec<_>>();
+    let (losses, accuracies) = (series("eval_loss"), series("eval_accuracy"));
+    assert!(
+        losses[1] < losses[0] && accuracies[1] > 0.9,
+        "{losses:?}, {accuracies:?}"
+    );
+}
+
+/// Preferences alone make a model that sorts upwards sort downwards.
+#[test]
+fn the_tour_turns_a_model_round() {
+    let folder = TempDir::new().unwrap();
+    let run = folder.path().join("tour");
+    let told = output_of(&[
+        "tour",
+        "--only",
+        "preferences",
+        "--json",
+        "--out",
+        run.to_str().unwrap(),
+    ]);
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["systems"][0]["system"], "preferences");
+    let problem = &told["systems"][0]["problems"][0];
+    let number = |name: &str| problem[name].as_f64().unwrap();
+    assert!(
+        number("upwards_before") > 0.9 && number("downwards_before") < 0.1,
+        "{problem}"
+    );
+    assert!(
+        number("downwards_after") > 0.8 && number("upwards_after") < 0.15,
+        "{problem}"
+    );
+    assert!(number("margin") > 0.0 && number("accuracy") > 0.9, "{problem}");
+    let page = String::from_utf8(read(&run.join("report.html"))).unwrap();
+    assert!(page.contains("How it turns round") && page.contains("sorted downwards"));
+    let metrics = String::from_utf8(read(&run.join("metrics.jsonl"))).unwrap();
+    assert!(metrics.contains("preferences/downwards"));
+}

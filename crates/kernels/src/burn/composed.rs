@@ -198,6 +198,7 @@ fn token_statistics(logits: Tensor<2>, log_p: Tensor<2>, targets: &[u32], statis
     let numbers = |tensor: Tensor<2>| tensor.to_data().iter::<f32>().collect::<Vec<f32>>();
     let entropy = numbers(-(log_p.clone().exp() * log_p.clone()).sum_dim(1));
     let log_sum_squares = numbers((log_p * 2.0).exp().sum_dim(1).log());
+    let mean_logit = numbers(logits.clone().mean_dim(1));
     let likeliest: Vec<i64> = logits.argmax(1).to_data().iter::<i64>().collect();
     for (token, to) in statistics.iter_mut().enumerate() {
         if targets[token] != IGNORED {
@@ -205,6 +206,7 @@ fn token_statistics(logits: Tensor<2>, log_p: Tensor<2>, targets: &[u32], statis
                 entropy: entropy[token],
                 correct: likeliest[token] == i64::from(targets[token]),
                 log_sum_squares: log_sum_squares[token],
+                mean_logit: mean_logit[token],
             };
         }
     }

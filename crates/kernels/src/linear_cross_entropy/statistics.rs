@@ -18,6 +18,8 @@ pub struct TokenStatistics {
     pub correct: bool,
     /// ln sum p^2 over the vocabulary, the logarithm of what the model gives a token of its own on average.
     pub log_sum_squares: f32,
+    /// The mean of the logits over the vocabulary.
+    pub mean_logit: f32,
 }
 
 /// Sums over the logits seen so far.
@@ -29,6 +31,8 @@ pub(super) struct Running {
     seen: usize,
     /// Of e, of e (logit - m) and of e^2.
     sums: [f64; 3],
+    /// Of the logits.
+    total: f64,
 }
 
 impl Running {
@@ -38,11 +42,12 @@ impl Running {
         likeliest: 0,
         seen: 0,
         sums: [0.0; 3],
+        total: 0.0,
     };
 
     /// Adds a block of logits.
     pub(super) fn add(&mut self, instructions: Instructions, logits: &[f32]) {
-        let [largest, e, weighted, squares] = block(instructions, logits, self.largest);
+        let [largest, e, weighted, squares, total] = block(instructions, logits, self.largest);
         if largest > self.largest {
             let place = logits.iter().position(|logit| *logit >= largest);
             self.likeliest = self.seen + place.unwrap_or(0);
@@ -61,6 +66,7 @@ impl Running {
             moved + f64::from(weighted),
             scale * scale * old_squares + f64::from(squares),
         ];
+        self.total += f64::from(total);
         self.largest = largest;
         self.seen += logits.len();
     }
@@ -72,19 +78,20 @@ impl Running {
             entropy: (e.ln() - weighted / e) as f32,
             correct: self.likeliest == target,
             log_sum_squares: (squares.ln() - 2.0 * e.ln()) as f32,
+            mean_logit: (self.total / self.seen as f64) as f32,
         }
     }
 }
 
 vectorized! {
-    /// The largest logit, or `largest` if it is larger; and the three sums.
-    fn block(logits: &[f32], largest: f32) -> [f32; 4] {
+    /// The largest logit, or `largest` if it is larger; the three sums; and that of the logits.
+    fn block(logits: &[f32], largest: f32) -> [f32; 5] {
         let m = max(logits, largest);
         let e = sum([logits], |[logit]| exp(logit - m));
         // A logit of minus infinity has no part in it, and not 0 times infinity.
         let weighted = sum([logits], |[logit]| exp(logit - m) * (logit - m).max(-1e4));
         let squares = sum([logits], |[logit]| exp(2.0 * (logit - m)));
-        [m, e, weighted, squares]
+        [m, e, weighted, squares, sum([logits], |[logit]| logit)]
     }
 }
 
@@ -118,6 +125,11 @@ mod tests {
             assert!(
                 (f64::from(found.log_sum_squares) - collision).abs() < 1e-5,
                 "{count}: {found:?}, {collision}"
+            );
+            let mean = logits.iter().map(|&logit| f64::from(logit)).sum::<f64>() / count as f64;
+            assert!(
+                (f64::from(found.mean_logit) - mean).abs() < 1e-5,
+                "{count}: {found:?}, {mean}"
             );
             assert!(found.correct, "{count}");
             assert!(count == 1 || !statistics(&logits, (likeliest + 1) % count).correct);

@@ -55,7 +55,7 @@ pub enum Check {
     EmptyCompletion,
     /// A prompt is empty.
     EmptyPrompt,
-    /// The better answer is the worse one.
+    /// The better answer is the worse one, or an answer is ranked twice.
     IdenticalPair,
     /// A record has been there before.
     Duplicate,
@@ -121,7 +121,9 @@ impl Check {
             Self::Truncated => "are cut to --max-length",
             Self::EmptyCompletion => "have an empty answer",
             Self::EmptyPrompt => "have an empty prompt",
-            Self::IdenticalPair => "have the same answer as chosen and as rejected: nothing is to be learnt from it",
+            Self::IdenticalPair => {
+                "have one answer as the better and as the worse one: nothing is to be learnt from that"
+            }
             Self::Duplicate => "have been there before",
             Self::PromptDiffers => {
                 "have a prompt whose tokens change where an answer follows: the model is trained on another context than it \

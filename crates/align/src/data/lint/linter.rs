@@ -135,6 +135,14 @@ impl<'a> Linter<'a> {
                 self.check_record(Check::IdenticalPair, chosen == rejected, record);
                 vec![chosen, rejected]
             }
+            Example::Ranking { completions, .. } => {
+                let mut earlier = (1..)
+                    .zip(completions)
+                    .map(|(next, answer)| (answer, &completions[next..]));
+                let twice = earlier.any(|(answer, others)| others.contains(answer));
+                self.check_record(Check::IdenticalPair, twice, record);
+                completions.iter().collect()
+            }
         };
         if !answers.is_empty() {
             let silent = answers.iter().any(|answer| answer.is_empty());
@@ -161,6 +169,14 @@ impl<'a> Linter<'a> {
                 let rejected = Tokenized::answer(&pair.prompt, &pair.rejected);
                 let sequences = vec![("chosen", chosen, true), ("rejected", rejected, false)];
                 (sequences, !pair.lost_prompt.is_empty())
+            }
+            Example::Ranking { .. } => {
+                let ranking = self.examples.ranking(record)?;
+                let ranked = (0..).zip(&ranking.completions).map(|(rank, answer)| {
+                    let name = if rank == 0 { "best" } else { "next best" };
+                    (name, Tokenized::answer(&ranking.prompt, answer), rank == 0)
+                });
+                (ranked.collect(), !ranking.lost_prompt.is_empty())
             }
             Example::UnpairedPreference { label, .. } => {
                 let answer = self.examples.unpaired_preference(record)?;
@@ -205,14 +221,20 @@ impl<'a> Linter<'a> {
             let doubled = bos.is_some_and(|bos| sequence.ids.starts_with(&[bos, bos]));
             self.check_record(Check::DoubledStart, doubled, record);
         }
-        if let [(_, chosen, _), (_, rejected, _)] = &found.sequences[..] {
-            let (chosen, rejected) = (chosen.supervised(), rejected.supervised());
-            let [pairs, better, worse, longer, shorter] = &mut self.pairs;
-            *pairs += 1;
-            *better += chosen;
-            *worse += rejected;
-            *longer += usize::from(chosen > rejected);
-            *shorter += usize::from(chosen < rejected);
+        let lengths: Vec<usize> = found
+            .sequences
+            .iter()
+            .map(|(_, sequence, _)| sequence.supervised())
+            .collect();
+        for (next, &chosen) in (1..).zip(&lengths) {
+            for &rejected in &lengths[next..] {
+                let [pairs, better, worse, longer, shorter] = &mut self.pairs;
+                *pairs += 1;
+                *better += chosen;
+                *worse += rejected;
+                *longer += usize::from(chosen > rejected);
+                *shorter += usize::from(chosen < rejected);
+            }
         }
         if !is_prompt {
             self.check_record(Check::Truncated, cut, record);
@@ -251,7 +273,7 @@ impl<'a> Linter<'a> {
 
     /// Whether the text of a record comes back from its tokens.
     fn round_trip(&self, record: &Record) -> bool {
-        // The worse answer is left out: what changes a text changes both.
+        // Worse answers are left out: what changes a text changes all.
         let parts: Vec<&Text> = record.example.texts().take(2).collect();
         let tokenizer = self.model.tokenizer;
         let Ok(text) = self.examples.text(record, &parts) else {

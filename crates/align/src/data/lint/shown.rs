@@ -12,7 +12,7 @@ use crate::data::example::Tokenized;
 pub struct ShownRecord {
     /// Where it comes from.
     pub place: String,
-    /// One sequence, or those with the better and the worse answer.
+    /// One sequence, or those with better and worse answers.
     pub sequences: Vec<ShownSequence>,
 }
 

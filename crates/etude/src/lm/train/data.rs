@@ -170,19 +170,17 @@ pub(super) fn unpaired(
     })
 }
 
-/// Pairs with their margins.
+/// Pairs and rankings with their margins.
 pub(super) fn rewards(
     records: &Split<Record>,
     recipe: &Recipe,
     source: &Source,
     output: &Output,
 ) -> Result<Split<RewardExample>, CommandError> {
-    let truncation = recipe.data.truncation(source.config.context);
+    let longest = recipe.data.longest(source.config.context);
     records.examples(output, |record| {
-        let pair = tokenizer(source).preference(record)?;
-        let fits = truncation.max_length.is_none_or(|most| pair.fits(most));
-        let sequences = pair.sequences(&truncation);
-        Ok(sequences.filter(|_| fits).map(|sequences| RewardExample {
+        let sequences = tokenizer(source).ranking(record)?.sequences(longest);
+        Ok(sequences.map(|sequences| RewardExample {
             sequences,
             margin: record.margin.unwrap_or(0.0) as f32,
         }))

@@ -48,6 +48,11 @@ const METRICS: &[(&str, &str)] = &[
         "about where it began; a fall by many tens is drift away from the reference",
     ),
     ("logps/rejected", "falls, by tens rather than by hundreds"),
+    (
+        "logits/chosen",
+        "about where it began: the level of the logits changes no probability, and a steady drift costs precision",
+    ),
+    ("logits/rejected", "as logits/chosen"),
     ("logps/sum/chosen", "as logps/chosen, of whole answers"),
     ("logps/sum/rejected", "as logps/rejected, of whole answers"),
     (
