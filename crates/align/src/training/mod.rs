@@ -17,6 +17,7 @@
 mod arguments;
 pub mod checkpoint;
 mod metrics;
+mod neftune;
 mod objective;
 mod optimizer;
 mod order;

@@ -3,6 +3,7 @@
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use etude_train::Seed;
 
+use super::neftune::embedding_noise;
 use super::{Metrics, Objective, Optimizer, OptimizerState, Order, Sequences as _, Trained, TrainingArguments};
 use crate::AlignError;
 
@@ -145,9 +146,14 @@ impl<M: Trained> Trainer<M> {
         let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
         let mut metrics = Metrics::default();
         let mut gradients = GradientsAccumulator::new();
+        let mut random = Seed(self.arguments.seed).stream_indexed("embedding noise", self.step);
+        let width = self.model.decoder().config().hidden;
         for batch in &batches {
             let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
-            gradients.accumulate(&self.model, self.backward(objective, batch, share, &mut metrics));
+            let alpha = self.arguments.neftune_noise_alpha;
+            let noise = alpha.map(|alpha| embedding_noise(alpha, batch.offsets(), width, &mut random));
+            let of_batch = self.backward(objective, batch, noise.as_deref(), share, &mut metrics);
+            gradients.accumulate(&self.model, of_batch);
         }
         let learning_rate = self.arguments.learning_rate(self.step, self.steps);
         let limit = self.arguments.max_grad_norm as f32;
@@ -182,21 +188,23 @@ impl<M: Trained> Trainer<M> {
         }
     }
 
-    /// The gradients of one batch.
+    /// The gradients of one batch, of whose embeddings `noise`, `[tokens, hidden]`, is a part.
     fn backward<O: Objective<Model = M>>(
         &self,
         objective: &O,
         batch: &O::Batch,
+        noise: Option<&[f32]>,
         share: f64,
         metrics: &mut Metrics,
     ) -> GradientsParams {
         let (model, decoder) = (&self.model, self.model.decoder());
         let (tokens, offsets) = (batch.tokens(), batch.offsets());
         if !self.arguments.gradient_checkpointing {
-            let loss = objective.loss(model, decoder.hidden(tokens, offsets), batch, share, metrics);
+            let hidden = decoder.hidden_with_noise(tokens, offsets, noise);
+            let loss = objective.loss(model, hidden, batch, share, metrics);
             return GradientsParams::from_grads(loss.backward(), model);
         }
-        let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets);
+        let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets, noise);
         let loss = objective.loss(model, hidden.clone(), batch, share, metrics);
         let mut of_loss = loss.backward();
         let by_hidden = hidden.grad_remove(&mut of_loss);
