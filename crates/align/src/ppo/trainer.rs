@@ -11,6 +11,7 @@ use super::statistics::RATIO;
 use super::{ActorCritic, Drawing, Experience, KlCoefficient, Ppo, PpoOptions, Question, RewardNormalization, Rollout};
 use super::{RolloutStatistics, generalized_advantages, ratio_variance, token_rewards, whiten};
 use crate::AlignError;
+use crate::error::require;
 use crate::preference::AnswerSequences;
 use crate::reward::{Answer, RewardFunction, Rewards, total_rewards};
 use crate::training::{Metrics, OptimizerState, Order, Sequences as _, Trainer, TrainingArguments};
@@ -73,6 +74,9 @@ impl<'a> PpoTrainer<'a> {
         questions: usize,
     ) -> Result<Self, AlignError> {
         let arguments = arguments.checked()?;
+        // The tokens of a rollout are to be as probable in training as they were when they were drawn.
+        let alpha = arguments.neftune_noise_alpha;
+        require(alpha.is_none(), "neftune_noise_alpha", &alpha, "none with PPO")?;
         let options = objective.options();
         if rewards.is_empty() || (options.is_tempered() && reference.config().logit_soft_cap.is_some()) {
             let (name, found, expected) = if rewards.is_empty() {

@@ -48,6 +48,8 @@ pub struct TrainingArguments {
     /// The decay d of the moving average of parameters, e <- d e + (1 - d) w after every step, from 0 to below 1; none where there is none.
     /// Evaluation, the best model and the one at the end are the average. It takes 4 bytes for each number that is trained.
     pub ema_decay: Option<f64>,
+    /// NEFTune's alpha, such as 5: how much noise the embeddings have in steps of training; none where they have none.
+    pub neftune_noise_alpha: Option<f64>,
     /// Gradients of a greater norm are scaled down to it; 0 stands for no limit.
     pub max_grad_norm: f64,
     /// Activations are computed again in the backward pass, layer by layer, and not kept: less memory, a third more work.
@@ -89,6 +91,7 @@ impl Default for TrainingArguments {
             muon_adjust_lr_fn: AdjustLr::MatchRmsAdamw,
             muon_learning_rate: None,
             ema_decay: None,
+            neftune_noise_alpha: None,
             max_grad_norm: 1.0,
             gradient_checkpointing: false,
             shuffle: true,
@@ -151,6 +154,9 @@ impl TrainingArguments {
                 "above 0 beside muon_learning_rate",
             )?;
         }
+        let alpha = self.neftune_noise_alpha;
+        let good = alpha.is_none_or(|alpha| alpha > 0.0 && alpha.is_finite());
+        require(good, "neftune_noise_alpha", &alpha, "a number above 0")?;
         for (name, beta) in [
             ("adam_beta1", self.adam_beta1),
             ("adam_beta2", self.adam_beta2),

@@ -18,6 +18,7 @@
 mod arguments;
 pub mod checkpoint;
 mod metrics;
+mod neftune;
 mod objective;
 mod optimizer;
 mod order;

@@ -2,7 +2,9 @@
 
 use burn::optim::{GradientsAccumulator, GradientsParams};
 use etude_kernels::burn::with_gradients;
+use etude_train::Seed;
 
+use super::neftune::embedding_noise;
 use super::{Metrics, Objective, Optimizer, OptimizerState, Order, Ranks, Sequences as _, Trained, TrainingArguments};
 use crate::AlignError;
 
@@ -156,9 +158,16 @@ impl<M: Trained> Trainer<M> {
         let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
         let mut metrics = Metrics::default();
         let mut gradients = GradientsParams::new();
-        for batch in self.ranks.share(&batches) {
+        let width = self.model.decoder().config().hidden;
+        for (place, batch) in self.ranks.share(batches.iter().enumerate()) {
             let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
-            gradients = self.backward(objective, batch, share, gradients, &mut metrics);
+            let noise = self.arguments.neftune_noise_alpha.map(|alpha| {
+                // The same whichever rank has the batch.
+                let name = format!("embedding noise of batch {place}");
+                let mut random = Seed(self.arguments.seed).stream_indexed(&name, self.step);
+                embedding_noise(alpha, batch.offsets(), width, &mut random)
+            });
+            gradients = self.backward(objective, batch, noise.as_deref(), share, gradients, &mut metrics);
         }
         let gradients = self.ranks.sum(&self.model, gradients);
         let mut metrics = self.ranks.merge(metrics)?;
@@ -195,11 +204,12 @@ impl<M: Trained> Trainer<M> {
         }
     }
 
-    /// The gradients of one batch, added to those of the batches before.
+    /// The gradients of one batch, of whose embeddings `noise`, `[tokens, hidden]`, is a part, added to those of the batches before.
     fn backward<O: Objective<Model = M>>(
         &self,
         objective: &O,
         batch: &O::Batch,
+        noise: Option<&[f32]>,
         share: f64,
         earlier: GradientsParams,
         metrics: &mut Metrics,
@@ -207,10 +217,11 @@ impl<M: Trained> Trainer<M> {
         let (model, decoder) = (&self.model, self.model.decoder());
         let (tokens, offsets) = (batch.tokens(), batch.offsets());
         if !self.arguments.gradient_checkpointing {
-            let loss = objective.loss(model, decoder.hidden(tokens, offsets), batch, share, metrics);
+            let hidden = decoder.hidden_with_noise(tokens, offsets, noise);
+            let loss = objective.loss(model, hidden, batch, share, metrics);
             return GradientsParams::from_grads(with_gradients(loss, model, earlier).backward(), model);
         }
-        let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets);
+        let (hidden, checkpoints) = decoder.hidden_with_checkpoints(tokens, offsets, noise);
         let loss = objective.loss(model, hidden.clone(), batch, share, metrics);
         let mut of_loss = with_gradients(loss, model, earlier).backward();
         let by_hidden = hidden.grad_remove(&mut of_loss);

@@ -80,15 +80,18 @@ fn assert_near(one: &[Metrics], other: &[Metrics], tolerance: f64) {
 #[test]
 fn eight_batches_of_one_are_one_batch_of_eight() {
     let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
-    let [one, eight] = [(1, 8), (8, 1)].map(|(batch, accumulation)| {
-        let arguments = TrainingArguments {
-            per_device_train_batch_size: batch,
-            gradient_accumulation_steps: accumulation,
-            ..arguments()
-        };
-        train(&Sft, decoder(), arguments, &examples).1
-    });
-    assert_near(&one, &eight, 1e-5);
+    for neftune_noise_alpha in [None, Some(5.0)] {
+        let [one, eight] = [(1, 8), (8, 1)].map(|(batch, accumulation)| {
+            let arguments = TrainingArguments {
+                per_device_train_batch_size: batch,
+                gradient_accumulation_steps: accumulation,
+                neftune_noise_alpha,
+                ..arguments()
+            };
+            train(&Sft, decoder(), arguments, &examples).1
+        });
+        assert_near(&one, &eight, 1e-5);
+    }
 }
 
 #[test]
@@ -111,10 +114,12 @@ fn packed_sequences_are_sequences_beside_each_other() {
 fn activations_that_are_computed_again_give_the_same_bits() {
     let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
     let lora = || decoder().with_lora(&LoraOptions::default(), 1).unwrap();
-    for model in [decoder as fn() -> Decoder, lora] {
+    let plain = decoder as fn() -> Decoder;
+    for (model, neftune_noise_alpha) in [(plain, None), (lora, None), (plain, Some(5.0))] {
         let [kept, again] = [false, true].map(|gradient_checkpointing| {
             let arguments = TrainingArguments {
                 gradient_checkpointing,
+                neftune_noise_alpha,
                 ..arguments()
             };
             let (trainer, metrics) = train(&Sft, model(), arguments, &examples);
@@ -136,8 +141,13 @@ fn a_run_that_is_resumed_is_the_run_that_never_stopped() {
         ema_decay: Some(0.7),
         ..with_adam_w.clone()
     };
+    let with_noise = TrainingArguments {
+        neftune_noise_alpha: Some(5.0),
+        ..with_adam_w.clone()
+    };
     resumed(with_adam_w);
     resumed(with_muon);
+    resumed(with_noise);
 }
 
 fn resumed(arguments: TrainingArguments) {
@@ -181,6 +191,23 @@ fn resumed(arguments: TrainingArguments) {
     }
     assert!(bits(resumed.model()) == bits(straight.model()), "parameters");
     assert!(bits(&resumed.averaged()) == bits(&straight.averaged()), "averages");
+}
+
+#[test]
+fn embeddings_have_noise_in_steps_and_none_in_evaluations() {
+    let examples = sft_examples("completions.jsonl", 96, LossOptions::default(), None);
+    let [plain, noisy, again] = [None, Some(5.0), Some(5.0)].map(|neftune_noise_alpha| {
+        let arguments = TrainingArguments {
+            neftune_noise_alpha,
+            ..arguments()
+        };
+        let trainer = Trainer::new(decoder(), arguments, examples.len()).unwrap();
+        let evaluation = trainer.evaluate(&Sft, &examples).unwrap();
+        (evaluation, trainer.step(&Sft, &examples).unwrap().1)
+    });
+    assert_eq!(plain.0, noisy.0);
+    assert_ne!(plain.1.get("loss"), noisy.1.get("loss"));
+    assert_eq!(noisy, again);
 }
 
 /// What a ranking costs is the mean of what its pairs cost, and so are its gradients.

@@ -268,6 +268,14 @@ fn what_cannot_be_trained_is_told_before_anything_is_written() {
             "cpo.simpo_gamma",
         ),
         (&["orpo", "--data", &data, "--set", "orpo.beta=0"], "orpo.beta"),
+        (
+            &["sft", "--data", &data, "--set", "training.neftune_noise_alpha=0"],
+            "training.neftune_noise_alpha",
+        ),
+        (
+            &["ppo", "--data", &data, "--set", "training.neftune_noise_alpha=5"],
+            "training.neftune_noise_alpha",
+        ),
         (&["sft", "--data", &data], "language modeling"),
         (&["sft", "--data", bad], "bad.jsonl"),
         (&["sft", "--data", "nowhere.jsonl"], "nowhere.jsonl"),
@@ -310,6 +318,7 @@ fn every_stage_goes_on_from_its_checkpoint() {
         ),
         ("kto", &labels, "kto.undesirable_weight=1.5"),
         ("sft", &completions, "training.optim=muon"),
+        ("sft", &completions, "training.neftune_noise_alpha=5"),
         ("reward", &pairs, "training.ema_decay=0.5"),
         ("cpo", &pairs, "cpo={loss_type=\"simpo\", beta=2.0, cpo_alpha=0.0}"),
         ("orpo", &pairs, "lora.r=4"),

@@ -17,15 +17,20 @@ pub struct LayerInputs<'a> {
 }
 
 impl Decoder {
-    /// As [`hidden`](Self::hidden), but without a graph: the hidden states are a leaf, whose gradient by a loss goes to
+    /// As [`hidden_with_noise`](Self::hidden_with_noise), but without a graph: the hidden states are a leaf, whose gradient by a loss goes to
     /// [`LayerInputs::backward`].
     ///
     /// # Panics
-    /// As [`hidden`](Self::hidden).
-    pub fn hidden_with_checkpoints<'a>(&self, tokens: &'a [u32], offsets: &'a [usize]) -> (Tensor<2>, LayerInputs<'a>) {
+    /// As there.
+    pub fn hidden_with_checkpoints<'a>(
+        &self,
+        tokens: &'a [u32],
+        offsets: &'a [usize],
+        noise: Option<&[f32]>,
+    ) -> (Tensor<2>, LayerInputs<'a>) {
         let plain = self.valid();
         let inputs = plain.with_pass(tokens, offsets, |pass| {
-            let mut inputs = vec![plain.model.embed_tokens.forward(tokens, &plain.config)];
+            let mut inputs = vec![plain.embedded(tokens, noise)];
             for (index, layer) in plain.model.layers.iter().enumerate() {
                 let output = layer.forward(inputs[index].clone(), &plain.config.layers[index], pass);
                 inputs.push(output);
@@ -71,7 +76,8 @@ impl LayerInputs<'_> {
             }
             gradient
         });
-        let embedded = model.embed_tokens.forward(self.tokens, &decoder.config);
+        // Noise changes nothing in the gradient of what it was added to.
+        let embedded = decoder.embedded(self.tokens, None);
         if embedded.is_tracked() {
             let gradients = (embedded * gradient.autodiff()).sum().backward();
             add(GradientsParams::from_grads(gradients, decoder));

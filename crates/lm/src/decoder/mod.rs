@@ -30,7 +30,7 @@ mod save;
 use std::sync::Arc;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use etude_hub::peft::LoraConfig;
 use etude_kernels::Precision;
 use etude_kernels::burn::{
@@ -137,12 +137,29 @@ impl Decoder {
     /// # Panics
     /// `offsets` do not rise from 0 to the number of tokens, or a token is not in the vocabulary.
     pub fn hidden(&self, tokens: &[u32], offsets: &[usize]) -> Tensor<2> {
+        self.hidden_with_noise(tokens, offsets, None)
+    }
+
+    /// [`hidden`](Self::hidden), where `noise`, [tokens, hidden] row by row, is added to the embeddings.
+    ///
+    /// # Panics
+    /// As there, or the noise has another length.
+    pub fn hidden_with_noise(&self, tokens: &[u32], offsets: &[usize], noise: Option<&[f32]>) -> Tensor<2> {
         self.with_pass(tokens, offsets, |pass| {
-            let embedded = self.model.embed_tokens.forward(tokens, &self.config);
+            let embedded = self.embedded(tokens, noise);
             let layers = self.model.layers.iter().zip(&self.config.layers);
             let hidden = layers.fold(embedded, |hidden, (layer, kind)| layer.forward(hidden, kind, pass));
             self.model.norm.forward(hidden)
         })
+    }
+
+    /// What goes into the first layer, [tokens, hidden].
+    fn embedded(&self, tokens: &[u32], noise: Option<&[f32]>) -> Tensor<2> {
+        let embedded = self.model.embed_tokens.forward(tokens, &self.config);
+        let Some(noise) = noise else { return embedded };
+        let noise = TensorData::new(noise.to_vec(), [tokens.len(), self.config.hidden]);
+        let noise = Tensor::from_data(noise, &embedded.device());
+        embedded + noise
     }
 
     /// Gives `forward` what all layers share.

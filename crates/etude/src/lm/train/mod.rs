@@ -311,6 +311,10 @@ fn check(stage: Stage, loaded: &Loaded<Recipe>) -> Result<(), CommandError> {
         Stage::Reward => RewardModeling::new(recipe.reward).map(drop).map_err(rejected("reward")),
         Stage::Ppo => {
             Ppo::new(recipe.ppo.clone()).map_err(rejected("ppo"))?;
+            if recipe.training.neftune_noise_alpha.is_some() {
+                let reason = "with PPO tokens are to be as probable in training as they were when they were drawn, without noise";
+                return Err(loaded.reject("training.neftune_noise_alpha", reason));
+            }
             let RewardsRecipe {
                 model,
                 rules,

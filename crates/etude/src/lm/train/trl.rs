@@ -29,6 +29,7 @@ const SAME: [(&str, &[&str]); 9] = [
             "adam_beta2",
             "adam_epsilon",
             "max_grad_norm",
+            "neftune_noise_alpha",
             "gradient_checkpointing",
             "seed",
             "logging_steps",
@@ -224,12 +225,12 @@ mod tests {
     #[test]
     fn settings_go_where_they_belong_and_what_cannot_be_mapped_is_told() {
         let text = "model_name_or_path: model\ndataset_name: train.jsonl\nlearning_rate: 2.0e-5\nbf16: true\npacking: true\n\
-                    use_peft: true\nlora_r: 4\nloss_type: [sigmoid, sft]\nreport_to: wandb\nmax_steps: -1\n";
+                    use_peft: true\nlora_r: 4\nneftune_noise_alpha: 5\nloss_type: [sigmoid, sft]\nreport_to: wandb\nmax_steps: -1\n";
         let translated = translate(Path::new("a.yaml"), text, Stage::Sft).unwrap();
         assert_eq!(translated.left_out, ["report_to: \"wandb\""]);
         let recipe: Table = translated.recipe.parse().unwrap();
         let expected = "[model]\npath = \"model\"\nprecision = \"bf16\"\n[data]\ntrain = [\"train.jsonl\"]\n[training]\nlearning_rate \
-                        = 2e-5\n[sft]\npacking = \"bfd\"\n[lora]\nr = 4\nlora_alpha = 32.0\n[dpo]\nloss_type = [\"sigmoid\", \"sft\"]\n";
+                        = 2e-5\nneftune_noise_alpha = 5\n[sft]\npacking = \"bfd\"\n[lora]\nr = 4\nlora_alpha = 32.0\n[dpo]\nloss_type = [\"sigmoid\", \"sft\"]\n";
         assert_eq!(recipe, expected.parse::<Table>().unwrap());
     }
 
