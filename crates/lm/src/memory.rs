@@ -27,8 +27,8 @@ impl Memory {
         let keys = config.key_value_heads * config.head_size;
         let queries = config.heads * config.head_size;
         // What the backward pass of a layer reads again: the residual stream twice, queries before and after they are rotated, keys
-        // likewise, values, what attention gives, both halves of the gated unit and their product.
-        let layer = 2 * config.hidden + 3 * queries + 3 * keys + 3 * config.intermediate;
+        // likewise, values, what attention gives, and both halves of the gated unit, whose product is computed again.
+        let layer = 2 * config.hidden + 3 * queries + 3 * keys + 2 * config.intermediate;
         Self {
             weights: tensors.iter().map(held).sum(),
             cache_per_token: 2 * config.layers.len() * keys * F32,
