@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::recipe::FrontierRecipe;
 use crate::error::{CommandError, Context as _};
 use crate::recipe::Loaded;
+use crate::recipe::range::Whole;
 
 /// The beginning of a review.
 #[derive(Debug, PartialEq)]
@@ -139,7 +140,7 @@ impl Reviews {
             )?;
         }
         let (judged, learnt) = self.held_out.split_at(recipe.evaluation.prompts.get());
-        let [least, most] = recipe.data.prompt_words.map(|words| words.get());
+        let [least, most] = recipe.data.prompt_words.map(Whole::get);
         for (name, reviews, path) in [
             ("evaluation", judged, &files.evaluation),
             ("prompts", &learnt[..recipe.preferences.prompts.get()], &files.prompts),
@@ -158,8 +159,8 @@ impl Reviews {
 
 /// A file of JSON lines.
 pub(super) fn write_lines(path: &Path, lines: impl Iterator<Item = Value>) -> Result<(), CommandError> {
-    let text: String = lines.map(|line| format!("{line}\n")).collect();
-    write_atomically(path, text.as_bytes()).failed_run(|| "cannot write the data".into())
+    let lines: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
+    write_atomically(path, lines.concat().as_bytes()).failed_run(|| "cannot write the data".into())
 }
 
 /// The first sentences of a review that have at most so many words together, with one space between words; none where the first sentence
