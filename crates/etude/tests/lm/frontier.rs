@@ -90,7 +90,7 @@ fn a_sweep_ends_in_one_figure_and_what_is_finished_is_not_done_again() {
     let report = fs::read_to_string(folder.join("run/report.html")).unwrap();
     assert_eq!(report.matches("<svg class=\"plot\"").count(), 1, "one figure");
     for words in [
-        "The frontier",
+        "The frontier of reward and KL divergence",
         "What it shows",
         "DPO, beta 0.1",
         "PPO, target KL 3",

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use burn::tensor::Device;
+use etude_align::AlignError;
 use etude_align::data::{DataFiles, DataOptions};
 use etude_align::frontier::{Judged, Point, judge};
-use etude_align::ppo::{Drawing, Question};
-use etude_align::reward::{RewardFunction, RewardModel};
+use etude_align::ppo::{Drawing, Question, Rollout};
+use etude_align::reward::{Answer, RewardFunction, RewardModel, total_rewards};
 use etude_align::training::checkpoint;
 use etude_lm::Source;
 use etude_lm::decoder::Decoder;
@@ -206,8 +207,8 @@ impl<'a> Judge<'a> {
             let rollouts = drawing(self.recipe, &self.source)
                 .draw(&self.reference, &asked, seed, "preferences", first as u64)
                 .failed_run(failed)?;
-            let scored: Vec<_> = rollouts.iter().map(etude_align::ppo::Rollout::answer).collect();
-            let rewards = etude_align::reward::total_rewards(&mut self.rewards, &scored).failed_run(failed)?;
+            let scored: Vec<Answer<'_>> = rollouts.iter().map(Rollout::answer).collect();
+            let rewards = total_rewards(&mut self.rewards, &scored).failed_run(failed)?;
             let scored: Vec<(String, f32)> = rollouts
                 .into_iter()
                 .map(|rollout| rollout.text)
@@ -245,7 +246,7 @@ fn questions(prompts: &Path, source: &Source) -> Result<Vec<Question>, CommandEr
     let failed = || format!("cannot read {}", prompts.display());
     let files = DataFiles::find(&[prompts.to_owned()]).bad_input(failed)?;
     let records = files.records(&DataOptions::default());
-    let questions: Result<_, etude_align::AlignError> = records.map(|record| question(&record?, source)).collect();
+    let questions: Result<_, AlignError> = records.map(|record| question(&record?, source)).collect();
     questions.bad_input(failed)
 }
 

@@ -57,7 +57,7 @@ impl Outcome<'_> {
         let verdict = if difference.abs() > 2.0 * error {
             format!("{} has the better frontier", better.name())
         } else {
-            "neither frontier is clearly the better one".to_owned()
+            "Neither frontier is clearly the better one".to_owned()
         };
         format!(
             "{verdict}: between {from:.2} and {to:.2} nats, where there are both, {}'s is above {}'s at {:.0} % of the divergences, and by {:.3} \
@@ -95,15 +95,15 @@ pub(super) fn print(output: &Output, outcome: &Outcome<'_>) {
         return;
     }
     output.line(terminal::table(&ends(outcome)).trim_end());
-    let finding = outcome.finding();
-    let mut letters = finding.chars();
-    let capital: String = letters.next().into_iter().flat_map(char::to_uppercase).collect();
-    output.line(&format!("{capital}{}", letters.as_str()));
+    output.line(&outcome.finding());
 }
 
 /// Where every run has come to.
 fn ends(outcome: &Outcome<'_>) -> Table {
-    let header = [
+    let reference = ("reference".to_owned(), &outcome.reference, &outcome.sft);
+    let runs = outcome.runs.iter();
+    let runs = runs.map(|finished| (finished.run.title(), &finished.judged, &finished.state));
+    let mut table = Table::new([
         "run",
         "steps",
         "KL, nats per answer",
@@ -111,27 +111,19 @@ fn ends(outcome: &Outcome<'_>) -> Table {
         "standard error",
         "tokens",
         "time",
-    ];
-    let mut table = Table::new(header);
-    let mut row = |name: String, judged: &JudgedRun, seconds: f64| {
+    ]);
+    for (title, judged, state) in std::iter::once(reference).chain(runs) {
         if let Some(end) = judged.end() {
-            let cells = [
-                name,
+            table = table.row([
+                title,
                 end.step.to_string(),
                 format!("{:.3}", end.point.kl),
                 format!("{:.3}", end.point.reward),
                 format!("{:.3}", end.reward_error),
                 format!("{:.1}", end.length),
-                format!("{seconds:.0} s"),
-            ];
-            table = std::mem::replace(&mut table, Table::new(header)).row(cells);
+                format!("{:.0} s", state.progress.seconds),
+            ]);
         }
-    };
-    row("reference".into(), &outcome.reference, outcome.sft.progress.seconds);
-    for finished in &outcome.runs {
-        let run = finished.run;
-        let name = format!("{}, {} {}", run.method.name(), run.method.setting(), run.setting);
-        row(name, &finished.judged, finished.state.progress.seconds);
     }
     table
 }
@@ -184,8 +176,8 @@ pub(super) fn report(outcome: &Outcome<'_>) -> Report {
             ]);
         }
     }
-    let frontier = Section::new("The frontier")
-        .text(format!("What it shows: {}", outcome.finding()))
+    let frontier = Section::new("What it shows")
+        .text(outcome.finding())
         .item(&plot)
         .text(format!(
             "Each policy has answered the same {evaluation} prompts, which no stage has seen. The reward is the reward model's, which is \
@@ -227,13 +219,8 @@ pub(super) fn report(outcome: &Outcome<'_>) -> Report {
 /// Answers of the reference, and of the last policy of each method's best run.
 fn samples(outcome: &Outcome<'_>) -> Section {
     let best = Method::ALL.map(|method| outcome.best(method));
-    let columns = best.iter().flatten().map(|finished| {
-        let run = finished.run;
-        (
-            format!("{}, {} {}", run.method.name(), run.method.setting(), run.setting),
-            &finished.judged,
-        )
-    });
+    let columns = best.iter().flatten();
+    let columns = columns.map(|finished| (finished.run.title(), &finished.judged));
     let columns: Vec<(String, &JudgedRun)> = std::iter::once(("before".to_owned(), &outcome.reference))
         .chain(columns)
         .collect();

@@ -131,7 +131,7 @@ impl Method {
     }
 
     /// What its setting is called.
-    pub(super) fn setting(self) -> &'static str {
+    fn setting(self) -> &'static str {
         match self {
             Self::Dpo => "beta",
             Self::Ppo => "target KL",
@@ -151,6 +151,11 @@ impl Run {
     /// Of its folder.
     pub(super) fn name(self) -> String {
         format!("{}-{}", self.method.name().to_lowercase(), self.setting)
+    }
+
+    /// As people read it.
+    pub(super) fn title(self) -> String {
+        format!("{}, {} {}", self.method.name(), self.method.setting(), self.setting)
     }
 }
 

@@ -159,10 +159,8 @@ impl Reviews {
 
 /// A file of JSON lines.
 pub(super) fn write_lines(path: &Path, lines: impl Iterator<Item = Value>) -> Result<(), CommandError> {
-    let mut lines: Vec<String> = lines.map(|line| line.to_string()).collect();
-    // The last one ends as well.
-    lines.push(String::new());
-    write_atomically(path, lines.join("\n").as_bytes()).failed_run(|| "cannot write the data".into())
+    let lines: Vec<String> = lines.map(|line| format!("{line}\n")).collect();
+    write_atomically(path, lines.concat().as_bytes()).failed_run(|| "cannot write the data".into())
 }
 
 /// The first sentences of a review that have at most so many words together, with one space between words; none where the first sentence
