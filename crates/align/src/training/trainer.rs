@@ -158,15 +158,15 @@ impl<M: Trained> Trainer<M> {
         let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
         let mut metrics = Metrics::default();
         let mut gradients = GradientsParams::new();
-        let width = self.model.decoder().config().hidden;
-        for (place, batch) in self.ranks.share(batches.iter().enumerate()) {
+        let mut random = Seed(self.arguments.seed).stream_indexed("embedding noise", self.step);
+        let (width, alpha) = (self.model.decoder().config().hidden, self.arguments.neftune_noise_alpha);
+        // Drawn for the batches of other ranks too, so that it is the same however batches are cut and dealt out.
+        let with_noise = batches.iter().map(|batch| {
+            let noise = alpha.map(|alpha| embedding_noise(alpha, batch.offsets(), width, &mut random));
+            (batch, noise)
+        });
+        for (batch, noise) in self.ranks.share(with_noise) {
             let share = objective.weight(batch) / all.max(f64::MIN_POSITIVE);
-            let noise = self.arguments.neftune_noise_alpha.map(|alpha| {
-                // The same whichever rank has the batch.
-                let name = format!("embedding noise of batch {place}");
-                let mut random = Seed(self.arguments.seed).stream_indexed(&name, self.step);
-                embedding_noise(alpha, batch.offsets(), width, &mut random)
-            });
             gradients = self.backward(objective, batch, noise.as_deref(), share, gradients, &mut metrics);
         }
         let gradients = self.ranks.sum(&self.model, gradients);
