@@ -114,7 +114,8 @@ fn simd() -> &'static str {
     }
 }
 
-fn memory() -> Option<u64> {
+/// The bytes of memory that the machine has, where the operating system tells.
+pub(crate) fn memory() -> Option<u64> {
     let table = fs::read_to_string("/proc/meminfo").ok()?;
     let total = table.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     let kibibytes: u64 = total.trim().strip_suffix("kB")?.trim().parse().ok()?;

@@ -99,6 +99,6 @@ pub use mixture::{PreferenceBatch, preference_loss, wpo_weights};
 pub use options::{PreferenceLoss, PreferenceOptions};
 pub use orpo::{Orpo, OrpoOptions, log_odds_ratios};
 pub use pairs::Pairs;
-pub use reference::ReferenceLogProbabilities;
+pub use reference::{ReferenceLogProbabilities, pair_log_probabilities};
 pub use reference_sync::{ReferenceSync, SyncedPolicy, TrDpo};
 pub use sequence::{Aggregation, sequence_log_probabilities};

@@ -101,14 +101,11 @@ impl ReferenceLogProbabilities {
             if !progress(done) {
                 break;
             }
-            let sequences = AnswerSequences::pairs(&batch.iter().map(|(_, pair, _)| *pair).collect::<Vec<_>>());
-            let hidden = reference.hidden(sequences.tokens(), sequences.offsets());
-            let answers = sequences.log_probabilities(reference, hidden, aggregation).to_data();
-            let answers: Vec<f32> = answers.iter().collect();
-            let (first, second) = answers.split_at(batch.len());
-            for ((fingerprint, _, to), numbers) in batch.iter_mut().zip(first.iter().zip(second)) {
-                **to = [*numbers.0, *numbers.1];
-                self.known.insert(*fingerprint, **to);
+            let pairs: Vec<_> = batch.iter().map(|(_, pair, _)| *pair).collect();
+            let said = pair_log_probabilities(reference, &pairs, aggregation);
+            for ((fingerprint, _, to), said) in batch.iter_mut().zip(said) {
+                **to = said;
+                self.known.insert(*fingerprint, said);
             }
             done += batch.len();
             unsaved += batch.len();
@@ -134,6 +131,20 @@ impl ReferenceLogProbabilities {
         }
         Ok(write_checkpoint(&self.path, KIND, &[&bytes])?)
     }
+}
+
+/// What a model without autodiff says of both answers of each pair, all pairs at once.
+pub fn pair_log_probabilities(model: &Decoder, pairs: &[&[Tokenized; 2]], aggregation: Aggregation) -> Vec<[f32; 2]> {
+    let sequences = AnswerSequences::pairs(pairs);
+    let hidden = model.hidden(sequences.tokens(), sequences.offsets());
+    let said = sequences.log_probabilities(model, hidden, aggregation).to_data();
+    let said: Vec<f32> = said.iter().collect();
+    let (first, second) = said.split_at(pairs.len());
+    first
+        .iter()
+        .zip(second)
+        .map(|(first, second)| [*first, *second])
+        .collect()
 }
 
 fn of_model(reference: &Decoder) -> Result<Fingerprint, AlignError> {

@@ -45,17 +45,24 @@ impl Ranks {
         }
     }
 
-    /// The processes that `mpirun` has started, or one, which MPI then does not hear of. They part when the last clone is dropped, which waits for the others; where
-    /// that is because of a panic, all are ended.
+    /// The processes that `mpirun` has started, or one, which MPI then does not hear of. They part when the last clone is dropped, which
+    /// waits for the others; where that is because of a panic, all are ended.
     ///
     /// # Errors
-    /// There are several, and this is a build without MPI; or MPI does not start, or has been started in this process before.
+    /// There are several, and this is a build without MPI, or MPI does not find the others; or it does not start, or has been started in
+    /// this process before.
     pub fn join() -> Result<Self, AlignError> {
         let several = |name: &str| env::var(name).is_ok_and(|size| size.parse() != Ok(1_usize));
         if !SIZES.into_iter().any(several) {
             return Ok(Self::alone());
         }
         let (world, rank, size) = World::join()?;
+        if size == 1 {
+            return Err(AlignError::Ranks {
+                detail: "found one process, where several have been started: is it by another MPI than this build's?"
+                    .into(),
+            });
+        }
         Ok(Self {
             rank,
             size,
@@ -85,7 +92,7 @@ impl Ranks {
 
     /// The gradients of all ranks added up, the same on each. A parameter has one if it has one on any of them.
     pub fn sum<M: Module>(&self, model: &M, gradients: GradientsParams) -> GradientsParams {
-        let Some(world) = self.others() else { return gradients };
+        let Some(world) = &self.world else { return gradients };
         let mut sum = Sum {
             world,
             own: gradients,
@@ -100,7 +107,7 @@ impl Ranks {
     /// # Errors
     /// It cannot be told, for a rank has another version of this program, for instance.
     pub fn gather<T: Serialize + DeserializeOwned>(&self, own: T) -> Result<Vec<T>, AlignError> {
-        let Some(world) = self.others() else {
+        let Some(world) = &self.world else {
             return Ok(vec![own]);
         };
         let failed = |rank: usize| {
@@ -129,13 +136,9 @@ impl Ranks {
     /// Ends all ranks at once with this exit code, for the others would wait for this one for ever; does nothing where there are no
     /// others.
     pub fn abort(&self, code: u8) {
-        if let Some(world) = self.others() {
+        if let Some(world) = &self.world {
             world.abort(code);
         }
-    }
-
-    fn others(&self) -> Option<&World> {
-        self.world.as_deref().filter(|_| self.size > 1)
     }
 }
 

@@ -12,6 +12,7 @@ use etude_lm::decoder::{Decoder, parameters};
 use etude_lm::tokenizer::Tokenizer;
 use serde_json::json;
 
+use crate::doctor::memory;
 use crate::error::{CommandError, Context as _};
 use crate::output::Output;
 use crate::report::number::grouped;
@@ -75,6 +76,12 @@ pub(super) fn init(folder: &Path, tokenizer_data: &[PathBuf], out: &Path, seed: 
     }
     let sizes = parameters(&config);
     let count: usize = sizes.iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+    // The system would end the process.
+    if memory().is_some_and(|memory| memory / 4 < count as u64) {
+        let gigabytes = 4e-9 * count as f64;
+        let reason = format!("its parameters take {gigabytes:.1} GB, and this machine does not have so much");
+        return Err(CommandError::bad_input(refused()).because(reason));
+    }
     let decoder = Decoder::random(config, seed, &Device::flex()).bad_input(refused)?;
     decoder.save(out).failed_run(written)?;
     let mut beside = vec![GENERATION_CONFIG, CHAT_TEMPLATE];

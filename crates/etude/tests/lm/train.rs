@@ -837,6 +837,28 @@ fn a_model_that_knows_nothing_can_be_made_and_trained() {
     ]);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_model_that_no_memory_could_hold_is_refused() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let mut config: Value = serde_json::from_slice(&read(&model.path().join("config.json"))).unwrap();
+    config["vocab_size"] = (1_u64 << 30).into();
+    config["hidden_size"] = (1_u64 << 10).into();
+    let large = scratch.path().join("large");
+    fs::create_dir(&large).unwrap();
+    fs::write(large.join("config.json"), config.to_string()).unwrap();
+    let texts = completions(scratch.path());
+    let data = ["--tokenizer-data", &texts];
+    let (folder, out) = (large.to_str().unwrap(), scratch.path().join("too-large"));
+    let refused = etude(&[&["lm", "init", folder, "--out", out.to_str().unwrap()], &data[..]].concat());
+    let notes = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{notes}");
+    assert!(
+        notes.contains("GB, and this machine does not have so much") && !out.exists(),
+        "{notes}"
+    );
+}
+
 #[cfg(unix)]
 #[test]
 fn a_disk_that_is_full_is_told_and_nothing_half_written_stays() {

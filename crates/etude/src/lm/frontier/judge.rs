@@ -91,7 +91,7 @@ impl<'a> Judge<'a> {
         );
         Ok(Self {
             recipe,
-            questions: questions(prompts, &source)?,
+            questions: questions(recipe, prompts, &source)?,
             source,
             reference: decoder,
             rewards: vec![Box::new(model.bad_input(failed)?)],
@@ -192,7 +192,7 @@ impl<'a> Judge<'a> {
         /// Prompts at a time.
         const CHUNK: usize = 128;
         let failed = || "cannot draw answers".to_owned();
-        let questions = questions(prompts, &self.source)?;
+        let questions = questions(self.recipe, prompts, &self.source)?;
         let answers = self.recipe.preferences.answers.get();
         let bar = Progress::bar(self.output, "answers", questions.len() as u64);
         for (index, chunk) in questions.chunks(CHUNK).enumerate() {
@@ -242,12 +242,19 @@ fn open(recipe: &FrontierRecipe, folder: &Path) -> Result<(Source, Decoder), Com
     Ok((source, decoder.with_precision(recipe.model.precision.into())))
 }
 
-fn questions(prompts: &Path, source: &Source) -> Result<Vec<Question>, CommandError> {
+/// The prompts of a file to which the model has room for an answer, as PPO takes them.
+fn questions(recipe: &FrontierRecipe, prompts: &Path, source: &Source) -> Result<Vec<Question>, CommandError> {
     let failed = || format!("cannot read {}", prompts.display());
     let files = DataFiles::find(&[prompts.to_owned()]).bad_input(failed)?;
     let records = files.records(&DataOptions::default());
-    let questions: Result<_, AlignError> = records.map(|record| question(&record?, source)).collect();
-    questions.bad_input(failed)
+    let questions: Result<Vec<Question>, AlignError> = records.map(|record| question(&record?, source)).collect();
+    let mut questions = questions.bad_input(failed)?;
+    let most = source.config.context.saturating_sub(recipe.ppo.options.response_length);
+    questions.retain(|question| question.tokens.len() <= most);
+    if questions.len() < 2 {
+        return Err(CommandError::bad_input(failed()).because("fewer than two prompts leave room for an answer"));
+    }
+    Ok(questions)
 }
 
 /// What is in the folder of a run already, or what `find` finds, which is there from then on.

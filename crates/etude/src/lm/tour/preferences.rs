@@ -7,9 +7,9 @@
 use burn::module::Module as _;
 use burn::tensor::Device;
 use etude_align::data::{Packed, Tokenized};
-use etude_align::preference::{Aggregation, AnswerSequences, Dpo, PreferenceExample, PreferenceOptions};
+use etude_align::preference::{Aggregation, Dpo, PreferenceExample, PreferenceOptions, pair_log_probabilities};
 use etude_align::sft::Sft;
-use etude_align::training::{Metrics, Objective, Sequences as _, Trainer, TrainingArguments};
+use etude_align::training::{Metrics, Objective, Trainer, TrainingArguments};
 use etude_lm::LmError;
 use etude_lm::decoder::Decoder;
 use etude_train::Seed;
@@ -171,16 +171,10 @@ fn train<O: Objective<Model = Decoder>>(
 /// Asks the reference for ln pi of both answers of each pair.
 fn ask(reference: &Decoder, pairs: &mut [PreferenceExample]) {
     for pairs in pairs.chunks_mut(64) {
-        let sequences: Vec<_> = pairs.iter().map(|pair| &pair.sequences).collect();
-        let sequences = AnswerSequences::pairs(&sequences);
-        let hidden = reference.hidden(sequences.tokens(), sequences.offsets());
-        let said = sequences
-            .log_probabilities(reference, hidden, Aggregation::Sum)
-            .to_data();
-        let said: Vec<f32> = said.iter().collect();
-        let (chosen, rejected) = said.split_at(pairs.len());
-        for (pair, (chosen, rejected)) in pairs.iter_mut().zip(chosen.iter().zip(rejected)) {
-            pair.reference = [*chosen, *rejected];
+        let answers: Vec<_> = pairs.iter().map(|pair| &pair.sequences).collect();
+        let said = pair_log_probabilities(reference, &answers, Aggregation::Sum);
+        for (pair, said) in pairs.iter_mut().zip(said) {
+            pair.reference = said;
         }
     }
 }
