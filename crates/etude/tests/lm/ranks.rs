@@ -132,6 +132,21 @@ fn split(line: &Value) -> (f64, Value) {
     (rest["value"].take().as_f64().unwrap(), rest)
 }
 
+/// A launcher says that there are two processes, and each would train alone into one folder: by no MPI, or by another one.
+#[test]
+fn processes_that_do_not_find_each_other_are_told() {
+    for size in ["OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS"] {
+        let mut command = Command::new(PROGRAM);
+        command
+            .args(["lm", "sft", "--model", "m", "--data", "d.jsonl"])
+            .env(size, "2");
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let notes = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{size}: {notes}");
+        assert!(notes.contains("cannot train in several processes"), "{size}: {notes}");
+    }
+}
+
 /// Also where the last step of an epoch leaves one of them without a batch, and where they compute activations anew.
 #[test]
 fn two_processes_are_one_with_twice_the_batch() {
