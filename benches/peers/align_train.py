@@ -13,9 +13,9 @@ the last. `--tasks sft`, `--precisions f32` and `--sides TRL` choose; without, a
     PYTHONPATH=OLD python benches/peers/align_train.py --etude target/release --model FOLDER --ppo PROMPTS.jsonl --reward-model FOLDER
 
 TRL 1.12 is the last version that has PPO. Both sides draw 16 answers a step to the same prompts (`"prompt"`, text or messages) and take two
-minibatches of them per epoch, in f32. The value model begins as the reward model does. Time is that of a step, once with one epoch and once
-with two: their difference is an epoch, and the rest is drawing answers and judging them. TRL computes every answer to the length of the
-longest, étude to its own; the table has how long they are.
+minibatches of them per epoch. The value model begins as the reward model does. Time is that of a step, once with one epoch and once
+with two: their difference is an epoch, and the rest is drawing answers and judging them. Drawing alone is told as tokens of answers a second.
+TRL computes every answer to the length of the longest, étude to its own; the table has how long they are.
 """
 
 import argparse
@@ -88,18 +88,19 @@ def main():
     if set(options.tasks) & set(TASKS):
         report(best, options)
     if "ppo" in options.tasks:
-        report_ppo(best, options)
+        for precision in options.precisions:
+            report_ppo(best, precision, options)
 
 
 # Of two measurements. Memory is the most that was needed.
-BETTER = {"speed": max, "seconds": min, "memory": max}
+BETTER = {"speed": max, "seconds": min, "memory": max, "drawing": max}
 
 
 def cases(options):
     """Tasks with their precisions; PPO is measured once for each number of epochs."""
     for task in options.tasks:
         if task == "ppo":
-            yield from ((f"ppo-{epochs}", "f32") for epochs in PPO_EPOCHS)
+            yield from ((f"ppo-{epochs}", precision) for precision in options.precisions for epochs in PPO_EPOCHS)
         else:
             yield from ((task, precision) for precision in options.precisions)
 
@@ -116,12 +117,12 @@ def report(best, options):
     print(f"\n{options.threads} threads, {options.steps} steps; losses of the last step: " + ", ".join(losses))
 
 
-def report_ppo(best, options):
-    print("| PPO | étude: s | TRL: s | TRL / étude | étude: peak GB | TRL: peak GB | étude / TRL | étude: tokens an answer | TRL |")
+def report_ppo(best, precision, options):
+    print(f"| PPO, {precision} | étude: s | TRL: s | TRL / étude | étude: peak GB | TRL: peak GB | étude / TRL | étude: tokens an answer | TRL |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     steps = []
     for epochs in PPO_EPOCHS:
-        of = [pair(best, f"ppo-{epochs}", "f32", name) for name in ("seconds", "memory", "answer_tokens")]
+        of = [pair(best, f"ppo-{epochs}", precision, name) for name in ("seconds", "memory", "answer_tokens")]
         steps.append(of[0])
         name = f"a step of {epochs} epoch" + "s" * (epochs > 1)
         print(f"| {name} | " + " | ".join([*seconds_cells(of[0]), *memory_cells(of[1]), *(cell(length, ".1f") for length in of[2])]) + " |")
@@ -131,6 +132,9 @@ def report_ppo(best, options):
     epoch, drawing = ([seconds if seconds and seconds > 0 else None for seconds in sides] for sides in (epoch, drawing))
     for name, seconds in [("an epoch", epoch), ("the rest: answers drawn and judged", drawing)]:
         print(f"| {name} | " + " | ".join(seconds_cells(seconds)) + " | | | | | |")
+    drawn = pair(best, f"ppo-{PPO_EPOCHS[0]}", precision, "drawing")
+    cells = " and ".join(cell(speed, ".1f") for speed in drawn)
+    print(f"\nDrawing: {cells} tokens of answers a second, {ratio(drawn, 'x')}.")
     print(f"\n{options.threads} threads, {options.steps} steps of {PPO_ANSWERS} answers of at most {PPO['response_length']} tokens")
 
 
@@ -225,11 +229,13 @@ def etude_ppo(task, precision, options):
         # Every value of JSON is one of TOML.
         command += [part for name, value in recipe.items() for part in ("--set", f"{name}={json.dumps(value)}")]
         subprocess.run(command, check=True, stdout=sys.stderr)
-        speed, tokens, lengths = logged(os.path.join(out, "metrics.jsonl"), "tokens_per_second", "num_tokens", "completions/mean_length")
+        names = ["tokens_per_second", "num_tokens", "completions/mean_length", "rollout_tokens_per_second"]
+        speed, tokens, lengths, drawing = logged(os.path.join(out, "metrics.jsonl"), *names)
     # A step's tokens are those that its minibatches have read.
     seconds = [(after - before) / rate for before, after, rate in zip(tokens, tokens[1:], speed[1:])]
     memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
-    return {"seconds": sum(seconds) / len(seconds), "memory": memory, "answer_tokens": sum(lengths) / len(lengths)}
+    found = {"seconds": sum(seconds) / len(seconds), "memory": memory, "answer_tokens": sum(lengths) / len(lengths)}
+    return found | {"drawing": sum(drawing[1:]) / len(drawing[1:])}
 
 
 def peer(task, precision, options):
@@ -291,14 +297,17 @@ def peer_ppo(task, precision, options):
         def __init__(self, *inputs, shuffle=False, **others):
             super().__init__(*inputs, **others)
 
-    lengths = []
+    lengths, speeds = [], []
     draw = ppo_trainer.batch_generation
 
     def draw_and_count(model, queries, *inputs):
+        started, before = time.perf_counter(), sum(lengths)
         found = draw(model, queries, *inputs)
+        seconds = time.perf_counter() - started
         for answer in found[0][:, queries.shape[1] :]:
             ends = (answer == tokenizer.eos_token_id).nonzero().flatten().tolist()
             lengths.append(ends[0] + 1 if ends else len(answer))
+        speeds.append((sum(lengths) - before) / seconds)
         return found
 
     ppo_trainer.DataLoader, ppo_trainer.batch_generation = InOrder, draw_and_count
@@ -314,7 +323,7 @@ def peer_ppo(task, precision, options):
     paths = [options.model, options.model, options.reward_model, options.reward_model]
     model, reference, reward_model, value_model = (kind.from_pretrained(path, dtype=torch.float32) for kind, path in zip(kinds, paths))
     with tempfile.TemporaryDirectory() as folder:
-        surroundings = {"use_cpu": True, "bf16": False, "gradient_checkpointing": False, "save_strategy": "no", "report_to": "none"}
+        surroundings = {"use_cpu": True, "bf16": precision == "bf16", "gradient_checkpointing": False, "save_strategy": "no", "report_to": "none"}
         surroundings |= {"disable_tqdm": True, "num_sample_generations": 0, "local_rollout_forward_batch_size": PPO_ANSWERS}
         batches = {"per_device_train_batch_size": PPO_ANSWERS, "total_episodes": PPO_ANSWERS * options.steps, "stop_token": "eos"}
         clock = Clock()
@@ -333,7 +342,8 @@ def peer_ppo(task, precision, options):
             trainer.train()
     seconds = (clock.times[-1] - clock.times[0]) / (len(clock.times) - 1)
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"seconds": seconds, "memory": memory, "answer_tokens": sum(lengths) / len(lengths)}
+    found = {"seconds": seconds, "memory": memory, "answer_tokens": sum(lengths) / len(lengths)}
+    return found | {"drawing": sum(speeds[1:]) / len(speeds[1:])}
 
 
 def tokenized(tokenizer, prompt):

@@ -30,6 +30,14 @@ pub enum AlignError {
         /// What was found and what was expected.
         detail: String,
     },
+    /// What does not fit in memory cannot be kept on the disk.
+    #[error("cannot keep the examples in a temporary file in {}; the environment variable TMPDIR names another folder", folder.display())]
+    TemporaryFile {
+        /// Where temporary files are.
+        folder: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
     /// A record cannot be read, or its fields do not go together.
     #[error("{place}: {detail}")]
     Record {

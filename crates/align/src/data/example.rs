@@ -1,9 +1,11 @@
 //! Tokens to train on.
 
+use serde::{Deserialize, Serialize};
+
 use super::truncate::{Truncation, TruncationMode};
 
 /// A sequence with its loss mask.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Tokenized {
     /// The tokens.
     pub ids: Vec<u32>,
@@ -39,7 +41,7 @@ pub struct TokenizedRanking {
 }
 
 /// An answer that is good or bad.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenizedCompletion {
     /// What is answered.
     pub prompt: Vec<u32>,

@@ -6,7 +6,8 @@
 //!   the columns beside them that have a meaning. [`Format`] says how columns become a record, and finds it out by itself.
 //! - An [`ExampleTokenizer`] makes tokens with a loss mask of them, as the trainers of TRL 1.16 do: `SFTTrainer`, `DPOTrainer`,
 //!   `RewardTrainer`, `KTOTrainer`.
-//! - [`Truncation`] cuts what is too long; [`pack`](fn@pack) lays short sequences beside each other.
+//! - [`Truncation`] cuts what is too long; [`Packs`] lay short sequences beside each other.
+//! - [`StoredExamples`] keep what does not fit in memory on the disk; training asks for [`Examples`] by their places.
 //! - [`lint`] looks data over before anything is trained on them.
 //!
 //! Where this differs from TRL:
@@ -24,6 +25,7 @@ mod columns;
 mod conversation;
 mod dataset;
 mod example;
+mod examples;
 mod fields;
 mod files;
 mod format;
@@ -36,9 +38,10 @@ mod truncate;
 
 pub use dataset::{DataFiles, DataOptions, Records};
 pub use example::{Tokenized, TokenizedCompletion, TokenizedPreference, TokenizedRanking};
+pub use examples::{Examples, StoredExamples};
 pub use files::PARQUET_THREAD;
 pub use format::Format;
-pub use pack::{Packed, PackingStrategy, pack};
+pub use pack::{Packed, PackingStrategy, Packs};
 pub use record::{Example, Message, Place, Record, Text};
 pub use tokenize::{ExampleTokenizer, LossOptions};
 pub use truncate::{Truncation, TruncationMode};

@@ -1,11 +1,13 @@
 //! Short sequences beside each other, so that a batch has no padding.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::{self, Display};
 use std::ops::Range;
 use std::str::FromStr;
 
 use super::example::Tokenized;
+use super::examples::Examples;
 use crate::AlignError;
 use crate::error::require;
 
@@ -105,35 +107,79 @@ impl From<Tokenized> for Packed {
     }
 }
 
-/// Packs sequences into as few packs of at most `max_length` tokens as the strategy finds. The same sequences in the same order
-/// give the same packs; empty ones are left out.
-///
-/// # Errors
-/// `max_length` is 0.
-pub fn pack(sequences: &[Tokenized], max_length: usize, strategy: PackingStrategy) -> Result<Vec<Packed>, AlignError> {
-    require(max_length > 0, "max_length", &max_length, "at least 1")?;
-    Ok(match strategy {
-        PackingStrategy::Wrapped => wrapped(sequences, max_length),
-        PackingStrategy::Bfd => best_fit_decreasing(sequences, max_length, max_length),
-        PackingStrategy::BfdSplit => best_fit_decreasing(sequences, max_length, usize::MAX),
-    })
+/// A sequence, by its place, of which a part is in a pack.
+type Piece = (usize, Range<usize>);
+
+/// Sequences laid beside each other. Only where each of them is, is kept; a pack is made when it is asked for.
+#[derive(Debug)]
+pub struct Packs<S> {
+    sequences: S,
+    /// None where every sequence is by itself.
+    packs: Option<Vec<Vec<Piece>>>,
+}
+
+impl<S: Examples<Example = Tokenized>> Packs<S> {
+    /// As few packs of at most `max_length` tokens as the strategy finds. The same sequences in the same order give the same packs; empty
+    /// ones are left out.
+    ///
+    /// # Errors
+    /// `max_length` is 0, or the sequences cannot be read.
+    pub fn new(sequences: S, max_length: usize, strategy: PackingStrategy) -> Result<Self, AlignError> {
+        require(max_length > 0, "max_length", &max_length, "at least 1")?;
+        let lengths: Result<Vec<usize>, AlignError> =
+            sequences.examples().map(|sequence| Ok(sequence?.ids.len())).collect();
+        let lengths = lengths?;
+        let packs = match strategy {
+            PackingStrategy::Wrapped => wrapped(&lengths, max_length),
+            PackingStrategy::Bfd => best_fit_decreasing(&lengths, max_length, max_length),
+            PackingStrategy::BfdSplit => best_fit_decreasing(&lengths, max_length, usize::MAX),
+        };
+        Ok(Self {
+            sequences,
+            packs: Some(packs),
+        })
+    }
+
+    /// Every sequence by itself.
+    pub fn single(sequences: S) -> Self {
+        Self { sequences, packs: None }
+    }
+}
+
+impl<S: Examples<Example = Tokenized>> Examples for Packs<S> {
+    type Example = Packed;
+
+    fn len(&self) -> usize {
+        self.packs.as_ref().map_or(self.sequences.len(), Vec::len)
+    }
+
+    fn example(&self, place: usize) -> Result<Cow<'_, Packed>, AlignError> {
+        let Some(packs) = &self.packs else {
+            return Ok(Cow::Owned(self.sequences.example(place)?.into_owned().into()));
+        };
+        let mut pack = Packed::new();
+        for (sequence, part) in &packs[place] {
+            pack.push(&*self.sequences.example(*sequence)?, part.clone());
+        }
+        Ok(Cow::Owned(pack))
+    }
 }
 
 /// Packs what the first `most` tokens of each sequence are split into.
-fn best_fit_decreasing(sequences: &[Tokenized], max_length: usize, most: usize) -> Vec<Packed> {
-    let mut pieces: Vec<(usize, Range<usize>)> = Vec::new();
-    for (index, sequence) in sequences.iter().enumerate() {
-        let length = sequence.ids.len().min(most);
+fn best_fit_decreasing(lengths: &[usize], max_length: usize, most: usize) -> Vec<Vec<Piece>> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    for (place, length) in lengths.iter().enumerate() {
+        let length = (*length).min(most);
         let starts = (0..length).step_by(max_length);
-        pieces.extend(starts.map(|start| (index, start..length.min(start + max_length))));
+        pieces.extend(starts.map(|start| (place, start..length.min(start + max_length))));
     }
     // A stable order: of equals the earlier one first.
     pieces.sort_by_key(|(_, part)| std::cmp::Reverse(part.len()));
-    let mut packs: Vec<Packed> = Vec::new();
+    let mut packs: Vec<Vec<Piece>> = Vec::new();
     // Packs by the room that is left in them; of equals the one that has had it for longest is taken.
     let mut by_room: BTreeMap<usize, VecDeque<usize>> = BTreeMap::new();
-    for (index, part) in pieces {
-        let length = part.len();
+    for piece in pieces {
+        let length = piece.1.len();
         let best = by_room
             .range_mut(length..)
             .next()
@@ -141,13 +187,13 @@ fn best_fit_decreasing(sequences: &[Tokenized], max_length: usize, most: usize) 
         let (room, pack) = if let Some((room, Some(pack))) = best {
             (room, pack)
         } else {
-            packs.push(Packed::new());
+            packs.push(Vec::new());
             (max_length, packs.len() - 1)
         };
         if by_room.get(&room).is_some_and(VecDeque::is_empty) {
             by_room.remove(&room);
         }
-        packs[pack].push(&sequences[index], part);
+        packs[pack].push(piece);
         if room > length {
             by_room.entry(room - length).or_default().push_back(pack);
         }
@@ -155,17 +201,21 @@ fn best_fit_decreasing(sequences: &[Tokenized], max_length: usize, most: usize) 
     packs
 }
 
-fn wrapped(sequences: &[Tokenized], max_length: usize) -> Vec<Packed> {
-    let mut packs: Vec<Packed> = Vec::new();
-    for sequence in sequences {
+fn wrapped(lengths: &[usize], max_length: usize) -> Vec<Vec<Piece>> {
+    let mut packs: Vec<Vec<Piece>> = Vec::new();
+    let mut room = 0;
+    for (place, length) in lengths.iter().enumerate() {
         let mut start = 0;
-        while start < sequence.ids.len() {
-            if packs.last().is_none_or(|pack| pack.ids.len() == max_length) {
-                packs.push(Packed::new());
+        while start < *length {
+            if room == 0 {
+                packs.push(Vec::new());
+                room = max_length;
             }
-            let Some(pack) = packs.last_mut() else { break };
-            let end = sequence.ids.len().min(start + max_length - pack.ids.len());
-            pack.push(sequence, start..end);
+            let end = start + room.min(length - start);
+            room -= end - start;
+            if let Some(pack) = packs.last_mut() {
+                pack.push((place, start..end));
+            }
             start = end;
         }
     }

@@ -5,14 +5,21 @@ use std::path::Path;
 use std::sync::Arc;
 
 use etude_lm::chat_template::TemplateValue;
+use serde::{Deserialize, Serialize, Serializer};
 
 /// Where a record comes from.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
     /// The file.
+    #[serde(serialize_with = "readable")]
     pub file: Arc<Path>,
     /// The number of the record in it, from 1: of JSON lines that of the line.
     pub record: usize,
+}
+
+/// A name that is no UTF-8 as messages show it: nothing is opened by it.
+fn readable<S: Serializer>(path: &Path, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&path.to_string_lossy())
 }
 
 impl Display for Place {
@@ -22,7 +29,7 @@ impl Display for Place {
 }
 
 /// A record with all that is known of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Record {
     /// Where it comes from.
     pub place: Place,
@@ -45,7 +52,7 @@ pub struct Record {
 }
 
 /// The kinds of records: TRL's five by its names, and rankings.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Example {
     /// A text or a conversation (`text` or `messages`).
     LanguageModeling(Text),
@@ -117,7 +124,7 @@ impl Example {
 }
 
 /// A part of a record.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum Text {
     /// Text as it is ("standard").
     Standard(String),
@@ -136,7 +143,7 @@ impl Text {
 }
 
 /// What somebody has said in a conversation.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Message {
     /// Who: `system`, `user`, `assistant`, `tool`, or what else the chat template knows.
     pub role: String,

@@ -7,6 +7,7 @@ use etude_lm::engine::{Engine, EngineOptions, FinishReason, Request, Sampling};
 use etude_lm::tokenizer::Tokenizer;
 use etude_train::Seed;
 use rand::Rng as _;
+use serde::{Deserialize, Serialize};
 
 use crate::AlignError;
 use crate::data::{Record, Tokenized};
@@ -16,13 +17,14 @@ use crate::reward::Answer;
 const AT_A_TIME: usize = 32;
 
 /// What the policy is asked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// Its tokens, at least one.
     pub tokens: Vec<u32>,
     /// Its text, as the policy reads it.
     pub text: String,
     /// Where it comes from, with all that the data say of it.
+    #[serde(with = "json")]
     pub record: Record,
 }
 
@@ -112,5 +114,24 @@ impl Drawing<'_> {
         });
         let rollouts: Result<_, LmError> = rollouts.collect();
         Ok(rollouts?)
+    }
+}
+
+/// A record as text that says itself of what kinds its columns are.
+mod json {
+    use serde::de::Error as _;
+    use serde::ser::Error as _;
+    use serde::{Deserialize as _, Deserializer, Serializer};
+
+    use crate::data::Record;
+
+    pub(super) fn serialize<S: Serializer>(record: &Record, to: S) -> Result<S::Ok, S::Error> {
+        let text = serde_json::to_string(record).map_err(S::Error::custom)?;
+        to.serialize_str(&text)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Record, D::Error> {
+        let text = String::deserialize(from)?;
+        serde_json::from_str(&text).map_err(D::Error::custom)
     }
 }

@@ -1,5 +1,8 @@
 //! A step of PPO: answers are drawn, scored, and learnt from.
 
+use std::borrow::Cow;
+use std::time::Instant;
+
 use burn::module::Module as _;
 use burn::tensor::Tensor;
 use etude_lm::decoder::Decoder;
@@ -11,6 +14,7 @@ use super::statistics::RATIO;
 use super::{ActorCritic, Drawing, Experience, KlCoefficient, Ppo, PpoOptions, Question, RewardNormalization, Rollout};
 use super::{RolloutStatistics, generalized_advantages, ratio_variance, token_rewards, whiten};
 use crate::AlignError;
+use crate::data::{Examples, Tokenized};
 use crate::error::require;
 use crate::preference::AnswerSequences;
 use crate::reward::{Answer, RewardFunction, Rewards, total_rewards};
@@ -45,8 +49,9 @@ pub struct PpoTrainer<'a> {
 
 /// Answers, and what is computed of their tokens, `[tokens]`, all answers one after the other.
 #[derive(Debug)]
-pub struct Judged<'q> {
-    rollouts: Vec<Rollout<'q>>,
+pub struct Judged {
+    /// Questions with their answers.
+    sequences: Vec<Tokenized>,
     /// ln pi.
     log_probabilities: Vec<f32>,
     /// v.
@@ -56,6 +61,15 @@ pub struct Judged<'q> {
     /// `[answers]`.
     scores: Vec<f32>,
     metrics: Metrics,
+    /// That drawing has taken; 0 of answers that were there.
+    seconds: f64,
+}
+
+impl Judged {
+    /// Tokens of answers that were drawn a second.
+    pub fn tokens_per_second(&self) -> f64 {
+        self.log_probabilities.len() as f64 / self.seconds
+    }
 }
 
 impl<'a> PpoTrainer<'a> {
@@ -148,7 +162,10 @@ impl<'a> PpoTrainer<'a> {
     ///
     /// # Panics
     /// As there.
-    pub fn step(mut self, questions: &[Question]) -> Result<(Self, Metrics), AlignError> {
+    pub fn step(
+        mut self,
+        questions: &(impl Examples<Example = Question> + ?Sized),
+    ) -> Result<(Self, Metrics), AlignError> {
         let judged = self.draw(questions)?;
         self.learn(&judged)
     }
@@ -156,11 +173,11 @@ impl<'a> PpoTrainer<'a> {
     /// Draws answers to the questions of the next step, and scores them.
     ///
     /// # Errors
-    /// An answer cannot be drawn or scored; it can be tried again, and gives the same answers.
+    /// A question cannot be read, or an answer cannot be drawn or scored; it can be tried again, and gives the same answers.
     ///
     /// # Panics
     /// There are fewer questions than the trainer was told of.
-    pub fn draw<'q>(&mut self, questions: &'q [Question]) -> Result<Judged<'q>, AlignError> {
+    pub fn draw(&mut self, questions: &(impl Examples<Example = Question> + ?Sized)) -> Result<Judged, AlignError> {
         if self.state.normalization.is_none()
             && let Some(count) = self.objective.options().reward_normalization
         {
@@ -168,19 +185,23 @@ impl<'a> PpoTrainer<'a> {
         }
         let step = self.trainer.step_count();
         let places = self.trainer.order().step(step).concat();
-        let asked: Vec<&Question> = places.iter().map(|place| &questions[*place]).collect();
+        let asked = at(questions, places)?;
+        let asked: Vec<&Question> = asked.iter().map(|question| &**question).collect();
         let first = self.trainer.order().examples_before(step);
         let policy = self.trainer.model().policy().valid();
+        let started = Instant::now();
         let rollouts = self.drawing.draw(&policy, &asked, self.seed(), "rollout", first)?;
+        let seconds = started.elapsed().as_secs_f64();
         drop(policy);
-        self.judge_drawn(rollouts)
+        let judged = self.judge_drawn(rollouts)?;
+        Ok(Judged { seconds, ..judged })
     }
 
     /// The same of answers that the policy, as it is now, has given.
     ///
     /// # Errors
     /// There are none, or one cannot be scored.
-    pub fn judge_drawn<'q>(&mut self, rollouts: Vec<Rollout<'q>>) -> Result<Judged<'q>, AlignError> {
+    pub fn judge_drawn(&mut self, rollouts: Vec<Rollout<'_>>) -> Result<Judged, AlignError> {
         if rollouts.is_empty() {
             return Err(AlignError::NoExamples);
         }
@@ -194,7 +215,7 @@ impl<'a> PpoTrainer<'a> {
     ///
     /// # Errors
     /// A gradient is not finite, or the first ratio is not exactly 1: the model is lost then, and the last checkpoint is what there is.
-    pub fn learn(mut self, judged: &Judged<'_>) -> Result<(Self, Metrics), AlignError> {
+    pub fn learn(mut self, judged: &Judged) -> Result<(Self, Metrics), AlignError> {
         let step = self.trainer.step_count();
         let mut metrics = judged.metrics.clone();
         let experiences = self.experiences(judged);
@@ -235,9 +256,13 @@ impl<'a> PpoTrainer<'a> {
     /// policy gives the same numbers.
     ///
     /// # Errors
-    /// An answer cannot be drawn or scored.
-    pub fn evaluate(&mut self, questions: &[Question]) -> Result<Metrics, AlignError> {
-        let asked: Vec<&Question> = questions.iter().collect();
+    /// A question cannot be read, or an answer cannot be drawn or scored.
+    pub fn evaluate(
+        &mut self,
+        questions: &(impl Examples<Example = Question> + ?Sized),
+    ) -> Result<Metrics, AlignError> {
+        let asked = at(questions, 0..questions.len())?;
+        let asked: Vec<&Question> = asked.iter().map(|question| &**question).collect();
         let model = self.trainer.averaged().valid();
         let rollouts = self
             .drawing
@@ -246,7 +271,7 @@ impl<'a> PpoTrainer<'a> {
     }
 
     /// Scores answers, and asks policy, critic and reference about them; the metrics are those of the answers.
-    fn judge<'q>(&mut self, rollouts: Vec<Rollout<'q>>, model: &ActorCritic) -> Result<Judged<'q>, AlignError> {
+    fn judge(&mut self, rollouts: Vec<Rollout<'_>>, model: &ActorCritic) -> Result<Judged, AlignError> {
         let Rewards {
             total: mut scores,
             parts,
@@ -304,12 +329,13 @@ impl<'a> PpoTrainer<'a> {
             metrics.add("val/engine_difference", differences.fold(0.0, f32::max).into(), 1.0);
         }
         Ok(Judged {
-            rollouts,
+            sequences: rollouts.into_iter().map(|rollout| rollout.sequence).collect(),
             log_probabilities,
             values,
             divergences,
             scores,
             metrics,
+            seconds: 0.0,
         })
     }
 
@@ -319,8 +345,13 @@ impl<'a> PpoTrainer<'a> {
     }
 
     /// What gives the scores of the reference's answers to some of the questions the mean 0 and the variance 1.
-    fn fit_normalization(&mut self, questions: &[Question], count: usize) -> Result<RewardNormalization, AlignError> {
-        let asked: Vec<&Question> = questions.iter().cycle().take(count).collect();
+    fn fit_normalization(
+        &mut self,
+        questions: &(impl Examples<Example = Question> + ?Sized),
+        count: usize,
+    ) -> Result<RewardNormalization, AlignError> {
+        let asked = at(questions, (0..questions.len()).cycle().take(count))?;
+        let asked: Vec<&Question> = asked.iter().map(|question| &**question).collect();
         let rollouts = self
             .drawing
             .draw(&self.reference, &asked, self.seed(), "normalization", 0)?;
@@ -333,9 +364,9 @@ impl<'a> PpoTrainer<'a> {
     }
 
     /// Rewards of tokens, and from these advantages and returns.
-    fn experiences(&self, judged: &Judged<'_>) -> Vec<Experience> {
+    fn experiences(&self, judged: &Judged) -> Vec<Experience> {
         let Judged {
-            rollouts,
+            sequences,
             log_probabilities,
             values,
             divergences,
@@ -350,7 +381,7 @@ impl<'a> PpoTrainer<'a> {
             lam,
             ..
         } = *self.objective.options();
-        let lengths: Vec<usize> = rollouts.iter().map(|rollout| rollout.sequence.supervised()).collect();
+        let lengths: Vec<usize> = sequences.iter().map(Tokenized::supervised).collect();
         let mask = vec![true; divergences.len()];
         let mut rewards = token_rewards(divergences, &mask, &lengths, scores, self.state.coefficient.value());
         if whiten_rewards {
@@ -364,16 +395,24 @@ impl<'a> PpoTrainer<'a> {
             *end += length;
             Some(*end)
         });
-        let experience = |((rollout, length), end): ((&Rollout<'_>, &usize), usize)| {
+        let experience = |((sequence, length), end): ((&Tokenized, &usize), usize)| {
             let of = |numbers: &[f32]| numbers[end - length..end].to_vec();
             Experience {
-                sequence: rollout.sequence.clone(),
+                sequence: sequence.clone(),
                 log_probabilities: of(log_probabilities),
                 values: of(values),
                 advantages: of(&found.advantages),
                 returns: of(&found.returns),
             }
         };
-        rollouts.iter().zip(&lengths).zip(ends).map(experience).collect()
+        sequences.iter().zip(&lengths).zip(ends).map(experience).collect()
     }
+}
+
+/// The questions at these places.
+fn at<Q: Examples<Example = Question> + ?Sized>(
+    questions: &Q,
+    places: impl IntoIterator<Item = usize>,
+) -> Result<Vec<Cow<'_, Question>>, AlignError> {
+    places.into_iter().map(|place| questions.example(place)).collect()
 }

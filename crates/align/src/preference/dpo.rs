@@ -2,11 +2,10 @@
 
 use burn::tensor::{Tensor, TensorData};
 use etude_lm::decoder::Decoder;
+use serde::{Deserialize, Serialize};
 
-use super::{
-    Aggregation, AnswerSequences, PreferenceBatch, PreferenceOptions, RewardMetrics, preference_loss, wpo_weights,
-};
-use super::{Pairs, sequence_log_probabilities};
+use super::{Aggregation, AnswerSequences, Pairs, PreferenceBatch, PreferenceOptions, Referenced, RewardMetrics};
+use super::{preference_loss, sequence_log_probabilities, wpo_weights};
 use crate::AlignError;
 use crate::data::Tokenized;
 use crate::training::{Metrics, Objective, Sequences};
@@ -18,7 +17,7 @@ pub struct Dpo {
 }
 
 /// A better and a worse answer as sequences, and what the reference says of them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PreferenceExample {
     /// The better one, then the worse one, each with its prompt; what counts in the loss is the answer.
     pub sequences: [Tokenized; 2],
@@ -34,10 +33,15 @@ impl PreferenceExample {
             reference: [f32::NAN; 2],
         }
     }
+}
 
-    /// What the reference is asked, and where its answer goes.
-    pub fn asked(&mut self) -> (&[Tokenized; 2], &mut [f32; 2]) {
-        (&self.sequences, &mut self.reference)
+impl Referenced for PreferenceExample {
+    fn answers(&self) -> &[Tokenized; 2] {
+        &self.sequences
+    }
+
+    fn with_reference(self, reference: [f32; 2]) -> Self {
+        Self { reference, ..self }
     }
 }
 

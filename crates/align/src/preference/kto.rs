@@ -11,15 +11,17 @@
 //!
 //! With KL = 0 this is APO-zero of unpaired answers (D'Oosterlinck et al. 2024), TRL's `apo_zero_unpaired`.
 
+use std::borrow::Cow;
+
 use burn::module::Module as _;
 use burn::tensor::activation::sigmoid;
 use burn::tensor::{Bool, Device, Tensor, TensorData};
 use etude_lm::decoder::Decoder;
 use serde::{Deserialize, Serialize};
 
-use super::{Aggregation, AnswerSequences, sequence_log_probabilities};
+use super::{Aggregation, AnswerSequences, Referenced, sequence_log_probabilities};
 use crate::AlignError;
-use crate::data::{Tokenized, TokenizedCompletion, Truncation};
+use crate::data::{Examples, Tokenized, TokenizedCompletion, Truncation};
 use crate::error::require;
 use crate::training::{Metrics, Objective, Sequences};
 
@@ -107,40 +109,89 @@ pub struct KtoExample {
     pub reference: [f32; 2],
 }
 
-impl KtoExample {
-    /// Answers of which the reference has not been asked yet, none where truncation leaves nothing of one. In each of the `batches`, places
-    /// of answers, a prompt gets the answer to the one before, and the first that to the last: as in TRL, which so makes batches of the
-    /// neighbours in the data. A batch of one has its own answer for a mismatched one.
+impl Referenced for KtoExample {
+    fn answers(&self) -> &[Tokenized; 2] {
+        &self.sequences
+    }
+
+    fn with_reference(self, reference: [f32; 2]) -> Self {
+        Self { reference, ..self }
+    }
+}
+
+/// Answers of which the reference has not been asked yet, each with a mismatched one.
+#[derive(Debug)]
+pub struct Mismatched<S> {
+    answers: S,
+    truncation: Truncation,
+    /// The place of each answer, and of the one that its prompt gets as well.
+    places: Vec<[usize; 2]>,
+}
+
+impl<S: Examples<Example = TokenizedCompletion>> Mismatched<S> {
+    /// In each of the `batches`, places of answers, a prompt gets the answer to the one before, and the first that to the last: as in TRL,
+    /// which so makes batches of the neighbours in the data. A batch of one has its own answer for a mismatched one. Answers of which
+    /// truncation leaves nothing are left out.
     ///
     /// What is mismatched stays so in later epochs, whatever batches they have, so that the reference is asked once.
-    pub fn mismatched(
-        answers: &[TokenizedCompletion],
-        truncation: &Truncation,
+    ///
+    /// # Errors
+    /// The answers cannot be read.
+    pub fn new(
+        answers: S,
+        truncation: Truncation,
         batches: impl IntoIterator<Item = Vec<usize>>,
-    ) -> Vec<Option<Self>> {
+    ) -> Result<Self, AlignError> {
         let mut before: Vec<usize> = (0..answers.len()).collect();
         for batch in batches {
             for (&place, &earlier) in batch.iter().zip(batch.last().into_iter().chain(&batch)) {
                 before[place] = earlier;
             }
         }
-        let examples = answers.iter().zip(before).map(|(answer, before)| {
-            let mismatched = TokenizedCompletion {
-                completion: answers[before].completion.clone(),
-                ..answer.clone()
-            };
-            Some(Self {
-                sequences: [answer.sequence(truncation)?, mismatched.sequence(truncation)?],
-                desirable: answer.label,
-                reference: [f32::NAN; 2],
-            })
-        });
-        examples.collect()
+        let mut mismatched = Self {
+            places: before.into_iter().enumerate().map(<[usize; 2]>::from).collect(),
+            answers,
+            truncation,
+        };
+        let mut left = Vec::with_capacity(mismatched.places.len());
+        for &places in &mismatched.places {
+            if mismatched.cut(places)?.is_some() {
+                left.push(places);
+            }
+        }
+        mismatched.places = left;
+        Ok(mismatched)
     }
 
-    /// What the reference is asked, and where its answer goes.
-    pub fn asked(&mut self) -> (&[Tokenized; 2], &mut [f32; 2]) {
-        (&self.sequences, &mut self.reference)
+    fn cut(&self, [place, before]: [usize; 2]) -> Result<Option<KtoExample>, AlignError> {
+        let answer = self.answers.example(place)?;
+        let mismatched = TokenizedCompletion {
+            completion: self.answers.example(before)?.completion.clone(),
+            ..TokenizedCompletion::clone(&answer)
+        };
+        let sequence = |answer: &TokenizedCompletion| answer.sequence(&self.truncation);
+        let (Some(own), Some(other)) = (sequence(&answer), sequence(&mismatched)) else {
+            return Ok(None);
+        };
+        Ok(Some(KtoExample {
+            sequences: [own, other],
+            desirable: answer.label,
+            reference: [f32::NAN; 2],
+        }))
+    }
+}
+
+impl<S: Examples<Example = TokenizedCompletion>> Examples for Mismatched<S> {
+    type Example = KtoExample;
+
+    fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn example(&self, place: usize) -> Result<Cow<'_, KtoExample>, AlignError> {
+        let example = self.cut(self.places[place])?;
+        // Those of which nothing is left have been left out.
+        example.map(Cow::Owned).ok_or(AlignError::NoExamples)
     }
 }
 

@@ -1,5 +1,6 @@
 //! Reference log-probabilities, computed once and kept on disk.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,13 +12,13 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Aggregation, AnswerSequences};
 use crate::AlignError;
-use crate::data::Tokenized;
+use crate::data::{Examples, Tokenized};
 use crate::training::Sequences as _;
 
 /// What a file of these is, for its first line.
 const KIND: &str = "reference log-probabilities";
 
-/// Sequences that are computed before the file is written anew.
+/// Pairs that are computed before the file is written anew.
 const SAVED_EVERY: usize = 512;
 
 /// A hash of what a log-probability depends on.
@@ -72,53 +73,56 @@ impl ReferenceLogProbabilities {
         &self.path
     }
 
-    /// Fills in what the reference, a model without autodiff, says of pairs of answers, each with where that goes. What is not known is
-    /// computed, `together` pairs at a time, and written to the file every now and then. `progress` hears how many of the pairs are done
-    /// and says whether to go on.
+    /// What the reference, a model without autodiff, says of the answers of the examples at these places, in their order. What is not
+    /// known is computed, `together` examples at a time, and written to the file every now and then. `progress` hears how many of the
+    /// places are done and says whether to go on; where it does not, numbers are missing.
     ///
     /// # Errors
-    /// The file cannot be written; what it held before is still there.
-    pub fn fill<'a>(
+    /// The examples cannot be read, or the file cannot be written; what it held before is still there.
+    pub fn ask<E: Referenced>(
         &mut self,
         aggregation: Aggregation,
         reference: &Decoder,
-        pairs: impl IntoIterator<Item = (&'a [Tokenized; 2], &'a mut [f32; 2])>,
+        examples: &(impl Examples<Example = E> + ?Sized),
+        places: &[usize],
         together: usize,
         mut progress: impl FnMut(usize) -> bool,
-    ) -> Result<(), AlignError> {
-        let (mut missing, mut done) = (Vec::new(), 0);
-        for (pair, to) in pairs {
-            let fingerprint = of_pair(pair, aggregation);
-            if let Some(known) = self.known.get(&fingerprint) {
-                *to = *known;
-                done += 1;
-            } else {
-                missing.push((fingerprint, pair, to));
+    ) -> Result<Vec<[f32; 2]>, AlignError> {
+        let mut said = Vec::with_capacity(places.len());
+        let (mut saved, mut asked) = (self.known.len(), Vec::new());
+        for (done, &place) in places.iter().enumerate() {
+            let example = examples.example(place)?;
+            let fingerprint = of_pair(example.answers(), aggregation);
+            if !self.known.contains_key(&fingerprint) {
+                asked.push((fingerprint, example));
             }
-        }
-        let mut unsaved = 0;
-        for batch in missing.chunks_mut(together.max(1)) {
-            if !progress(done) {
+            said.push(fingerprint);
+            if asked.len() < together.max(1) && done + 1 < places.len() {
+                continue;
+            }
+            if !progress(done + 1 - asked.len()) {
                 break;
             }
-            let pairs: Vec<_> = batch.iter().map(|(_, pair, _)| *pair).collect();
-            let said = pair_log_probabilities(reference, &pairs, aggregation);
-            for ((fingerprint, _, to), said) in batch.iter_mut().zip(said) {
-                **to = said;
-                self.known.insert(*fingerprint, said);
+            let pairs: Vec<_> = asked.iter().map(|(_, example)| example.answers()).collect();
+            if !pairs.is_empty() {
+                let numbers = pair_log_probabilities(reference, &pairs, aggregation);
+                let fingerprints = asked.iter().map(|(fingerprint, _)| *fingerprint);
+                self.known.extend(fingerprints.zip(numbers));
             }
-            done += batch.len();
-            unsaved += batch.len();
-            if unsaved >= SAVED_EVERY {
+            asked.clear();
+            if self.known.len() >= saved + SAVED_EVERY {
                 self.save()?;
-                unsaved = 0;
+                saved = self.known.len();
             }
         }
-        if unsaved > 0 {
+        if self.known.len() > saved {
             self.save()?;
         }
-        progress(done);
-        Ok(())
+        progress(said.len());
+        let known = said
+            .iter()
+            .map_while(|fingerprint| self.known.get(fingerprint).copied());
+        Ok(known.collect())
     }
 
     fn save(&self) -> Result<(), AlignError> {
@@ -130,6 +134,54 @@ impl ReferenceLogProbabilities {
             bytes.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
         }
         Ok(write_checkpoint(&self.path, KIND, &[&bytes])?)
+    }
+}
+
+/// Two answers of which a reference says something.
+pub trait Referenced: Clone {
+    /// What it is asked.
+    fn answers(&self) -> &[Tokenized; 2];
+
+    /// The same with what it says.
+    #[must_use]
+    fn with_reference(self, log_probabilities: [f32; 2]) -> Self;
+}
+
+/// Examples with what the reference says of each.
+#[derive(Debug)]
+pub struct WithReference<S> {
+    examples: S,
+    log_probabilities: Vec<[f32; 2]>,
+}
+
+impl<S: Examples<Example: Referenced>> WithReference<S> {
+    /// It says `log_probabilities` of the examples, one after the other; of those that are not asked for, it may be anything.
+    ///
+    /// # Panics
+    /// There are not as many of both.
+    pub fn new(examples: S, log_probabilities: Vec<[f32; 2]>) -> Self {
+        assert_eq!(
+            examples.len(),
+            log_probabilities.len(),
+            "log-probabilities of answers: expected a pair of each example"
+        );
+        Self {
+            examples,
+            log_probabilities,
+        }
+    }
+}
+
+impl<S: Examples<Example: Referenced>> Examples for WithReference<S> {
+    type Example = S::Example;
+
+    fn len(&self) -> usize {
+        self.examples.len()
+    }
+
+    fn example(&self, place: usize) -> Result<Cow<'_, S::Example>, AlignError> {
+        let example = self.examples.example(place)?.into_owned();
+        Ok(Cow::Owned(example.with_reference(self.log_probabilities[place])))
     }
 }
 

@@ -24,7 +24,7 @@ pub struct RewardModeling {
 }
 
 /// A better and a worse answer, or several that are ranked, of which every better one is compared with every worse one.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RewardExample {
     /// The answers, the best first, each with its prompt; at least two.
     pub sequences: Vec<Tokenized>,

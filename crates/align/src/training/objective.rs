@@ -37,7 +37,7 @@ pub trait Objective {
     /// What is trained.
     type Model: Trained;
     /// What data are made of.
-    type Example;
+    type Example: Clone;
     /// Examples laid beside each other.
     type Batch: Sequences;
 

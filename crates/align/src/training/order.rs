@@ -37,16 +37,22 @@ impl Order {
         self.examples.div_ceil(self.batch).div_ceil(self.accumulation) as u64
     }
 
+    /// The places of all examples in the data, as an epoch reads them; the first epoch is epoch 0.
+    pub fn epoch(&self, epoch: u64) -> Vec<usize> {
+        let mut places: Vec<usize> = (0..self.examples).collect();
+        if let Some(seed) = self.shuffle {
+            places.shuffle(&mut seed.stream_indexed("order", epoch));
+        }
+        places
+    }
+
     /// The batches of a step, by the places of their examples in the data; the first step is step 0.
     ///
     /// # Panics
     /// There are no examples.
     pub fn step(&self, step: u64) -> Vec<Vec<usize>> {
         let (epoch, within) = (step / self.steps_per_epoch(), step % self.steps_per_epoch());
-        let mut places: Vec<usize> = (0..self.examples).collect();
-        if let Some(seed) = self.shuffle {
-            places.shuffle(&mut seed.stream_indexed("order", epoch));
-        }
+        let places = self.epoch(epoch);
         let batches = places.chunks(self.batch).skip(within as usize * self.accumulation);
         batches.take(self.accumulation).map(<[usize]>::to_vec).collect()
     }
@@ -59,7 +65,7 @@ impl Order {
     }
 
     /// How many epochs are over before a step, with the part of the one that is going on.
-    pub fn epoch(&self, step: u64) -> f64 {
+    pub fn epochs_before(&self, step: u64) -> f64 {
         step as f64 / self.steps_per_epoch() as f64
     }
 }

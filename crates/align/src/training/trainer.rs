@@ -7,6 +7,7 @@ use etude_train::Seed;
 use super::neftune::embedding_noise;
 use super::{Metrics, Objective, Optimizer, OptimizerState, Order, Ranks, Sequences as _, Trained, TrainingArguments};
 use crate::AlignError;
+use crate::data::Examples;
 
 /// A model on its way: its parameters, the optimiser's moments, and how many steps it has taken.
 #[derive(Debug)]
@@ -103,7 +104,7 @@ impl<M: Trained> Trainer<M> {
 
     /// How often the data have been read so far.
     pub fn epoch(&self) -> f64 {
-        self.order.epoch(self.step)
+        self.order.epochs_before(self.step)
     }
 
     /// The processes that take the steps.
@@ -122,15 +123,15 @@ impl<M: Trained> Trainer<M> {
     /// The metrics hold `loss` and what the objective adds to it, `grad_norm` before clipping, and `learning_rate`.
     ///
     /// # Errors
-    /// The gradient is not finite: the model is lost, and the last checkpoint is what there is. Or the ranks do not understand each
-    /// other.
+    /// The gradient is not finite: the model is lost, and the last checkpoint is what there is. Or the examples cannot be read, or the
+    /// ranks do not understand each other.
     ///
     /// # Panics
     /// There are fewer examples than the trainer was told of.
     pub fn step<O: Objective<Model = M>>(
         self,
         objective: &O,
-        examples: &[O::Example],
+        examples: &(impl Examples<Example = O::Example> + ?Sized),
     ) -> Result<(Self, Metrics), AlignError> {
         let places = self.order.step(self.step);
         let (trainer, metrics) = self.update(objective, examples, &places)?;
@@ -148,13 +149,14 @@ impl<M: Trained> Trainer<M> {
     pub fn update<O: Objective<Model = M>>(
         mut self,
         objective: &O,
-        examples: &[O::Example],
+        examples: &(impl Examples<Example = O::Example> + ?Sized),
         places: &[Vec<usize>],
     ) -> Result<(Self, Metrics), AlignError> {
-        let batches: Vec<O::Batch> = places
+        let batches: Result<Vec<O::Batch>, AlignError> = places
             .iter()
-            .map(|places| objective.batch(&places.iter().map(|&place| &examples[place]).collect::<Vec<_>>()))
+            .map(|places| batch(objective, examples, places.iter().copied()))
             .collect();
+        let batches = batches?;
         let all: f64 = batches.iter().map(|batch| objective.weight(batch)).sum();
         let mut metrics = Metrics::default();
         let mut gradients = GradientsParams::new();
@@ -237,20 +239,33 @@ impl<M: Trained> Trainer<M> {
     /// not depend on the size of batches.
     ///
     /// # Errors
-    /// The ranks do not understand each other.
+    /// The examples cannot be read, or the ranks do not understand each other.
     pub fn evaluate<O: Objective<Model = M>>(
         &self,
         objective: &O,
-        examples: &[O::Example],
+        examples: &(impl Examples<Example = O::Example> + ?Sized),
     ) -> Result<Metrics, AlignError> {
         let plain = self.averaged().valid();
         let mut metrics = Metrics::default();
-        let batches = examples.chunks(self.arguments.per_device_eval_batch_size);
-        for examples in self.ranks.share(batches) {
-            let batch = objective.batch(&examples.iter().collect::<Vec<_>>());
+        let together = self.arguments.per_device_eval_batch_size;
+        let batches = (0..examples.len()).step_by(together);
+        for start in self.ranks.share(batches) {
+            let end = examples.len().min(start.saturating_add(together));
+            let batch = batch(objective, examples, start..end)?;
             let hidden = plain.decoder().hidden(batch.tokens(), batch.offsets());
             objective.loss(&plain, hidden, &batch, 1.0, &mut metrics);
         }
         self.ranks.merge(metrics)
     }
+}
+
+/// Lays the examples at these places beside each other.
+fn batch<O: Objective>(
+    objective: &O,
+    examples: &(impl Examples<Example = O::Example> + ?Sized),
+    places: impl Iterator<Item = usize>,
+) -> Result<O::Batch, AlignError> {
+    let found: Result<Vec<_>, AlignError> = places.map(|place| examples.example(place)).collect();
+    let found = found?;
+    Ok(objective.batch(&found.iter().map(|example| &**example).collect::<Vec<_>>()))
 }

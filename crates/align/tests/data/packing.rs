@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use etude_align::data::{Packed, PackingStrategy, Tokenized, Truncation, TruncationMode, pack};
+use etude_align::data::{Examples as _, Packed, PackingStrategy, Packs, Tokenized, Truncation, TruncationMode};
 use proptest::prelude::*;
 
 /// Sequences whose tokens are all different, so that each can be followed.
@@ -33,10 +33,24 @@ fn parts(pack: &Packed) -> Vec<(&[u32], &[bool])> {
     pack.offsets.windows(2).map(part).collect()
 }
 
+fn pack(sequences: &[Tokenized], max_length: usize, strategy: PackingStrategy) -> Vec<Packed> {
+    let packs = Packs::new(sequences.to_vec(), max_length, strategy).unwrap();
+    packs.examples().map(|pack| pack.unwrap().into_owned()).collect()
+}
+
 proptest! {
     #[test]
+    fn sequences_by_themselves_are_packs_of_one(sequences in sequences()) {
+        let packs = Packs::single(sequences.clone());
+        prop_assert_eq!(packs.len(), sequences.len());
+        for (pack, sequence) in packs.examples().zip(sequences) {
+            prop_assert_eq!(pack.unwrap().into_owned(), Packed::from(sequence));
+        }
+    }
+
+    #[test]
     fn every_token_that_is_to_be_kept_is_in_one_pack(sequences in sequences(), strategy in strategy(), max_length in 1_usize..24) {
-        let packs = pack(&sequences, max_length, strategy).unwrap();
+        let packs = pack(&sequences, max_length, strategy);
         let most = if strategy == PackingStrategy::Bfd { max_length } else { usize::MAX };
         let mut wanted: Vec<u32> = sequences.iter().flat_map(|sequence| sequence.ids.iter().take(most).copied()).collect();
         let mut packed: Vec<u32> = packs.iter().flat_map(|pack| pack.ids.iter().copied()).collect();
@@ -52,7 +66,7 @@ proptest! {
             .iter()
             .flat_map(|sequence| sequence.ids.iter().copied().zip(sequence.loss.iter().copied()))
             .collect();
-        for pack in pack(&sequences, max_length, strategy).unwrap() {
+        for pack in pack(&sequences, max_length, strategy) {
             prop_assert_eq!(pack.ids.len(), pack.loss.len());
             for (ids, loss) in parts(&pack) {
                 prop_assert!(!loss[0]);
@@ -68,7 +82,7 @@ proptest! {
     #[test]
     fn best_fit_never_splits_what_fits(sequences in sequences(), max_length in 20_usize..40) {
         for strategy in [PackingStrategy::Bfd, PackingStrategy::BfdSplit] {
-            let packs = pack(&sequences, max_length, strategy).unwrap();
+            let packs = pack(&sequences, max_length, strategy);
             let mut packed: Vec<&[u32]> = packs.iter().flat_map(parts).map(|(ids, _)| ids).collect();
             let mut wanted: Vec<&[u32]> = sequences.iter().map(|sequence| &sequence.ids[..]).filter(|ids| !ids.is_empty()).collect();
             packed.sort_unstable();
@@ -81,7 +95,7 @@ proptest! {
 
     #[test]
     fn wrapped_packs_are_full_but_for_the_last(sequences in sequences(), max_length in 1_usize..24) {
-        let packs = pack(&sequences, max_length, PackingStrategy::Wrapped).unwrap();
+        let packs = pack(&sequences, max_length, PackingStrategy::Wrapped);
         prop_assert!(packs.iter().rev().skip(1).all(|pack| pack.ids.len() == max_length));
         let packed: Vec<u32> = packs.into_iter().flat_map(|pack| pack.ids).collect();
         prop_assert!(packed.windows(2).all(|pair| pair[0] < pair[1]));
@@ -108,6 +122,6 @@ proptest! {
 
 #[test]
 fn packs_of_no_tokens_are_refused() {
-    let error = pack(&[], 0, PackingStrategy::Bfd).unwrap_err();
+    let error = Packs::new(Vec::new(), 0, PackingStrategy::Bfd).unwrap_err();
     assert_eq!(error.to_string(), "max_length: found 0, expected at least 1");
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use etude_align::data::{
-    ExampleTokenizer, LossOptions, PackingStrategy, Record, Tokenized, Truncation, TruncationMode, pack,
+    ExampleTokenizer, Examples as _, LossOptions, PackingStrategy, Packs, Record, Tokenized, Truncation, TruncationMode,
 };
 use etude_lm::chat_template::{ChatTemplate, SpecialTokens};
 use serde::Deserialize;
@@ -55,11 +55,11 @@ struct Packing {
     ids: Vec<Vec<u32>>,
     labels: Vec<Vec<i64>>,
     max_length: usize,
-    packed: BTreeMap<String, Packs>,
+    packed: BTreeMap<String, TrlPacks>,
 }
 
 #[derive(Deserialize)]
-struct Packs {
+struct TrlPacks {
     input_ids: Vec<Vec<u32>>,
     labels: Vec<Vec<i64>>,
     /// Absent where sequences are wrapped: TRL does not keep them apart.
@@ -194,7 +194,8 @@ fn packs_are_those_of_trl() {
         let sequences: Vec<Tokenized> = case.ids.iter().zip(&case.labels).map(sequence).collect();
         for (name, told) in &case.packed {
             let strategy: PackingStrategy = name.parse().unwrap();
-            let found = pack(&sequences, case.max_length, strategy).unwrap();
+            let packs = Packs::new(sequences.clone(), case.max_length, strategy).unwrap();
+            let found: Vec<_> = packs.examples().map(Result::unwrap).collect();
             let ids: Vec<_> = found.iter().map(|pack| pack.ids.clone()).collect();
             assert_eq!(ids, told.input_ids, "{name} {}", case.max_length);
             for (index, pack) in found.iter().enumerate() {

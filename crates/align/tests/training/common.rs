@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use etude_align::data::{
-    DataFiles, DataOptions, ExampleTokenizer, LossOptions, Packed, PackingStrategy, Record, Tokenized, Truncation, pack,
+    DataFiles, DataOptions, ExampleTokenizer, Examples, LossOptions, Packed, PackingStrategy, Packs, Record, Tokenized,
+    Truncation,
 };
-use etude_align::preference::{Aggregation, Dpo, KtoExample, PreferenceExample, ReferenceLogProbabilities};
+use etude_align::preference::{
+    Aggregation, Dpo, KtoExample, Mismatched, PreferenceExample, ReferenceLogProbabilities, Referenced, WithReference,
+};
 use etude_align::reward::RewardExample;
 use etude_align::training::TrainingArguments;
 use etude_lm::Source;
@@ -51,7 +54,7 @@ pub(crate) fn sft_examples(
         .map(|record| tokenizer.language_modeling(record, &options).unwrap())
         .collect();
     if let Some(strategy) = packing {
-        return pack(&sequences, max_length, strategy).unwrap();
+        return all(&Packs::new(sequences, max_length, strategy).unwrap());
     }
     let cut = sequences
         .into_iter()
@@ -70,23 +73,29 @@ pub(crate) fn pairs(data: &str, max_length: usize) -> Vec<[Tokenized; 2]> {
     records(data).iter().filter_map(sequences).collect()
 }
 
-/// Fills in what the model itself says before it is trained.
-fn ask<'a>(aggregation: Aggregation, pairs: impl Iterator<Item = (&'a [Tokenized; 2], &'a mut [f32; 2])>) {
+fn all<S: Examples>(examples: &S) -> Vec<S::Example> {
+    examples
+        .examples()
+        .map(|example| example.unwrap().into_owned())
+        .collect()
+}
+
+/// The examples with what the model itself says before it is trained.
+fn asked<S: Examples<Example: Referenced>>(aggregation: Aggregation, examples: S) -> Vec<S::Example> {
     let source = source("model");
     let reference = Decoder::load(source.config, &*source.checkpoint, &Device::flex()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut known = ReferenceLogProbabilities::open(folder.path(), &reference).unwrap();
-    known.fill(aggregation, &reference, pairs, 3, |_| true).unwrap();
+    let places: Vec<usize> = (0..examples.len()).collect();
+    let said = known
+        .ask(aggregation, &reference, &examples, &places, 3, |_| true)
+        .unwrap();
+    all(&WithReference::new(examples, said))
 }
 
 pub(crate) fn preference_examples(data: &str, max_length: usize, dpo: &Dpo) -> Vec<PreferenceExample> {
     let examples = pairs(data, max_length).into_iter().map(PreferenceExample::new);
-    let mut examples: Vec<_> = examples.collect();
-    ask(
-        dpo.options().aggregation(),
-        examples.iter_mut().map(PreferenceExample::asked),
-    );
-    examples
+    asked(dpo.options().aggregation(), examples.collect::<Vec<_>>())
 }
 
 /// Of the first `most` records.
@@ -101,10 +110,10 @@ pub(crate) fn kto_examples(data: &str, max_length: usize, together: usize, most:
         .collect();
     let batches = (0..answers.len()).collect::<Vec<_>>();
     let batches = batches.chunks(together).map(<[usize]>::to_vec);
-    let examples = KtoExample::mismatched(&answers, &truncation(max_length), batches);
-    let mut examples: Vec<_> = examples.into_iter().flatten().collect();
-    ask(Aggregation::Sum, examples.iter_mut().map(KtoExample::asked));
-    examples
+    asked(
+        Aggregation::Sum,
+        Mismatched::new(answers, truncation(max_length), batches).unwrap(),
+    )
 }
 
 pub(crate) fn reward_examples(model: &str, data: &str, max_length: usize) -> Vec<RewardExample> {

@@ -4,4 +4,5 @@ mod common;
 mod invariants;
 mod ppo;
 mod real;
+mod stored;
 mod trl;

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use etude_align::data::{DataFiles, DataOptions, ExampleTokenizer, Format, LossOptions, Packed, Record};
-use etude_align::preference::{Dpo, PreferenceExample, PreferenceOptions, ReferenceLogProbabilities};
+use etude_align::data::{DataFiles, DataOptions, ExampleTokenizer, Examples, Format, LossOptions, Packed, Record};
+use etude_align::preference::{Dpo, PreferenceExample, PreferenceOptions, ReferenceLogProbabilities, WithReference};
 use etude_align::reward::{RewardExample, RewardModel, RewardModeling, RewardOptions};
 use etude_align::sft::Sft;
 use etude_align::training::{Objective, Trainer};
@@ -51,7 +51,13 @@ impl Runs {
     }
 
     /// Steps through a run, and compares and prints.
-    fn follow<O: Objective>(&self, name: &str, objective: &O, model: O::Model, examples: &[O::Example]) {
+    fn follow<O: Objective>(
+        &self,
+        name: &str,
+        objective: &O,
+        model: O::Model,
+        examples: &impl Examples<Example = O::Example>,
+    ) {
         let run = self.run(name);
         let mut trainer = Trainer::new(model, run.arguments(), examples.len()).unwrap();
         let mut largest: BTreeMap<String, f64> = BTreeMap::new();
@@ -108,14 +114,15 @@ fn ten_steps_of_a_real_model_are_trls() {
     let pairs = records
         .iter()
         .filter_map(|record| tokenizer.preference(record).unwrap().sequences(&cut));
-    let mut examples: Vec<_> = pairs.map(PreferenceExample::new).collect();
+    let examples: Vec<_> = pairs.map(PreferenceExample::new).collect();
     let reference = load(&Device::flex());
     let kept = tempfile::tempdir().unwrap();
     let mut known = ReferenceLogProbabilities::open(kept.path(), &reference).unwrap();
-    let asked = examples.iter_mut().map(PreferenceExample::asked);
-    known
-        .fill(dpo.options().aggregation(), &reference, asked, 2, |_| true)
+    let places: Vec<usize> = (0..examples.len()).collect();
+    let said = known
+        .ask(dpo.options().aggregation(), &reference, &examples, &places, 2, |_| true)
         .unwrap();
+    let examples = WithReference::new(examples, said);
     drop(reference);
     runs.follow("dpo", &dpo, load(&device), &examples);
 

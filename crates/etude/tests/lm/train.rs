@@ -404,6 +404,36 @@ fn a_run_ends_early_where_the_evaluation_does_not_become_better() {
     assert_eq!(serde_json::from_str::<Value>(&resumed).unwrap()["steps"], 2);
 }
 
+/// The last records of the data are held out, so that they are read to their end only where some are.
+#[test]
+fn no_more_records_are_read_than_are_asked_for() {
+    let (model, scratch) = (model(), TempDir::new().unwrap());
+    let data = scratch.path().join("data.jsonl");
+    let lines: Vec<String> = (0..5)
+        .map(|index| serde_json::json!({ "prompt": format!("{index}"), "completion": " b" }).to_string())
+        .collect();
+    fs::write(&data, lines.join("\n") + "\nbroken\n").unwrap();
+    let (run, data) = (scratch.path().join("run"), data.to_str().unwrap());
+    let mut arguments = vec!["lm", "sft", "--model", model.path().to_str().unwrap(), "--data", data];
+    arguments.extend(["--steps", "1", "--json", "--out", run.to_str().unwrap()]);
+    arguments.extend(["--set", "samples.count=0", "--set", "data.train_examples=3"]);
+    let result: Value = serde_json::from_str(&output_of(&arguments)).unwrap();
+    assert_eq!(result["steps"], 1);
+    let config = fs::read_to_string(run.join("config.toml")).unwrap();
+    assert!(config.contains("train_examples = 3"), "{config}");
+
+    let another = scratch.path().join("another");
+    arguments.extend(["--set", "data.eval_examples=1"]);
+    *arguments
+        .iter_mut()
+        .find(|argument| **argument == run.to_str().unwrap())
+        .unwrap() = another.to_str().unwrap();
+    let output = etude(&arguments);
+    let notes = String::from_utf8(output.stderr).unwrap();
+    assert!(notes.contains("record 6"), "{notes}");
+    assert!(!another.exists());
+}
+
 #[test]
 fn what_is_longer_than_the_context_is_cut_to_it() {
     let (model, scratch) = (model(), TempDir::new().unwrap());

@@ -247,7 +247,7 @@ fn questions(recipe: &FrontierRecipe, prompts: &Path, source: &Source) -> Result
     let failed = || format!("cannot read {}", prompts.display());
     let files = DataFiles::find(&[prompts.to_owned()]).bad_input(failed)?;
     let records = files.records(&DataOptions::default());
-    let questions: Result<Vec<Question>, AlignError> = records.map(|record| question(&record?, source)).collect();
+    let questions: Result<Vec<Question>, AlignError> = records.map(|record| question(record?, source)).collect();
     let mut questions = questions.bad_input(failed)?;
     let most = source.config.context.saturating_sub(recipe.ppo.options.response_length);
     questions.retain(|question| question.tokens.len() <= most);

@@ -1,12 +1,19 @@
 //! Records to examples.
 
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
 use etude_align::AlignError;
-use etude_align::data::{DataFiles, ExampleTokenizer, Packed, Record, Tokenized, pack};
+use etude_align::data::{
+    DataFiles, ExampleTokenizer, Examples as _, Packs, Record, StoredExamples, Tokenized, TokenizedCompletion,
+};
 use etude_align::ppo::Question;
-use etude_align::preference::{KtoExample, PreferenceExample};
+use etude_align::preference::{Mismatched, PreferenceExample};
 use etude_align::reward::RewardExample;
 use etude_align::training::{Order, Ranks};
 use etude_lm::Source;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 use super::recipe::Recipe;
 use crate::error::{CommandError, Context as _};
@@ -15,66 +22,250 @@ use crate::output::Output;
 use crate::progress::Progress;
 
 /// Training examples and held-out ones.
-pub(super) struct Split<T> {
-    pub(super) train: Vec<T>,
-    pub(super) held_out: Vec<T>,
+pub(super) struct Split<S> {
+    pub(super) train: S,
+    pub(super) held_out: S,
 }
 
-/// All records, with those that are held out.
-pub(super) fn read(recipe: &Recipe, output: &Output) -> Result<Split<Record>, CommandError> {
-    let data = || "cannot read the data".to_owned();
-    let spinner = Progress::spinner(output, "reading the data");
-    let records = |paths: &[std::path::PathBuf]| -> Result<Vec<Record>, CommandError> {
+impl<S> Split<S> {
+    /// The same of both.
+    pub(super) fn map<T>(self, mut function: impl FnMut(S) -> Result<T, AlignError>) -> Result<Split<T>, CommandError> {
+        let mut of = |examples| function(examples).bad_input(|| "cannot read the data".into());
+        Ok(Split {
+            train: of(self.train)?,
+            held_out: of(self.held_out)?,
+        })
+    }
+}
+
+/// What a run needs of its data.
+pub(super) struct Data<S> {
+    pub(super) examples: Split<S>,
+    /// The tokens of the first prompts, held-out ones before others, that leave room for an answer in the model's context.
+    pub(super) prompts: Vec<Vec<u32>>,
+}
+
+impl<S> Data<S> {
+    fn map<T>(self, function: impl FnMut(S) -> Result<T, AlignError>) -> Result<Data<T>, CommandError> {
+        Ok(Data {
+            examples: self.examples.map(function)?,
+            prompts: self.prompts,
+        })
+    }
+}
+
+/// Reads the data one record at a time: what stays of them are examples, on the disk where they are many.
+pub(super) struct Reader<'a> {
+    pub(super) recipe: &'a Recipe,
+    pub(super) source: &'a Source,
+    pub(super) output: &'a Output,
+}
+
+/// Examples of one kind, while they are read.
+struct Part<E> {
+    examples: StoredExamples<E>,
+    records: usize,
+    prompts: Vec<Vec<u32>>,
+}
+
+impl<'a> Reader<'a> {
+    fn tokenizer(&self) -> ExampleTokenizer<'a> {
+        tokenizer(self.source)
+    }
+
+    fn records(&self, paths: &[PathBuf]) -> Result<impl Iterator<Item = Result<Record, CommandError>>, CommandError> {
+        let data = || "cannot read the data".to_owned();
         let files = DataFiles::find(paths).bad_input(data)?;
-        let mut all = Vec::new();
-        for record in files.records(&recipe.data.options()) {
-            all.push(record.bad_input(data)?);
+        let records = files.records(&self.recipe.data.options());
+        Ok(records.map(move |record| {
             if interrupt::interrupted() {
                 return Err(CommandError::failed_run("stopped on request"));
             }
-        }
-        Ok(all)
-    };
-    let mut train = records(&recipe.data.train)?;
-    let mut held_out = records(&recipe.data.eval)?;
-    let split = train.len().saturating_sub(recipe.data.eval_examples());
-    held_out.extend(train.drain(split..));
-    if let Some(most) = recipe.data.train_examples {
-        train.truncate(most.get());
+            record.bad_input(data)
+        }))
     }
-    spinner.finish();
-    Ok(Split { train, held_out })
-}
 
-impl<T> Split<T> {
     /// Makes an example of each record that leaves one, and tells how many did not.
-    fn examples<E>(
+    fn examples<E: Clone + Serialize + DeserializeOwned>(
         &self,
-        output: &Output,
-        mut example: impl FnMut(&T) -> Result<Option<E>, AlignError>,
-    ) -> Result<Split<E>, CommandError> {
-        let mut of = |records: &[T], kind: &str| -> Result<Vec<E>, CommandError> {
-            let examples: Result<Vec<Option<E>>, AlignError> = records.iter().map(&mut example).collect();
-            let examples: Vec<E> = examples
-                .bad_input(|| "cannot read the data".into())?
-                .into_iter()
-                .flatten()
-                .collect();
-            let lost = records.len() - examples.len();
+        mut example: impl FnMut(Record) -> Result<Option<E>, AlignError>,
+    ) -> Result<Data<StoredExamples<E>>, CommandError> {
+        let spinner = Progress::spinner(self.output, "reading the data");
+        let recipe = &self.recipe.data;
+        let new = || Part {
+            examples: StoredExamples::new(),
+            records: 0,
+            prompts: Vec::new(),
+        };
+        let (mut train, mut held_out) = (new(), new());
+        let mut add = |part: &mut Part<E>, record: Record| -> Result<(), CommandError> {
+            part.records += 1;
+            if part.prompts.len() < self.recipe.samples.count.get() {
+                part.prompts.extend(self.prompt(&record));
+            }
+            let stored =
+                example(record).and_then(|example| example.map_or(Ok(()), |example| part.examples.push(&example)));
+            stored.bad_input(|| "cannot read the data".into())
+        };
+        for record in self.records(&recipe.eval)? {
+            add(&mut held_out, record?)?;
+        }
+        // The last ones so far.
+        let mut last = VecDeque::new();
+        let most = recipe.train_examples.map_or(usize::MAX, |most| most.get());
+        for record in self.records(&recipe.train)? {
+            last.push_back(record?);
+            if last.len() <= recipe.eval_examples() {
+                continue;
+            }
+            match last.pop_front() {
+                Some(record) if train.records < most => add(&mut train, record)?,
+                // None of those that come can be another last one.
+                _ if recipe.eval_examples() == 0 => break,
+                _ => {}
+            }
+        }
+        for record in last {
+            add(&mut held_out, record)?;
+        }
+        spinner.finish();
+
+        for (part, kind) in [(&train, "training"), (&held_out, "held-out")] {
+            let lost = part.records - part.examples.len();
             if lost > 0 {
-                output.note(&format!(
+                self.output.note(&format!(
                     "{lost} {kind} records are too long, or have no answer left after truncation: left out"
                 ));
             }
-            Ok(examples)
-        };
-        let train = of(&self.train, "training")?;
-        if train.is_empty() {
+        }
+        if train.examples.is_empty() {
             return Err(CommandError::bad_input("cannot train").caused_by(&AlignError::NoExamples));
         }
-        Ok(Split {
-            train,
-            held_out: of(&self.held_out, "held-out")?,
+        if held_out.examples.is_empty() && self.recipe.training.early_stopping_patience.is_some() {
+            let reason = "`training.early_stopping_patience` takes held-out examples, and none is left";
+            return Err(CommandError::bad_input("cannot train so").because(reason));
+        }
+        let mut prompts = held_out.prompts;
+        prompts.extend(train.prompts);
+        prompts.truncate(self.recipe.samples.count.get());
+        Ok(Data {
+            examples: Split {
+                train: train.examples,
+                held_out: held_out.examples,
+            },
+            prompts,
+        })
+    }
+
+    /// The prompt of a record, if an answer fits behind it.
+    fn prompt(&self, record: &Record) -> Option<Vec<u32>> {
+        let prompt = self.tokenizer().prompt_only(record).ok()?;
+        let most = self
+            .source
+            .config
+            .context
+            .checked_sub(self.recipe.samples.max_tokens.get())?;
+        (1..=most).contains(&prompt.len()).then_some(prompt)
+    }
+
+    /// Sequences, packed where the recipe has it.
+    pub(super) fn sft(&self) -> Result<Data<Packs<StoredExamples<Tokenized>>>, CommandError> {
+        let (options, truncation) = (
+            self.recipe.sft.loss(),
+            self.recipe.data.truncation(self.source.config.context),
+        );
+        let packing = self.recipe.sft.packing;
+        let sequences = self.examples(|record| {
+            let sequence = self.tokenizer().language_modeling(&record, &options)?;
+            // What is packed is cut by the packing.
+            let whole = packing.is_some();
+            Ok(if whole {
+                (sequence.supervised() > 0).then_some(sequence)
+            } else {
+                sequence.truncated(&truncation)
+            })
+        })?;
+        let length = self.recipe.data.longest(self.source.config.context);
+        sequences.map(|sequences| match packing {
+            None => Ok(Packs::single(sequences)),
+            Some(strategy) => Packs::new(sequences, length, strategy),
+        })
+    }
+
+    /// A better and a worse answer each.
+    pub(super) fn pairs(&self) -> Result<Data<StoredExamples<[Tokenized; 2]>>, CommandError> {
+        let truncation = self.recipe.data.truncation(self.source.config.context);
+        self.examples(|record| Ok(self.tokenizer().preference(&record)?.sequences(&truncation)))
+    }
+
+    /// Pairs, whose reference log-probabilities are not known yet.
+    pub(super) fn preferences(&self) -> Result<Data<StoredExamples<PreferenceExample>>, CommandError> {
+        let truncation = self.recipe.data.truncation(self.source.config.context);
+        self.examples(|record| {
+            let pair = self.tokenizer().preference(&record)?.sequences(&truncation);
+            Ok(pair.map(PreferenceExample::new))
+        })
+    }
+
+    /// Answers that are good or bad, mismatched as the batches of the first epoch have them, whose reference log-probabilities are not
+    /// known yet.
+    pub(super) fn unpaired(&self) -> Result<Data<Mismatched<StoredExamples<TokenizedCompletion>>>, CommandError> {
+        let truncation = self.recipe.data.truncation(self.source.config.context);
+        let answers = self.examples(|record| {
+            let answer = self.tokenizer().unpaired_preference(&record)?;
+            Ok(answer.sequence(&truncation).is_some().then_some(answer))
+        })?;
+        // Which batch an answer is in does not depend on who takes the batch.
+        let order = |examples| Order::new(&self.recipe.training, examples, &Ranks::alone());
+        let mismatched = |answers: StoredExamples<_>, order: Order| {
+            let places = order.epoch(0);
+            let batches: Vec<Vec<usize>> = places.chunks(order.batch).map(<[usize]>::to_vec).collect();
+            Mismatched::new(answers, truncation, batches).bad_input(|| "cannot read the data".into())
+        };
+        let Data {
+            examples: Split { train, held_out },
+            prompts,
+        } = answers;
+        let (of_train, of_held_out) = (order(train.len()), order(held_out.len()));
+        Ok(Data {
+            examples: Split {
+                train: mismatched(train, of_train)?,
+                held_out: mismatched(
+                    held_out,
+                    Order {
+                        shuffle: None,
+                        ..of_held_out
+                    },
+                )?,
+            },
+            prompts,
+        })
+    }
+
+    /// Pairs and rankings with their margins.
+    pub(super) fn rewards(&self) -> Result<Data<StoredExamples<RewardExample>>, CommandError> {
+        let longest = self.recipe.data.longest(self.source.config.context);
+        self.examples(|record| {
+            let sequences = self.tokenizer().ranking(&record)?.sequences(longest);
+            Ok(sequences.map(|sequences| RewardExample {
+                sequences,
+                margin: record.margin.unwrap_or(0.0) as f32,
+            }))
+        })
+    }
+
+    /// What the policy is asked.
+    pub(super) fn questions(&self) -> Result<Data<StoredExamples<Question>>, CommandError> {
+        // An answer has to fit in as well.
+        let most = self
+            .source
+            .config
+            .context
+            .saturating_sub(self.recipe.ppo.response_length);
+        let most = most.min(self.recipe.data.longest(self.source.config.context));
+        self.examples(|record| {
+            let question = question(record, self.source)?;
+            Ok((1..=most).contains(&question.tokens.len()).then_some(question))
         })
     }
 }
@@ -83,141 +274,12 @@ fn tokenizer(source: &Source) -> ExampleTokenizer<'_> {
     ExampleTokenizer::new(&source.tokenizer, source.chat_template.as_ref())
 }
 
-/// Sequences, packed where the recipe has it.
-pub(super) fn sft(
-    records: &Split<Record>,
-    recipe: &Recipe,
-    source: &Source,
-    output: &Output,
-) -> Result<Split<Packed>, CommandError> {
-    let (options, truncation) = (recipe.sft.loss(), recipe.data.truncation(source.config.context));
-    let Some(strategy) = recipe.sft.packing else {
-        return records.examples(output, |record| {
-            let sequence = tokenizer(source).language_modeling(record, &options)?;
-            Ok(sequence.truncated(&truncation).map(Packed::from))
-        });
-    };
-    let whole = records.examples(output, |record| {
-        let sequence = tokenizer(source).language_modeling(record, &options)?;
-        Ok((sequence.supervised() > 0).then_some(sequence))
-    })?;
-    let length = truncation.max_length.unwrap_or(source.config.context);
-    let packed = |sequences: &[_]| pack(sequences, length, strategy).bad_input(|| "cannot pack the data".into());
-    Ok(Split {
-        train: packed(&whole.train)?,
-        held_out: packed(&whole.held_out)?,
-    })
-}
-
-/// A better and a worse answer each.
-pub(super) fn pairs(
-    records: &Split<Record>,
-    recipe: &Recipe,
-    source: &Source,
-    output: &Output,
-) -> Result<Split<[Tokenized; 2]>, CommandError> {
-    let truncation = recipe.data.truncation(source.config.context);
-    records.examples(output, |record| {
-        let pair = tokenizer(source).preference(record)?;
-        Ok(pair.sequences(&truncation))
-    })
-}
-
-/// Pairs, whose reference log-probabilities are not known yet.
-pub(super) fn preferences(
-    records: &Split<Record>,
-    recipe: &Recipe,
-    source: &Source,
-    output: &Output,
-) -> Result<Split<PreferenceExample>, CommandError> {
-    let Split { train, held_out } = pairs(records, recipe, source, output)?;
-    let examples = |pairs: Vec<_>| pairs.into_iter().map(PreferenceExample::new).collect();
-    Ok(Split {
-        train: examples(train),
-        held_out: examples(held_out),
-    })
-}
-
-/// Answers that are good or bad, mismatched as the batches of the first epoch have them, whose reference log-probabilities are not known
-/// yet.
-pub(super) fn unpaired(
-    records: &Split<Record>,
-    recipe: &Recipe,
-    source: &Source,
-    output: &Output,
-) -> Result<Split<KtoExample>, CommandError> {
-    let truncation = recipe.data.truncation(source.config.context);
-    let answers = records.examples(output, |record| {
-        let answer = tokenizer(source).unpaired_preference(record)?;
-        Ok(answer.sequence(&truncation).is_some().then_some(answer))
-    })?;
-    // Which batch an answer is in does not depend on who takes the batch.
-    let order = |examples| Order::new(&recipe.training, examples, &Ranks::alone());
-    let mismatched = |answers: &[_], order: Order| {
-        let batches = (0..order.steps_per_epoch()).flat_map(|step| order.step(step));
-        let examples = KtoExample::mismatched(answers, &truncation, batches);
-        examples.into_iter().flatten().collect()
-    };
-    Ok(Split {
-        train: mismatched(&answers.train, order(answers.train.len())),
-        held_out: mismatched(
-            &answers.held_out,
-            Order {
-                shuffle: None,
-                ..order(answers.held_out.len())
-            },
-        ),
-    })
-}
-
-/// Pairs and rankings with their margins.
-pub(super) fn rewards(
-    records: &Split<Record>,
-    recipe: &Recipe,
-    source: &Source,
-    output: &Output,
-) -> Result<Split<RewardExample>, CommandError> {
-    let longest = recipe.data.longest(source.config.context);
-    records.examples(output, |record| {
-        let sequences = tokenizer(source).ranking(record)?.sequences(longest);
-        Ok(sequences.map(|sequences| RewardExample {
-            sequences,
-            margin: record.margin.unwrap_or(0.0) as f32,
-        }))
-    })
-}
-
-/// What the policy is asked.
-pub(super) fn questions(
-    records: &Split<Record>,
-    recipe: &Recipe,
-    source: &Source,
-    output: &Output,
-) -> Result<Split<Question>, CommandError> {
-    // An answer has to fit in as well.
-    let most = source.config.context.saturating_sub(recipe.ppo.response_length);
-    records.examples(output, |record| {
-        let question = question(record, source)?;
-        let length = question.tokens.len();
-        let fits = length > 0 && length <= most.min(recipe.data.longest(source.config.context));
-        Ok(fits.then_some(question))
-    })
-}
-
 /// The prompt of a record.
-pub(in crate::lm) fn question(record: &Record, source: &Source) -> Result<Question, AlignError> {
-    let tokens = tokenizer(source).prompt_only(record)?;
+pub(in crate::lm) fn question(record: Record, source: &Source) -> Result<Question, AlignError> {
+    let tokens = tokenizer(source).prompt_only(&record)?;
     Ok(Question {
         text: source.tokenizer.decode(&tokens, false)?,
         tokens,
-        record: record.clone(),
+        record,
     })
-}
-
-/// The tokens of the first prompts that leave room for an answer in the model's context.
-pub(super) fn prompts(records: &Split<Record>, count: usize, max_tokens: usize, source: &Source) -> Vec<Vec<u32>> {
-    let all = records.held_out.iter().chain(&records.train);
-    let prompts = all.filter_map(|record| tokenizer(source).prompt_only(record).ok());
-    let fits = |prompt: &Vec<u32>| !prompt.is_empty() && prompt.len() + max_tokens <= source.config.context;
-    prompts.filter(fits).take(count).collect()
 }

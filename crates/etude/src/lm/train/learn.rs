@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use etude_align::AlignError;
+use etude_align::data::Examples;
 use etude_align::training::{Metrics, Objective, Trained, Trainer, TrainerState, TrainingArguments, checkpoint};
 use etude_train::{JsonlObserver, LogPlace, Observer as _, RunFolder, TensorBoardObserver, TrainError};
 use serde::{Deserialize, Serialize};
@@ -55,16 +56,16 @@ pub(super) trait Learner: Sized {
 type Save<'a, M> = &'a dyn Fn(&M, &Path) -> Result<(), AlignError>;
 
 /// Learns from data that are there.
-pub(super) struct FromData<'a, O: Objective> {
+pub(super) struct FromData<'a, O: Objective, S> {
     pub(super) objective: &'a O,
     pub(super) trainer: Trainer<O::Model>,
-    pub(super) examples: &'a Split<O::Example>,
+    pub(super) examples: &'a Split<S>,
     pub(super) save: Save<'a, O::Model>,
     /// Writes what is needed to go on besides.
     pub(super) save_state: Save<'a, O::Model>,
 }
 
-impl<O: Objective> Learner for FromData<'_, O> {
+impl<O: Objective, S: Examples<Example = O::Example>> Learner for FromData<'_, O, S> {
     type Model = O::Model;
     type Drawn = ();
 

@@ -222,10 +222,8 @@ pub(super) fn train(
         .tokenizer
         .check_model(source.config.vocabulary)
         .bad_input(|| format!("cannot open {name}"))?;
-    let records = data::read(recipe, output)?;
-    if recipe.training.early_stopping_patience.is_some()
-        && (recipe.training.eval_steps.is_none() || records.held_out.is_empty())
-    {
+    let held_out = !recipe.data.eval.is_empty() || recipe.data.eval_examples() > 0;
+    if recipe.training.early_stopping_patience.is_some() && (recipe.training.eval_steps.is_none() || !held_out) {
         let reason = "it takes held-out data and evaluations on the way: `data.eval_examples` or `data.eval`, and `training.eval_steps`";
         return Err(loaded.reject("training.early_stopping_patience", reason));
     }
@@ -246,13 +244,13 @@ pub(super) fn train(
         output,
     };
     let outcome = match stage {
-        Stage::Sft => task.sft(&records),
-        Stage::Reward => task.reward(&records),
-        Stage::Dpo => task.dpo(&records),
-        Stage::Kto => task.kto(&records),
-        Stage::Cpo => task.cpo(&records),
-        Stage::Orpo => task.orpo(&records),
-        Stage::Ppo => task.ppo(&records),
+        Stage::Sft => task.sft(),
+        Stage::Reward => task.reward(),
+        Stage::Dpo => task.dpo(),
+        Stage::Kto => task.kto(),
+        Stage::Cpo => task.cpo(),
+        Stage::Orpo => task.orpo(),
+        Stage::Ppo => task.ppo(),
     }?;
     let Some(outcome) = outcome else { return Ok(None) };
     let report = page::report(&outcome)

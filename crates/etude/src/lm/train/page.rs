@@ -27,6 +27,10 @@ const METRICS: &[(&str, &str)] = &[
         "rises in the warm-up and goes down as the schedule has it",
     ),
     ("tokens_per_second", "the same throughout"),
+    (
+        "rollout_tokens_per_second",
+        "the same throughout, or slower as answers grow longer: tokens of answers while they are drawn",
+    ),
     ("num_tokens", "rises in a straight line"),
     ("entropy", "falls slowly; close to 0 the model says one thing only"),
     ("mean_token_accuracy", "rises"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use burn::module::Module as _;
 use burn::tensor::Device;
 use etude_align::AlignError;
-use etude_align::data::Record;
+use etude_align::data::{Examples as _, StoredExamples};
 use etude_align::ppo::{ActorCritic, Drawing, Judged, Ppo, PpoState, PpoTrainer, Question, ValueModel};
 use etude_align::reward::{RewardCommand, RewardFunction, RewardModel, RuleReward};
 use etude_align::training::{Metrics, Trainer, TrainerState, checkpoint};
@@ -17,7 +17,7 @@ use etude_lm::decoder::Decoder;
 use etude_train::Seed;
 
 use super::Outcome;
-use super::data::{self, Split};
+use super::data::{Data, Split};
 use super::estimate::{Estimate, Work};
 use super::learn::Learner;
 use super::task::{Plan, SaveModel as _, Task, open};
@@ -34,21 +34,22 @@ const STATE: &str = "ppo_state.json";
 /// A policy that learns from its own answers.
 struct Policy<'a> {
     trainer: PpoTrainer<'a>,
-    questions: &'a Split<Question>,
+    questions: &'a Split<StoredExamples<Question>>,
     source: &'a Source,
 }
 
-impl<'a> Learner for Policy<'a> {
+impl Learner for Policy<'_> {
     type Model = ActorCritic;
-    type Drawn = Judged<'a>;
+    type Drawn = Judged;
 
-    fn draw(&mut self) -> Result<Judged<'a>, AlignError> {
+    fn draw(&mut self) -> Result<Judged, AlignError> {
         self.trainer.draw(&self.questions.train)
     }
 
-    fn step(mut self, drawn: Judged<'a>) -> Result<(Self, Metrics), AlignError> {
-        let metrics;
+    fn step(mut self, drawn: Judged) -> Result<(Self, Metrics), AlignError> {
+        let mut metrics;
         (self.trainer, metrics) = self.trainer.learn(&drawn)?;
+        metrics.add("rollout_tokens_per_second", drawn.tokens_per_second(), 1.0);
         Ok((self, metrics))
     }
 
@@ -94,17 +95,20 @@ impl<'a> Learner for Policy<'a> {
 }
 
 impl Task<'_> {
-    pub(super) fn ppo(mut self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
+    pub(super) fn ppo(mut self) -> Result<Option<Outcome>, CommandError> {
         let failed = || "cannot train".to_owned();
         let recipe = self.recipe;
         let objective = Ppo::new(recipe.ppo.clone()).bad_input(failed)?;
-        let questions = data::questions(records, recipe, &self.source, self.output)?;
+        let Data {
+            examples: questions,
+            prompts,
+        } = self.reader().questions()?;
         let model = self.actor_critic()?;
         let reference = self.reference(&model)?;
         let rewards = self.rewards(&model)?;
-        let samples = self.samples(records);
+        let samples = self.samples(prompts);
         let (estimate, before) = (
-            self.ppo_estimate(&questions),
+            self.ppo_estimate(&questions.train)?,
             self.answers_before(Some(&samples), &model)?,
         );
         let folder = (self.folder)()?;
@@ -262,14 +266,18 @@ impl Task<'_> {
     }
 
     /// If every answer is as long as it may be.
-    fn ppo_estimate(&self, questions: &Split<Question>) -> Estimate {
+    fn ppo_estimate(&self, questions: &StoredExamples<Question>) -> Result<Estimate, CommandError> {
         let (ppo, arguments) = (&self.recipe.ppo, &self.recipe.training);
-        let longest = |question: &Question| question.tokens.len() + ppo.response_length;
-        let lengths = questions.train.iter().map(longest);
-        let mean = lengths.clone().sum::<usize>() as f64 / questions.train.len() as f64;
+        let (mut all, mut longest) = (0, 0);
+        for question in questions.examples() {
+            let question = question.bad_input(|| "cannot read the data".into())?;
+            let length = question.tokens.len() + ppo.response_length;
+            (all, longest) = (all + length, longest.max(length));
+        }
+        let mean = all as f64 / questions.len() as f64;
         let minibatch = arguments.per_device_train_batch_size as f64 * arguments.gradient_accumulation_steps as f64;
         let batch = minibatch * ppo.num_mini_batches as f64;
-        let steps = arguments.steps((questions.train.len() as f64 / batch).ceil() as u64);
+        let steps = arguments.steps((questions.len() as f64 / batch).ceil() as u64);
         let tokens = steps as f64 * batch * mean;
         let adapters = self.recipe.lora.is_some();
         let reward_model = self.recipe.rewards.model.as_deref();
@@ -278,7 +286,7 @@ impl Task<'_> {
         let critic = ppo.value_model != ValueModel::Head;
         // With adapters, it has a base of its own only where that is the reward model's.
         let critic_base = critic && (!adapters || (ppo.value_model == ValueModel::RewardModel && reward_model));
-        Work {
+        let work = Work {
             memory: self.source.memory(),
             parameters: self.parameters(),
             models: 1 + u64::from(critic),
@@ -286,8 +294,7 @@ impl Task<'_> {
             tokens: tokens * ppo.num_ppo_epochs as f64,
             // By the engine, the policy and the reference.
             read_tokens: 3.0 * tokens,
-            largest_batch: arguments.per_device_train_batch_size.min(questions.train.len())
-                * lengths.max().unwrap_or(0),
+            largest_batch: arguments.per_device_train_batch_size.min(questions.len()) * longest,
             precision: self.recipe.model.precision.into(),
             checkpointing: arguments.gradient_checkpointing,
             adapters,
@@ -296,7 +303,7 @@ impl Task<'_> {
             // copied; and the reward model.
             models_beside: 2 + u64::from(reward_model),
             with_muon: 0,
-        }
-        .estimate()
+        };
+        Ok(work.estimate())
     }
 }

@@ -1,12 +1,13 @@
 //! One run of a stage: data and model are read, the reference is asked, the model is trained and written.
 
+use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use etude_align::AlignError;
-use etude_align::data::{Record, Tokenized};
+use etude_align::data::{Examples, Tokenized};
 use etude_align::preference::{
-    Aggregation, Cpo, Dpo, Kto, KtoExample, Orpo, PreferenceExample, ReferenceLogProbabilities, SyncedPolicy, TrDpo,
+    Aggregation, Cpo, Dpo, Kto, Orpo, ReferenceLogProbabilities, Referenced, SyncedPolicy, TrDpo, WithReference,
 };
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
@@ -19,7 +20,7 @@ use etude_lm::Source;
 use etude_lm::decoder::Decoder;
 use etude_train::{RunFolder, Seed};
 
-use super::data::{self, Split};
+use super::data::{Data, Reader, Split};
 use super::estimate::{Estimate, Work, peak_memory};
 use super::learn::{FromData, Learner, Run, learn};
 use super::recipe::Recipe;
@@ -56,17 +57,17 @@ pub(super) struct Task<'a> {
 }
 
 impl Task<'_> {
-    pub(super) fn sft(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
-        let examples = data::sft(records, self.recipe, &self.source, self.output)?;
-        let samples = self.samples(records);
+    pub(super) fn sft(self) -> Result<Option<Outcome>, CommandError> {
+        let Data { examples, prompts } = self.reader().sft()?;
+        let samples = self.samples(prompts);
         let (folder, decoder) = ((self.folder)()?, self.decoder()?);
         self.finish(&Sft, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn dpo(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
+    pub(super) fn dpo(self) -> Result<Option<Outcome>, CommandError> {
         let dpo = Dpo::new(self.recipe.dpo.clone()).bad_input(|| "cannot train so".into())?;
-        let mut examples = data::preferences(records, self.recipe, &self.source, self.output)?;
-        let samples = self.samples(records);
+        let Data { examples, prompts } = self.reader().preferences()?;
+        let samples = self.samples(prompts);
         let folder = (self.folder)()?;
         if let Some(sync) = dpo.options().reference_sync() {
             let policy = self.decoder()?;
@@ -81,22 +82,25 @@ impl Task<'_> {
             let model = SyncedPolicy::new(policy, reference, sync);
             return self.finish(&TrDpo(dpo), model, &examples, Some(&samples), folder);
         }
-        if dpo.options().reference_free {
-            for example in examples.train.iter_mut().chain(&mut examples.held_out) {
-                example.reference = [0.0; 2];
-            }
+        let examples = if dpo.options().reference_free {
+            examples.map(|examples| {
+                let zeros = vec![[0.0; 2]; examples.len()];
+                Ok(WithReference::new(examples, zeros))
+            })
         } else {
-            let aggregation = dpo.options().aggregation();
-            self.references(aggregation, &mut examples, PreferenceExample::asked, folder.as_ref())?;
-        }
+            self.with_references(dpo.options().aggregation(), examples, folder.as_ref())
+        }?;
         let decoder = self.decoder()?;
         self.finish(&dpo, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn kto(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
+    pub(super) fn kto(self) -> Result<Option<Outcome>, CommandError> {
         let kto = Kto::new(self.recipe.kto.clone()).bad_input(|| "cannot train so".into())?;
-        let mut examples = data::unpaired(records, self.recipe, &self.source, self.output)?;
-        let desirable = examples.train.iter().filter(|example| example.desirable).count();
+        let Data { examples, prompts } = self.reader().unpaired()?;
+        let mut desirable = 0;
+        for example in examples.train.examples() {
+            desirable += usize::from(example.bad_input(|| "cannot read the data".into())?.desirable);
+        }
         let options = kto.options();
         let balance = options.desirable_weight * desirable as f64
             / (options.undesirable_weight * (examples.train.len() - desirable) as f64);
@@ -107,36 +111,36 @@ impl Task<'_> {
                 examples.train.len()
             ));
         }
-        let samples = self.samples(records);
+        let samples = self.samples(prompts);
         let folder = (self.folder)()?;
-        self.references(Aggregation::Sum, &mut examples, KtoExample::asked, folder.as_ref())?;
+        let examples = self.with_references(Aggregation::Sum, examples, folder.as_ref())?;
         let decoder = self.decoder()?;
         self.finish(&kto, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn cpo(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
+    pub(super) fn cpo(self) -> Result<Option<Outcome>, CommandError> {
         let cpo = Cpo::new(self.recipe.cpo.clone()).bad_input(|| "cannot train so".into())?;
-        self.without_reference(&cpo, records)
+        self.without_reference(&cpo)
     }
 
-    pub(super) fn orpo(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
+    pub(super) fn orpo(self) -> Result<Option<Outcome>, CommandError> {
         let orpo = Orpo::new(self.recipe.orpo).bad_input(|| "cannot train so".into())?;
-        self.without_reference(&orpo, records)
+        self.without_reference(&orpo)
     }
 
-    fn without_reference<O>(self, objective: &O, records: &Split<Record>) -> Result<Option<Outcome>, CommandError>
+    fn without_reference<O>(self, objective: &O) -> Result<Option<Outcome>, CommandError>
     where
         O: Objective<Model = Decoder, Example = [Tokenized; 2]>,
     {
-        let examples = data::pairs(records, self.recipe, &self.source, self.output)?;
-        let samples = self.samples(records);
+        let Data { examples, prompts } = self.reader().pairs()?;
+        let samples = self.samples(prompts);
         let (folder, decoder) = ((self.folder)()?, self.decoder()?);
         self.finish(objective, decoder, &examples, Some(&samples), folder)
     }
 
-    pub(super) fn reward(self, records: &Split<Record>) -> Result<Option<Outcome>, CommandError> {
+    pub(super) fn reward(self) -> Result<Option<Outcome>, CommandError> {
         let objective = RewardModeling::new(self.recipe.reward).bad_input(|| "cannot train so".into())?;
-        let examples = data::rewards(records, self.recipe, &self.source, self.output)?;
+        let examples = self.reader().rewards()?.examples;
         let folder = (self.folder)()?;
         let source = &self.source;
         let failed = || format!("cannot load {}", self.recipe.model.path);
@@ -165,11 +169,19 @@ impl Task<'_> {
         self.finish(&objective, model, &examples, None, folder)
     }
 
-    pub(super) fn samples(&self, records: &Split<Record>) -> Samples {
-        let recipe = &self.recipe.samples;
+    /// What reads the data.
+    pub(super) fn reader(&self) -> Reader<'_> {
+        Reader {
+            recipe: self.recipe,
+            source: &self.source,
+            output: self.output,
+        }
+    }
+
+    pub(super) fn samples(&self, prompts: Vec<Vec<u32>>) -> Samples {
         Samples {
-            prompts: data::prompts(records, recipe.count.get(), recipe.max_tokens.get(), &self.source),
-            max_tokens: recipe.max_tokens.get(),
+            prompts,
+            max_tokens: self.recipe.samples.max_tokens.get(),
             stop_tokens: self.source.stop_tokens.clone(),
         }
     }
@@ -198,71 +210,77 @@ impl Task<'_> {
         Ok(decoder.with_precision(self.recipe.model.precision.into()))
     }
 
-    /// Fills in what the model, as it is before training, says of the examples that the run will read, each of which it is `asked`: the
-    /// first rank asks it, and tells the others.
-    fn references<E>(
+    /// The examples with what the model, as it is before training, says of those that the run will read: the first rank asks it, and tells
+    /// the others.
+    fn with_references<S: Examples<Example: Referenced>>(
         &self,
         aggregation: Aggregation,
-        examples: &mut Split<E>,
-        asked: impl Fn(&mut E) -> (&[Tokenized; 2], &mut [f32; 2]),
+        examples: Split<S>,
         folder: Option<&RunFolder>,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Split<WithReference<S>>, CommandError> {
         let order = Order::new(&self.recipe.training, examples.train.len(), self.ranks);
-        let mut read = vec![false; examples.train.len()];
         // After an epoch all have been read.
         let steps = self.recipe.training.steps(order.steps_per_epoch());
-        for place in (0..steps.min(order.steps_per_epoch()))
-            .flat_map(|step| order.step(step))
-            .flatten()
-        {
-            read[place] = true;
-        }
-        let train = examples
-            .train
-            .iter_mut()
-            .zip(&read)
-            .filter_map(|(example, read)| read.then_some(example));
-        let mut wanted: Vec<_> = train.chain(&mut examples.held_out).map(asked).collect();
-        if let Some(folder) = folder {
-            let wanted = wanted.iter_mut().map(|(answers, numbers)| (*answers, &mut **numbers));
-            self.ask_reference(aggregation, wanted.collect(), folder)?;
-        }
-        let own: Vec<[f32; 2]> = wanted.iter().map(|(_, numbers)| **numbers).collect();
-        let told = self.ranks.gather(folder.map_or_else(Vec::new, |_| own));
+        let read = order.examples_before(steps.min(order.steps_per_epoch())) as usize;
+        let mut places = order.epoch(0);
+        places.truncate(read);
+        places.sort_unstable();
+        let held_out: Vec<usize> = (0..examples.held_out.len()).collect();
+        let own = folder.map(|folder| self.ask_reference(aggregation, &examples, [&places, &held_out], folder));
+        let own = own.transpose()?.unwrap_or_default();
+        let told = self.ranks.gather(own);
         let told = told.failed_run(|| "cannot train in several processes".into())?;
-        for ((_, numbers), told) in wanted.into_iter().zip(told.into_iter().flatten()) {
-            *numbers = told;
-        }
-        Ok(())
+        let mut numbers = told.into_iter().flatten();
+        let mut of = |count: usize, places: &[usize]| {
+            let mut all = vec![[f32::NAN; 2]; count];
+            for (&place, number) in places.iter().zip(numbers.by_ref()) {
+                all[place] = number;
+            }
+            all
+        };
+        let train = of(examples.train.len(), &places);
+        let held_out = of(examples.held_out.len(), &held_out);
+        Ok(Split {
+            train: WithReference::new(examples.train, train),
+            held_out: WithReference::new(examples.held_out, held_out),
+        })
     }
 
-    /// What the reference says, as far as it is not known from earlier runs.
-    fn ask_reference(
+    /// What the reference says of the examples at these places, training ones first; of what is known from earlier runs it is not asked.
+    fn ask_reference<S: Examples<Example: Referenced>>(
         &self,
         aggregation: Aggregation,
-        wanted: Vec<(&[Tokenized; 2], &mut [f32; 2])>,
+        examples: &Split<S>,
+        places: [&[usize]; 2],
         folder: &RunFolder,
-    ) -> Result<(), CommandError> {
+    ) -> Result<Vec<[f32; 2]>, CommandError> {
         let failed = || "cannot compute the reference's log-probabilities".to_owned();
         let reference = self.load(&*self.source.checkpoint, &Device::flex())?;
         let beside = folder.path().parent().unwrap_or(Path::new("."));
         let mut known = ReferenceLogProbabilities::open(&beside.join("reference-log-probabilities"), &reference)
             .failed_run(failed)?;
-        let bar = Progress::bar(self.output, "reference", wanted.len() as u64);
-        let progress = |done: usize| {
-            bar.set(done as u64, "log-probabilities");
-            !interrupt::interrupted()
-        };
+        let bar = Progress::bar(
+            self.output,
+            "reference",
+            places.map(<[usize]>::len).iter().sum::<usize>() as u64,
+        );
         let batch = self.recipe.training.per_device_eval_batch_size;
-        known
-            .fill(aggregation, &reference, wanted, batch, progress)
-            .failed_run(failed)?;
-        bar.finish();
-        if interrupt::interrupted() {
-            return Err(CommandError::failed_run("stopped on request")
-                .hint("what the reference has said so far is kept, and need not be computed again"));
+        let mut said = Vec::new();
+        for (examples, places) in [&examples.train, &examples.held_out].into_iter().zip(places) {
+            let before = said.len();
+            let progress = |done: usize| {
+                bar.set((before + done) as u64, "log-probabilities");
+                !interrupt::interrupted()
+            };
+            let found = known.ask(aggregation, &reference, examples, places, batch, progress);
+            said.extend(found.failed_run(failed)?);
+            if interrupt::interrupted() {
+                return Err(CommandError::failed_run("stopped on request")
+                    .hint("what the reference has said so far is kept, and need not be computed again"));
+            }
         }
-        Ok(())
+        bar.finish();
+        Ok(said)
     }
 
     /// Trains on data to the end, and writes the model.
@@ -270,7 +288,7 @@ impl Task<'_> {
         mut self,
         objective: &O,
         model: O::Model,
-        examples: &Split<O::Example>,
+        examples: &Split<impl Examples<Example = O::Example>>,
         samples: Option<&Samples>,
         folder: Option<RunFolder>,
     ) -> Result<Option<Outcome>, CommandError>
@@ -295,7 +313,7 @@ impl Task<'_> {
         }
         let plan = Plan {
             examples: examples.train.len(),
-            estimate: self.work(objective, &trainer, examples).estimate(),
+            estimate: self.work(objective, &trainer, &examples.train)?.estimate(),
             before: self.answers_before(samples, trainer.model())?,
             samples,
             folder,
@@ -402,9 +420,16 @@ impl Task<'_> {
         self.answers_of(samples, &decoder)
     }
 
-    fn work<O: Objective>(&self, objective: &O, trainer: &Trainer<O::Model>, examples: &Split<O::Example>) -> Work {
-        let length = |example| objective.batch(&[example]).tokens().len();
-        let mut lengths: Vec<usize> = examples.train.iter().map(length).collect();
+    fn work<O: Objective>(
+        &self,
+        objective: &O,
+        trainer: &Trainer<O::Model>,
+        examples: &impl Examples<Example = O::Example>,
+    ) -> Result<Work, CommandError> {
+        let length =
+            |example: Result<Cow<'_, O::Example>, AlignError>| Ok(objective.batch(&[&*example?]).tokens().len());
+        let lengths: Result<Vec<usize>, AlignError> = examples.examples().map(length).collect();
+        let mut lengths = lengths.bad_input(|| "cannot read the data".into())?;
         lengths.sort_unstable();
         let arguments = &self.recipe.training;
         let batch = arguments.per_device_train_batch_size.min(lengths.len());
@@ -418,7 +443,7 @@ impl Task<'_> {
             .filter(of_layers)
             .map(|(_, shape)| shape.iter().product::<usize>() as u64);
         let with_muon = sizes.sum();
-        Work {
+        Ok(Work {
             memory: self.source.memory(),
             parameters: self.parameters(),
             models: 1,
@@ -432,7 +457,7 @@ impl Task<'_> {
             more_passes: u64::from(synced || self.stage == Stage::Kto),
             models_beside: u64::from(synced) + u64::from(averaged),
             with_muon: if arguments.optim == Optim::Muon { with_muon } else { 0 },
-        }
+        })
     }
 
     /// How many parameters the model has.
