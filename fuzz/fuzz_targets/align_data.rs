@@ -6,9 +6,10 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use etude_align::data::{
-    DataOptions, Example, ExampleTokenizer, Format, LossOptions, PackingStrategy, Record, Records, Tokenized, Truncation,
-    TruncationMode, pack,
+    DataOptions, Example, ExampleTokenizer, Examples, Format, LossOptions, PackingStrategy, Packs, Record, Records,
+    StoredExamples, Tokenized, Truncation, TruncationMode,
 };
+use etude_align::ppo::Question;
 use etude_lm::chat_template::{ChatTemplate, SpecialTokens};
 use etude_lm::tokenizer::Tokenizer;
 use libfuzzer_sys::fuzz_target;
@@ -40,7 +41,10 @@ fuzz_target!(|bytes: &[u8]| {
     let mut sequences = Vec::new();
     for record in Records::of_bytes(Path::new(name), file.to_vec(), &options) {
         match record {
-            Ok(record) => sequences.extend(tokens(&examples, &record, kind & 64 != 0)),
+            Ok(record) => {
+                sequences.extend(tokens(&examples, &record, kind & 64 != 0));
+                stored(record);
+            }
             Err(error) => assert!(error.to_string().contains(name)),
         }
     }
@@ -50,13 +54,26 @@ fuzz_target!(|bytes: &[u8]| {
         assert!(sequence.ids.iter().all(|id| (*id as usize) < TOKENIZER.vocabulary_size()));
     }
     for strategy in PackingStrategy::ALL {
-        let packs = pack(&sequences, 16, strategy).expect("16 is a length");
+        let packs = Packs::new(sequences.clone(), 16, strategy).expect("16 is a length");
+        let packs: Vec<_> = packs.examples().map(|pack| pack.expect("they are in memory")).collect();
         let most = if strategy == PackingStrategy::Bfd { 16 } else { usize::MAX };
         let kept: usize = sequences.iter().map(|sequence| sequence.ids.len().min(most)).sum();
         assert_eq!(packs.iter().map(|pack| pack.ids.len()).sum::<usize>(), kept);
         assert!(packs.iter().all(|pack| pack.ids.len() <= 16 && pack.offsets.is_sorted()));
     }
 });
+
+/// A record is found again as it was.
+fn stored(record: Record) {
+    let question = Question {
+        tokens: Vec::new(),
+        text: String::new(),
+        record,
+    };
+    let mut stored = StoredExamples::new();
+    stored.push(&question).expect("it is in memory");
+    assert_eq!(*stored.example(0).expect("it is in memory"), question);
+}
 
 /// The sequences that trainers make of a record; none where the model does not take it.
 fn tokens(examples: &ExampleTokenizer<'_>, record: &Record, assistant_only_loss: bool) -> Vec<Tokenized> {

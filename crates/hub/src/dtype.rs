@@ -116,10 +116,10 @@ impl Dtype {
     /// itself.
     pub fn of_f32(self, numbers: &[f32]) -> Option<Vec<u8>> {
         Some(match self {
-            Self::F32 => numbers.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Self::F16 => numbers.iter().flat_map(|&x| f16::from_f32(x).to_le_bytes()).collect(),
-            Self::Bf16 => numbers.iter().flat_map(|&x| bf16::from_f32(x).to_le_bytes()).collect(),
-            Self::F64 => numbers.iter().flat_map(|&x| f64::from(x).to_le_bytes()).collect(),
+            Self::F32 => bytes(numbers, f32::to_le_bytes),
+            Self::F16 => bytes(numbers, |x| f16::from_f32(x).to_le_bytes()),
+            Self::Bf16 => bytes(numbers, |x| bf16::from_f32(x).to_le_bytes()),
+            Self::F64 => bytes(numbers, |x| f64::from(x).to_le_bytes()),
             _ => return None,
         })
     }
@@ -136,6 +136,14 @@ fn convert<const N: usize>(bytes: &[u8], to: &mut [f32], number: impl Fn([u8; N]
     for (to, &element) in to.iter_mut().zip(elements) {
         *to = number(element);
     }
+}
+
+fn bytes<const N: usize>(numbers: &[f32], element: impl Fn(f32) -> [u8; N]) -> Vec<u8> {
+    let mut bytes = vec![0; N * numbers.len()];
+    for (to, &number) in bytes.as_chunks_mut().0.iter_mut().zip(numbers) {
+        *to = element(number);
+    }
+    bytes
 }
 
 impl fmt::Display for Dtype {

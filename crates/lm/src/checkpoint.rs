@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use etude_hub::{Checkpoint, HubError, RawTensor};
+use etude_hub::{Checkpoint, Dtype, HubError, RawTensor};
 
 use crate::LmError;
 use crate::config::DecoderConfig;
@@ -28,6 +28,11 @@ impl<'a> ModelCheckpoint<'a> {
             head_is_embedding(checkpoint, naming)?;
         }
         Ok(Self { checkpoint, naming })
+    }
+
+    /// The type of a parameter's elements; none where it is missing.
+    pub(crate) fn dtype(&self, name: &str) -> Option<Dtype> {
+        Some(self.checkpoint.info(&self.naming.name(name))?.dtype)
     }
 
     /// A parameter as it lies in the file.

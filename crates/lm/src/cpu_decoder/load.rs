@@ -4,6 +4,7 @@ use etude_hub::{Checkpoint, Dtype};
 use etude_kernels::Precision;
 use etude_kernels::matrix::PackedMatrix;
 use etude_kernels::quantized::QuantizedMatrix;
+use rayon::prelude::*;
 
 use super::CpuDecoder;
 use super::layer::Layer;
@@ -27,15 +28,25 @@ impl CpuDecoder {
             parameters,
             precision: Precision::F32,
         };
-        let embedding = exact.matrix("model.embed_tokens", vocabulary, hidden)?;
-        let head = match (&embedding, precision) {
-            _ if !config.tied_embeddings => Some(loader.matrix("lm_head", vocabulary, hidden)?),
-            (Weight::Packed(_), Precision::Bf16) => Some(loader.matrix("model.embed_tokens", vocabulary, hidden)?),
-            _ => None,
+        let ends = || -> Result<_, LmError> {
+            let embedding = exact.matrix("model.embed_tokens", vocabulary, hidden)?;
+            let head = match (&embedding, precision) {
+                _ if !config.tied_embeddings => Some(loader.matrix("lm_head", vocabulary, hidden)?),
+                (Weight::Packed(_), Precision::Bf16) => {
+                    Some(loader.matrix("model.embed_tokens", vocabulary, hidden)?)
+                }
+                _ => None,
+            };
+            Ok((embedding, head))
         };
-        let layers = (0..config.layers.len())
-            .map(|index| loader.layer(&config, index))
-            .collect::<Result<_, _>>()?;
+        let layers = || -> Vec<Result<Layer, LmError>> {
+            let indices = (0..config.layers.len()).into_par_iter();
+            indices.map(|index| loader.layer(&config, index)).collect()
+        };
+        let (ends, layers) = rayon::join(ends, layers);
+        let (embedding, head) = ends?;
+        // Of several errors the first layer's.
+        let layers = layers.into_iter().collect::<Result<_, _>>()?;
         let norm = loader.vector("model.norm.weight", hidden)?;
         Ok(Self {
             config,
@@ -118,8 +129,8 @@ impl Loader<'_> {
 
     fn matrix(&self, name: &str, outputs: usize, inputs: usize) -> Result<Weight, LmError> {
         let name = format!("{name}.weight");
-        let raw = self.parameters.raw(&name, &[outputs, inputs])?;
-        if let Dtype::Block(block_type) = raw.dtype {
+        if let Some(Dtype::Block(block_type)) = self.parameters.dtype(&name) {
+            let raw = self.parameters.raw(&name, &[outputs, inputs])?;
             let matrix = QuantizedMatrix::new(block_type, &raw.bytes, outputs, inputs)
                 .map_err(|source| LmError::Blocks { tensor: name, source })?;
             return Ok(Weight::Quantized(matrix));

@@ -81,10 +81,18 @@ impl Checkpoint for DecoderCheckpoint {
             Parameter::Vector(tensor) => tensor.to_data(),
             Parameter::Matrix(tensor) => tensor.to_data(),
         };
+        let mut bytes = data.convert::<f32>().as_bytes().to_vec();
+        if cfg!(target_endian = "big") {
+            bytes
+                .as_chunks_mut::<4>()
+                .0
+                .iter_mut()
+                .for_each(|number| number.reverse());
+        }
         Ok(RawTensor {
             dtype: Dtype::F32,
             shape: &self.tensors[place].shape,
-            bytes: Cow::Owned(data.iter::<f32>().flat_map(f32::to_le_bytes).collect()),
+            bytes: Cow::Owned(bytes),
         })
     }
 }

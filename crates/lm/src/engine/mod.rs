@@ -11,6 +11,7 @@ mod text;
 use std::collections::{BTreeMap, VecDeque};
 
 use etude_kernels::linear_cross_entropy::LogSumExp;
+use rayon::prelude::*;
 
 use crate::cpu_decoder::{Cache, CpuDecoder, Sequence, Workspace};
 use crate::error::LmError;
@@ -87,6 +88,31 @@ impl Running {
 
     fn generated(&self) -> usize {
         self.tokens.len() - self.request.prompt.len()
+    }
+
+    /// Whether this step has read the last of what there is.
+    fn is_read(&self) -> bool {
+        self.reading > 0 && self.unread() == 0
+    }
+
+    /// The token that follows what was read.
+    fn draw(&mut self, logits: &[f32]) -> Result<GeneratedToken, LmError> {
+        check_finite(logits)?;
+        let token = self.sampler.draw(logits);
+        let log_probabilities = self.request.log_probabilities.map(|count| {
+            let sum = LogSumExp::of(logits);
+            let of = |token: u32| sum.log_probability(logits[token as usize]);
+            LogProbabilities {
+                token: of(token),
+                alternatives: (alternatives(logits, count).into_iter())
+                    .map(|token| (token, of(token)))
+                    .collect(),
+            }
+        });
+        Ok(GeneratedToken {
+            token,
+            log_probabilities,
+        })
     }
 }
 
@@ -354,15 +380,25 @@ impl<'a> Engine<'a> {
                 score(self.decoder, &mut self.workspace, first, running, &mut self.logits)?;
             }
             first += count;
-            if count > 0 && running.unread() == 0 && running.request.max_tokens > 0 {
+            if running.is_read() && running.request.max_tokens > 0 {
                 rows.push(first - 1);
             }
         }
         self.decoder.logits(&mut self.workspace, &rows, &mut self.logits);
-        let mut logits = self.logits.chunks_exact(vocabulary);
+        let drawing = self
+            .running
+            .iter_mut()
+            .filter(|running| running.is_read() && running.request.max_tokens > 0);
+        let drawing: Vec<_> = drawing.zip(self.logits.chunks_exact(vocabulary)).collect();
+        // Each draws from random numbers of its own.
+        let drawn: Vec<Result<GeneratedToken, LmError>> = drawing
+            .into_par_iter()
+            .map(|(running, logits)| running.draw(logits))
+            .collect();
+        let mut drawn = drawn.into_iter();
         let mut ended = Vec::new();
         for (index, running) in self.running.iter_mut().enumerate() {
-            if running.reading == 0 || running.unread() > 0 {
+            if !running.is_read() {
                 continue;
             }
             let id = running.id;
@@ -373,27 +409,11 @@ impl<'a> Engine<'a> {
             let mut reason = None;
             if running.request.max_tokens == 0 {
                 reason = Some(FinishReason::Length);
-            } else if let Some(logits) = logits.next() {
-                check_finite(logits)?;
-                let token = running.sampler.draw(logits);
-                let log_probabilities = running.request.log_probabilities.map(|count| {
-                    let sum = LogSumExp::of(logits);
-                    LogProbabilities {
-                        token: sum.log_probability(logits[token as usize]),
-                        alternatives: alternatives(logits, count)
-                            .into_iter()
-                            .map(|token| (token, sum.log_probability(logits[token as usize])))
-                            .collect(),
-                    }
-                });
+            } else if let Some(generated) = drawn.next() {
+                let generated = generated?;
+                let token = generated.token;
                 running.tokens.push(token);
-                self.events.push(Event::Token {
-                    id,
-                    token: GeneratedToken {
-                        token,
-                        log_probabilities,
-                    },
-                });
+                self.events.push(Event::Token { id, token: generated });
                 if running.request.stop_tokens.contains(&token) {
                     reason = Some(FinishReason::Stop);
                 } else if running.generated() == running.request.max_tokens {
