@@ -18,9 +18,10 @@ fn wide(numbers: &[f32]) -> Vec<f64> {
     numbers.iter().copied().map(f64::from).collect()
 }
 
-/// The outputs for one row, as the definition has them, in 64 bits.
-fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], input: &[f64]) -> Vec<f64> {
+/// The outputs for one row, as the definition has them, in 64 bits, and how near to its kink the nearest rectifier is.
+fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], input: &[f64]) -> (Vec<f64>, f64) {
     let (early, late) = input.split_at(sizes[0]);
+    let mut nearest = f64::INFINITY;
     let mut x = early.to_vec();
     for (index, &outputs) in sizes[1..].iter().enumerate() {
         if index == 1 {
@@ -35,14 +36,17 @@ fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], inpu
         if index + 2 < sizes.len() {
             for x in &mut x {
                 *x = match activation {
-                    Activation::Relu => x.max(0.0),
+                    Activation::Relu => {
+                        nearest = nearest.min(x.abs());
+                        x.max(0.0)
+                    }
                     Activation::Tanh => x.tanh(),
                 };
             }
         }
         parameters = after;
     }
-    x
+    (x, nearest)
 }
 
 proptest! {
@@ -59,12 +63,16 @@ proptest! {
         let inputs = numbers(&mut random, rows * width);
         let outputs = mlp.forward(&inputs, &mut pass).to_vec();
         let function = |parameters: &[f64], inputs: &[f64]| -> Vec<f64> {
-            inputs.chunks(width).flat_map(|input| defined(&sizes, activation, parameters, input)).collect()
+            inputs.chunks(width).flat_map(|input| defined(&sizes, activation, parameters, input).0).collect()
         };
         let (parameters, inputs_wide) = (wide(mlp.parameters()), wide(&inputs));
         for (found, expected) in outputs.iter().zip(function(&parameters, &inputs_wide)) {
             prop_assert!((f64::from(*found) - expected).abs() < 1e-5, "{found}, {expected}");
         }
+
+        // A rectifier at its kink has another slope on each side, and rounding decides on which one it is.
+        let kinks = inputs_wide.chunks(width).map(|input| defined(&sizes, activation, &parameters, input).1);
+        prop_assume!(kinks.fold(f64::INFINITY, f64::min) > 1e-5);
 
         // Of the outputs' weighted sum, along a random direction; so short that no unit of a rectifier changes sides.
         let weights = numbers(&mut random, outputs.len());
