@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 use etude_hub::{Checkpoint, Dtype, HubError, RawTensor, TensorInfo, safetensors};
 
 use super::Decoder;
@@ -65,6 +65,22 @@ enum Parameter {
     Matrix(Tensor<2>),
 }
 
+impl DecoderCheckpoint {
+    fn place(&self, name: &str) -> Result<usize, HubError> {
+        let place = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name));
+        place.map_err(|_| self.missing(name))
+    }
+
+    /// A parameter's numbers, f32 with their bytes in the machine's order.
+    fn data(&self, place: usize) -> TensorData {
+        let data = match &self.numbers[place] {
+            Parameter::Vector(tensor) => tensor.to_data(),
+            Parameter::Matrix(tensor) => tensor.to_data(),
+        };
+        data.convert::<f32>()
+    }
+}
+
 impl Checkpoint for DecoderCheckpoint {
     fn path(&self) -> &Path {
         &self.path
@@ -75,13 +91,8 @@ impl Checkpoint for DecoderCheckpoint {
     }
 
     fn raw(&self, name: &str) -> Result<RawTensor<'_>, HubError> {
-        let place = self.tensors.binary_search_by(|tensor| tensor.name.as_str().cmp(name));
-        let place = place.map_err(|_| self.missing(name))?;
-        let data = match &self.numbers[place] {
-            Parameter::Vector(tensor) => tensor.to_data(),
-            Parameter::Matrix(tensor) => tensor.to_data(),
-        };
-        let mut bytes = data.convert::<f32>().as_bytes().to_vec();
+        let place = self.place(name)?;
+        let mut bytes = self.data(place).as_bytes().to_vec();
         if cfg!(target_endian = "big") {
             bytes
                 .as_chunks_mut::<4>()
@@ -94,6 +105,13 @@ impl Checkpoint for DecoderCheckpoint {
             shape: &self.tensors[place].shape,
             bytes: Cow::Owned(bytes),
         })
+    }
+
+    /// They are f32 already, and need not become bytes first.
+    fn read_f32(&self, name: &str) -> Result<Vec<f32>, HubError> {
+        let data = self.data(self.place(name)?);
+        let numbers = data.as_bytes().as_chunks().0;
+        Ok(numbers.iter().map(|&number| f32::from_ne_bytes(number)).collect())
     }
 }
 
