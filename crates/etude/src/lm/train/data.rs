@@ -20,6 +20,7 @@ use crate::error::{CommandError, Context as _};
 use crate::interrupt;
 use crate::output::Output;
 use crate::progress::Progress;
+use crate::recipe::range::Whole;
 
 /// Training examples and held-out ones.
 pub(super) struct Split<S> {
@@ -112,7 +113,7 @@ impl<'a> Reader<'a> {
         }
         // The last ones so far.
         let mut last = VecDeque::new();
-        let most = recipe.train_examples.map_or(usize::MAX, |most| most.get());
+        let most = recipe.train_examples.map_or(usize::MAX, Whole::get);
         for record in self.records(&recipe.train)? {
             last.push_back(record?);
             if last.len() <= recipe.eval_examples() {
