@@ -114,16 +114,16 @@ impl<'a> Reader<'a> {
         // The last ones so far.
         let mut last = VecDeque::new();
         let most = recipe.train_examples.map_or(usize::MAX, Whole::get);
-        for record in self.records(&recipe.train)? {
+        let mut records = self.records(&recipe.train)?;
+        // Which records are the last ones is known at the end alone; where none is held out, no more are read than are asked for.
+        while train.records < most || recipe.eval_examples() > 0 {
+            let Some(record) = records.next() else { break };
             last.push_back(record?);
-            if last.len() <= recipe.eval_examples() {
-                continue;
-            }
-            match last.pop_front() {
-                Some(record) if train.records < most => add(&mut train, record)?,
-                // None of those that come can be another last one.
-                _ if recipe.eval_examples() == 0 => break,
-                _ => {}
+            if last.len() > recipe.eval_examples()
+                && let Some(record) = last.pop_front()
+                && train.records < most
+            {
+                add(&mut train, record)?;
             }
         }
         for record in last {

@@ -7,7 +7,9 @@ mod learn;
 mod page;
 mod ppo;
 mod recipe;
+mod references;
 mod samples;
+mod save;
 mod task;
 mod trl;
 

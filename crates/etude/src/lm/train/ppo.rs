@@ -20,7 +20,8 @@ use super::Outcome;
 use super::data::{Data, Split};
 use super::estimate::{Estimate, Work};
 use super::learn::Learner;
-use super::task::{Plan, SaveModel as _, Task, open};
+use super::save::SaveModel as _;
+use super::task::{Plan, Task, open};
 use crate::error::{CommandError, Context as _};
 
 /// In a checkpoint, beside the policy: the critic, where it is a model of its own.

@@ -6,14 +6,10 @@ use std::path::{Path, PathBuf};
 use burn::tensor::Device;
 use etude_align::AlignError;
 use etude_align::data::{Examples, Tokenized};
-use etude_align::preference::{
-    Aggregation, Cpo, Dpo, Kto, Orpo, ReferenceLogProbabilities, Referenced, SyncedPolicy, TrDpo, WithReference,
-};
+use etude_align::preference::{Aggregation, Cpo, Dpo, Kto, Orpo, SyncedPolicy, TrDpo, WithReference};
 use etude_align::reward::{RewardModel, RewardModeling};
 use etude_align::sft::Sft;
-use etude_align::training::{
-    Objective, Optim, Order, Ranks, Sequences as _, Trained, Trainer, TrainerState, checkpoint,
-};
+use etude_align::training::{Objective, Optim, Ranks, Sequences as _, Trained, Trainer, TrainerState, checkpoint};
 use etude_hub::peft::LoraAdapter;
 use etude_hub::{Checkpoint, MemoryCheckpoint, SafetensorsCheckpoint};
 use etude_lm::Source;
@@ -25,11 +21,10 @@ use super::estimate::{Estimate, Work, peak_memory};
 use super::learn::{FromData, Learner, Run, learn};
 use super::recipe::Recipe;
 use super::samples::Samples;
+use super::save::{ADAPTER, REFERENCE, SaveModel};
 use super::{MODEL, Outcome, Stage};
 use crate::error::{CommandError, Context as _};
-use crate::interrupt;
 use crate::output::Output;
-use crate::progress::Progress;
 
 /// What is known of a run before its first step.
 pub(super) struct Plan<'a> {
@@ -208,79 +203,6 @@ impl Task<'_> {
         let decoder = Decoder::load(self.source.config.clone(), checkpoint, device);
         let decoder = decoder.bad_input(|| format!("cannot load {}", self.recipe.model.path))?;
         Ok(decoder.with_precision(self.recipe.model.precision.into()))
-    }
-
-    /// The examples with what the model, as it is before training, says of those that the run will read: the first rank asks it, and tells
-    /// the others.
-    fn with_references<S: Examples<Example: Referenced>>(
-        &self,
-        aggregation: Aggregation,
-        examples: Split<S>,
-        folder: Option<&RunFolder>,
-    ) -> Result<Split<WithReference<S>>, CommandError> {
-        let order = Order::new(&self.recipe.training, examples.train.len(), self.ranks);
-        // After an epoch all have been read.
-        let steps = self.recipe.training.steps(order.steps_per_epoch());
-        let read = order.examples_before(steps.min(order.steps_per_epoch())) as usize;
-        let mut places = order.epoch(0);
-        places.truncate(read);
-        places.sort_unstable();
-        let held_out: Vec<usize> = (0..examples.held_out.len()).collect();
-        let own = folder.map(|folder| self.ask_reference(aggregation, &examples, [&places, &held_out], folder));
-        let own = own.transpose()?.unwrap_or_default();
-        let told = self.ranks.gather(own);
-        let told = told.failed_run(|| "cannot train in several processes".into())?;
-        let mut numbers = told.into_iter().flatten();
-        let mut of = |count: usize, places: &[usize]| {
-            let mut all = vec![[f32::NAN; 2]; count];
-            for (&place, number) in places.iter().zip(numbers.by_ref()) {
-                all[place] = number;
-            }
-            all
-        };
-        let train = of(examples.train.len(), &places);
-        let held_out = of(examples.held_out.len(), &held_out);
-        Ok(Split {
-            train: WithReference::new(examples.train, train),
-            held_out: WithReference::new(examples.held_out, held_out),
-        })
-    }
-
-    /// What the reference says of the examples at these places, training ones first; of what is known from earlier runs it is not asked.
-    fn ask_reference<S: Examples<Example: Referenced>>(
-        &self,
-        aggregation: Aggregation,
-        examples: &Split<S>,
-        places: [&[usize]; 2],
-        folder: &RunFolder,
-    ) -> Result<Vec<[f32; 2]>, CommandError> {
-        let failed = || "cannot compute the reference's log-probabilities".to_owned();
-        let reference = self.load(&*self.source.checkpoint, &Device::flex())?;
-        let beside = folder.path().parent().unwrap_or(Path::new("."));
-        let mut known = ReferenceLogProbabilities::open(&beside.join("reference-log-probabilities"), &reference)
-            .failed_run(failed)?;
-        let bar = Progress::bar(
-            self.output,
-            "reference",
-            places.map(<[usize]>::len).iter().sum::<usize>() as u64,
-        );
-        let batch = self.recipe.training.per_device_eval_batch_size;
-        let mut said = Vec::new();
-        for (examples, places) in [&examples.train, &examples.held_out].into_iter().zip(places) {
-            let before = said.len();
-            let progress = |done: usize| {
-                bar.set((before + done) as u64, "log-probabilities");
-                !interrupt::interrupted()
-            };
-            let found = known.ask(aggregation, &reference, examples, places, batch, progress);
-            said.extend(found.failed_run(failed)?);
-            if interrupt::interrupted() {
-                return Err(CommandError::failed_run("stopped on request")
-                    .hint("what the reference has said so far is kept, and need not be computed again"));
-            }
-        }
-        bar.finish();
-        Ok(said)
     }
 
     /// Trains on data to the end, and writes the model.
@@ -471,53 +393,4 @@ impl Task<'_> {
 pub(super) fn open(path: &Path) -> Result<Source, CommandError> {
     let name = path.to_string_lossy();
     Source::open(&name).bad_input(|| format!("cannot open {name}"))
-}
-
-/// Where adapters are in the folder of the model that they are merged into: beside its configuration, transformers would take it for
-/// adapters alone.
-pub(super) const ADAPTER: &str = "adapter";
-
-/// A model that can be written into a folder, with what belongs to it.
-pub(super) trait SaveModel: Trained {
-    fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError>;
-
-    /// Writes what its future depends on besides, for a checkpoint.
-    fn save_state(&self, _folder: &Path) -> Result<(), AlignError> {
-        Ok(())
-    }
-}
-
-impl SaveModel for Decoder {
-    /// A whole model, into which adapters are merged, and these by themselves.
-    fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
-        self.save(folder)?;
-        if let Some(adapter) = self.lora() {
-            adapter.save(&folder.join(ADAPTER))?;
-        }
-        Ok(source.save_tokenizer(folder)?)
-    }
-}
-
-/// Where the reference is in a checkpoint, if it follows the policy.
-const REFERENCE: &str = "reference";
-
-impl SaveModel for SyncedPolicy {
-    fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
-        self.decoder().save_model(folder, source)
-    }
-
-    fn save_state(&self, folder: &Path) -> Result<(), AlignError> {
-        Ok(self.reference().save(&folder.join(REFERENCE))?)
-    }
-}
-
-impl SaveModel for RewardModel {
-    /// As of a decoder.
-    fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
-        self.save(folder)?;
-        if let Some(adapter) = self.lora() {
-            adapter.save(&folder.join(ADAPTER))?;
-        }
-        Ok(source.save_tokenizer(folder)?)
-    }
 }
