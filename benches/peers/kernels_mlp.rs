@@ -161,8 +161,7 @@ impl Training {
             *gradient = 2.0 * (output - target) / count;
         }
         let (gradient, pass) = (&mut self.gradient, &mut self.pass);
-        self.mlp
-            .backward(&self.inputs, &self.output_gradient, pass, gradient, None);
+        self.mlp.backward(&self.output_gradient, pass, gradient, None);
         self.adam.step(self.mlp.parameters_mut(), &self.gradient, 1.0, 1e-3);
     }
 

@@ -99,13 +99,7 @@ fn outputs_gradients_and_steps_of_adam_are_those_of_burn() {
             let mut input_gradient = vec![0.0; inputs.len()];
             let found = mlp.forward(&inputs, &mut pass).to_vec();
             let (_, output_gradient) = mean_squared_error(&found, &targets);
-            mlp.backward(
-                &inputs,
-                &output_gradient,
-                &mut pass,
-                &mut gradient,
-                Some(&mut input_gradient),
-            );
+            mlp.backward(&output_gradient, &mut pass, &mut gradient, Some(&mut input_gradient));
             adam.step(mlp.parameters_mut(), &gradient, 1.0, 1e-3);
 
             let inputs = Tensor::<2>::from_data(TensorData::new(inputs, [rows, sizes[0]]), &device).require_grad();

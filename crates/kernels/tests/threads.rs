@@ -16,7 +16,7 @@ fn train() -> (Vec<u64>, Vec<u32>) {
     for _ in 0..5 {
         let inputs: Vec<f32> = (0..64 * sizes[0]).map(|_| random.random_range(-1.0..1.0)).collect();
         let outputs = mlp.forward(&inputs, &mut pass).to_vec();
-        mlp.backward(&inputs, &outputs, &mut pass, &mut gradient, None);
+        mlp.backward(&outputs, &mut pass, &mut gradient, None);
         norms.push(square_norm(&gradient).to_bits());
         adam.step(mlp.parameters_mut(), &gradient, 1.0 / 64.0, 1e-3);
     }

@@ -7,9 +7,9 @@
 )]
 
 use std::arch::x86_64::{
-    __m512, __m512bh, __m512i, _mm512_castps_si512, _mm512_cvtne2ps_pbh, _mm512_loadu_si512, _mm512_maskz_loadu_ps,
-    _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512, _mm512_unpackhi_epi32,
-    _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
+    __m512, __m512bh, __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_castps_si512, _mm512_cvtne2ps_pbh, _mm512_loadu_si512,
+    _mm512_maskz_loadu_ps, _mm512_permutexvar_epi16, _mm512_setzero_si512, _mm512_shuffle_i32x4, _mm512_storeu_si512,
+    _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
 use super::kernel::{ROW_GROUP, ROW_STRIDE};
@@ -42,6 +42,36 @@ pub(super) unsafe fn panels_of_singles(matrix: Matrix<'_>, to: &mut [u32]) {
 pub(super) unsafe fn panels_of_pairs(matrix: Matrix<'_>, to: &mut [u32]) {
     // SAFETY: the caller's promise.
     unsafe { pack_panels::<2>(matrix, to) }
+}
+
+/// Writes the columns of `matrix` as rows, `stride` apart, which are filled up with zeros to a multiple of [`SIDE`].
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) unsafe fn transpose(matrix: Matrix<'_>, to: &mut [f32], stride: usize) {
+    let (rows, columns) = (matrix.rows(), matrix.columns());
+    assert!(
+        rows.next_multiple_of(SIDE) <= stride && to.len() >= columns * stride,
+        "room for the columns"
+    );
+    for row in (0..rows).step_by(SIDE) {
+        for column in (0..columns).step_by(SIDE) {
+            // SAFETY: the instructions are there by the caller's promise. Only columns that the matrix has are written, sixteen
+            // numbers of each, and they fit in as asserted. What is asked for beforehand need not exist.
+            unsafe {
+                // Rows are far from each other: the processor does not foresee that the next ones are wanted.
+                let next = matrix
+                    .entries()
+                    .as_ptr()
+                    .wrapping_add((row + SIDE) * matrix.strides()[0] + column);
+                for index in 0..SIDE {
+                    _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(index * matrix.strides()[0]).cast());
+                }
+                let square = turned(square::<1>(&matrix, row, column));
+                for (index, vector) in square.into_iter().enumerate().take(columns - column) {
+                    _mm512_storeu_si512(to.as_mut_ptr().add((column + index) * stride + row).cast(), vector);
+                }
+            }
+        }
+    }
 }
 
 #[inline(always)]

@@ -7,12 +7,12 @@ use bytemuck::{Pod, Zeroable};
 /// One cache line of units (see [`Kernel`](super::kernel::Kernel)), so that no vector lies across two of them.
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C, align(64))]
-pub(super) struct Line([u32; Line::UNITS]);
+pub(crate) struct Line([u32; Line::UNITS]);
 
 impl Line {
-    pub(super) const UNITS: usize = 16;
+    pub(crate) const UNITS: usize = 16;
 
-    pub(super) fn zeros(units: usize) -> Vec<Self> {
+    pub(crate) fn zeros(units: usize) -> Vec<Self> {
         vec![Self::zeroed(); units.div_ceil(Self::UNITS)]
     }
 }

@@ -42,9 +42,12 @@ mod portable;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod transpose;
 mod view;
 
+pub(crate) use buffer::Line;
 pub use packed::PackedMatrix;
+pub(crate) use transpose::transpose;
 pub use view::Matrix;
 
 use kernel::Kernel;

@@ -52,7 +52,7 @@ impl<'a> Matrix<'a> {
     }
 
     /// `rows` rows from `row` on, and of them `columns` columns from `column` on.
-    pub(super) fn block(self, row: usize, rows: usize, column: usize, columns: usize) -> Self {
+    pub(crate) fn block(self, row: usize, rows: usize, column: usize, columns: usize) -> Self {
         assert!(
             row + rows <= self.rows && column + columns <= self.columns,
             "a block lies inside its matrix"

@@ -1,6 +1,4 @@
 //! What hidden units do with their sums, and its derivative.
-//!
-//! All loops run over features, each of which has its rows side by side in memory.
 
 #![expect(
     clippy::inline_always,
@@ -10,7 +8,7 @@
 use pulp::{Arch, Simd, WithSimd};
 use serde::{Deserialize, Serialize};
 
-use super::vector::sum;
+use super::rows::Rows;
 
 /// What the units of hidden layers do with their sums. The output layer is linear.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,8 +20,8 @@ pub enum Activation {
     Tanh,
 }
 
-/// y <- f(y + b), with `sums` [features, rows] for y and one b a feature. Without an activation, f(x) is x.
-pub(crate) fn activate(activation: Option<Activation>, sums: &mut [f32], rows: usize, bias: &[f32]) {
+/// y <- f(y + b), with `sums` [rows, features] for y and one b a feature. Without an activation, f(x) is x.
+pub(crate) fn activate(activation: Option<Activation>, sums: &mut Rows, rows: usize, bias: &[f32]) {
     match activation {
         None => map(sums, rows, bias, |x| x),
         Some(Activation::Relu) => map(sums, rows, bias, relu),
@@ -31,7 +29,7 @@ pub(crate) fn activate(activation: Option<Activation>, sums: &mut [f32], rows: u
     }
 }
 
-fn map(sums: &mut [f32], rows: usize, bias: &[f32], function: impl Fn(f32) -> f32) {
+fn map(sums: &mut Rows, rows: usize, bias: &[f32], function: impl Fn(f32) -> f32) {
     Arch::new().dispatch(Map {
         sums,
         rows,
@@ -41,7 +39,7 @@ fn map(sums: &mut [f32], rows: usize, bias: &[f32], function: impl Fn(f32) -> f3
 }
 
 struct Map<'a, F> {
-    sums: &'a mut [f32],
+    sums: &'a mut Rows,
     rows: usize,
     bias: &'a [f32],
     function: F,
@@ -52,63 +50,37 @@ impl<F: Fn(f32) -> f32> WithSimd for Map<'_, F> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _simd: S) {
-        if self.rows == 1 {
-            for (y, b) in self.sums.iter_mut().zip(self.bias) {
+        for row in self.sums.rows_mut(self.rows, self.bias.len()) {
+            for (y, b) in row.iter_mut().zip(self.bias) {
                 *y = (self.function)(*y + b);
-            }
-        } else {
-            for (feature, b) in self.sums.chunks_exact_mut(self.rows).zip(self.bias) {
-                for y in feature {
-                    *y = (self.function)(*y + b);
-                }
             }
         }
     }
 }
 
-/// d <- d f'(x), with `gradient` [features, rows] for d and `outputs` for f(x); and the sum of each feature's rows, which is
-/// the gradient by its bias.
-pub(crate) fn differentiate(
-    activation: Option<Activation>,
-    outputs: &[f32],
-    gradient: &mut [f32],
-    rows: usize,
-    bias_gradient: &mut [f32],
-) {
+/// d <- d f'(x), with `gradient` [rows, features] for d and `outputs` for f(x).
+pub(crate) fn differentiate(activation: Activation, outputs: &Rows, gradient: &mut Rows, rows: usize, features: usize) {
     match activation {
-        None => map_gradient(outputs, gradient, rows, bias_gradient, |_| 1.0),
-        Some(Activation::Relu) => map_gradient(
-            outputs,
-            gradient,
-            rows,
-            bias_gradient,
-            |y| if y > 0.0 { 1.0 } else { 0.0 },
-        ),
-        Some(Activation::Tanh) => map_gradient(outputs, gradient, rows, bias_gradient, |y| 1.0 - y * y),
+        Activation::Relu => map_gradient(outputs, gradient, rows, features, |y| if y > 0.0 { 1.0 } else { 0.0 }),
+        Activation::Tanh => map_gradient(outputs, gradient, rows, features, |y| 1.0 - y * y),
     }
 }
 
-fn map_gradient(
-    outputs: &[f32],
-    gradient: &mut [f32],
-    rows: usize,
-    bias_gradient: &mut [f32],
-    derivative: impl Fn(f32) -> f32,
-) {
+fn map_gradient(outputs: &Rows, gradient: &mut Rows, rows: usize, features: usize, derivative: impl Fn(f32) -> f32) {
     Arch::new().dispatch(MapGradient {
         outputs,
         gradient,
         rows,
-        bias_gradient,
+        features,
         derivative,
     });
 }
 
 struct MapGradient<'a, F> {
-    outputs: &'a [f32],
-    gradient: &'a mut [f32],
+    outputs: &'a Rows,
+    gradient: &'a mut Rows,
     rows: usize,
-    bias_gradient: &'a mut [f32],
+    features: usize,
     derivative: F,
 }
 
@@ -116,18 +88,13 @@ impl<F: Fn(f32) -> f32> WithSimd for MapGradient<'_, F> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
-        let rows = self.rows;
-        let features = self
-            .gradient
-            .chunks_exact_mut(rows)
-            .zip(self.outputs.chunks_exact(rows));
-        for ((gradient, outputs), total) in features.zip(self.bias_gradient) {
+    fn with_simd<S: Simd>(self, _simd: S) {
+        let outputs = self.outputs.numbers().chunks_exact(self.outputs.stride());
+        for (gradient, outputs) in self.gradient.rows_mut(self.rows, self.features).zip(outputs) {
             for (d, &y) in gradient.iter_mut().zip(outputs) {
                 // A product: a choice between d and 0 would become a masked store, which is slow on Zen 4.
                 *d *= (self.derivative)(y);
             }
-            *total = sum(simd, gradient);
         }
     }
 }
@@ -182,12 +149,14 @@ mod tests {
     #[test]
     fn what_is_not_a_number_stays_so() {
         for activation in [Activation::Relu, Activation::Tanh] {
-            let mut sums = [f32::NAN, 1.0];
-            activate(Some(activation), &mut sums, 2, &[0.0]);
-            assert!(sums[0].is_nan() && sums[1] > 0.5, "{activation:?}");
-            let (mut gradient, mut bias_gradient) = ([f32::NAN, 0.0], [0.0]);
-            differentiate(Some(activation), &[0.5, 0.5], &mut gradient, 2, &mut bias_gradient);
-            assert!(gradient[0].is_nan() && bias_gradient[0].is_nan(), "{activation:?}");
+            let [mut sums, mut gradient, mut outputs] = [(); 3].map(|()| Rows::new(1, 2));
+            sums.numbers_mut()[..2].copy_from_slice(&[f32::NAN, 1.0]);
+            activate(Some(activation), &mut sums, 1, &[0.0; 2]);
+            assert!(sums.numbers()[0].is_nan() && sums.numbers()[1] > 0.5, "{activation:?}");
+            outputs.numbers_mut()[..2].fill(0.5);
+            gradient.numbers_mut()[0] = f32::NAN;
+            differentiate(activation, &outputs, &mut gradient, 1, 2);
+            assert!(gradient.numbers()[0].is_nan(), "{activation:?}");
         }
     }
 }

@@ -4,39 +4,33 @@ use std::ops::Range;
 
 use super::activation::{Activation, differentiate};
 use super::mlp::{Mlp, shapes};
-use super::pass::{Half, Pass, join_lists, middle, share, transpose};
-use super::product::{Matrix, Product, multiply_vector, nonzero_rows};
+use super::pass::{Back, Gradient, Half, Pass, middle_unit, share};
+use super::product::{Matrix, Product, multiply_vector};
+use super::rows::{Rows, nonzero_columns};
+use crate::Instructions;
+use crate::matrix::{self, transpose};
 
-/// Outputs of a layer up to which the gradient of its weights is computed one by one.
-const FEW: usize = 4;
+/// Inputs of a layer up to which the gradient of its weights is computed transposed: its rows are longer then, and fewer.
+const FEW_INPUTS: usize = 32;
 
 impl Mlp {
     /// From the gradient of a loss by the outputs [rows, outputs], its gradient by the parameters, in their order; and, where
-    /// it is asked for, by the inputs [rows, inputs]. Both overwrite what was there. `pass` holds the forward pass of the same
-    /// `inputs` through the same parameters.
+    /// it is asked for, by the inputs [rows, inputs]. Both overwrite what was there. `pass` holds the forward pass of these rows
+    /// through the same parameters.
     ///
     /// # Panics
     /// A length is not that of the last forward pass, there was none, or `pass` is for layers of other sizes; or the gradient
     /// by the inputs is asked for where some of them are late.
     pub fn backward(
         &self,
-        inputs: &[f32],
         output_gradient: &[f32],
         pass: &mut Pass,
         gradient: &mut [f32],
         input_gradient: Option<&mut [f32]>,
     ) {
-        assert!(
-            pass.rows > 0 && inputs.len() == self.inputs() * pass.rows,
-            "inputs of the last forward pass"
-        );
         assert_eq!(gradient.len(), self.parameters().len(), "gradient by the parameters");
-        let wanted = Wanted {
-            parameters: Some(gradient),
-            seen: inputs,
-            inputs: input_gradient.map(|gradient| (self.inputs(), gradient)),
-        };
-        self.go_back(output_gradient, pass, wanted);
+        let inputs = input_gradient.map(|gradient| (self.inputs(), gradient));
+        self.go_back(output_gradient, pass, Some(gradient), inputs);
     }
 
     /// The gradient by the last `count` inputs alone [rows, count], as [`backward`](Self::backward) would give it. What is late is
@@ -51,22 +45,19 @@ impl Mlp {
         count: usize,
         input_gradient: &mut [f32],
     ) {
-        let wanted = Wanted {
-            parameters: None,
-            seen: &[],
-            inputs: Some((count, input_gradient)),
-        };
-        self.go_back(output_gradient, pass, wanted);
+        self.go_back(output_gradient, pass, None, Some((count, input_gradient)));
     }
 
-    fn go_back(&self, output_gradient: &[f32], pass: &mut Pass, wanted: Wanted<'_>) {
-        let Wanted {
-            mut parameters,
-            seen,
-            mut inputs,
-        } = wanted;
+    /// The gradients that are asked for: those by the parameters, and those by so many of the last inputs.
+    fn go_back(
+        &self,
+        output_gradient: &[f32],
+        pass: &mut Pass,
+        mut parameters: Option<&mut [f32]>,
+        mut inputs: Option<(usize, &mut [f32])>,
+    ) {
         let (sizes, late) = (self.sizes(), self.late_inputs());
-        let (rows, last) = (pass.rows, sizes.len() - 1);
+        let (rows, last) = (pass.halves.iter().map(|half| half.rows).sum::<usize>(), sizes.len() - 1);
         assert_eq!((&*pass.sizes, pass.late), (sizes, late), "layers of the pass");
         assert!(rows > 0, "there was no forward pass");
         assert_eq!(output_gradient.len(), sizes[last] * rows, "gradient by the outputs");
@@ -77,189 +68,192 @@ impl Mlp {
                 "gradient by the inputs"
             );
         }
-        take_outputs(output_gradient, pass);
+        pass.prepare_back();
+        let Pass {
+            halves,
+            back: Some(back),
+            all,
+            ..
+        } = pass
+        else {
+            return;
+        };
+        take_outputs(output_gradient, sizes[last], halves, &mut back.gradient);
 
+        let shares = halves[1].rows > 0;
         let mut start = self.parameters().len();
         for (index, [before, after]) in shapes(sizes, late).enumerate().rev() {
             start -= after * (before + 1);
-            let mut weight_gradient = parameters.as_mut().map(|gradient| {
-                let (weight, bias) = gradient[start..][..after * (before + 1)].split_at_mut(before * after);
-                bias.copy_from_slice(&pass.bias_gradient[..after]);
-                weight
-            });
+            // Late inputs are the last ones of the second layer, and others the last ones of the first.
+            let wanted = inputs.take_if(|_| index == usize::from(late > 0));
+            let goes_on = index > 0 && (parameters.is_some() || inputs.is_some());
+            let Back {
+                gradient,
+                gradient_before,
+                by_weights,
+                weight_of_inputs,
+            } = &mut **back;
             let layer = LayerBackward {
                 sizes: [before, after],
-                rows,
                 weight: &self.parameters()[start..start + before * after],
-                seen: &pass.features[index][..before * rows],
-                by_sums: &pass.gradient.entries[..after * rows],
-                nonzero: &pass.gradient.nonzero,
-                all: &pass.all,
+                halves,
+                seen: index,
+                by_sums: gradient,
+                all,
             };
-            // Late inputs are the last ones of the second layer, and others the last ones of the first.
-            if index == usize::from(late > 0)
-                && let Some((count, gradient)) = &mut inputs
-            {
-                layer.input_gradient(*count, &mut pass.gradient_before.entries, gradient);
-                if weight_gradient.is_none() {
-                    return;
-                }
+            if let Some((count, gradient)) = wanted {
+                layer.input_gradient(count, weight_of_inputs, gradient);
             }
-            let middle_after = middle(after);
-            let mut halves = weight_gradient
-                .as_mut()
-                .map(|gradient| gradient.split_at_mut(middle_after * before));
-            let (first, second) = match &mut halves {
-                Some((first, second)) => (Some(&mut **first), Some(&mut **second)),
-                None => (None, None),
+            let middle = middle_unit(after);
+            let [of_first, of_second] = match &mut parameters {
+                Some(gradient) => {
+                    let (weight, bias) = gradient[start..][..after * (before + 1)].split_at_mut(before * after);
+                    let (weights, biases) = (weight.split_at_mut(middle * before), bias.split_at_mut(middle));
+                    [Some((weights.0, biases.0)), Some((weights.1, biases.1))]
+                }
+                None => [None, None],
             };
-            let [first_half, second_half] = &mut pass.halves;
-            // Each thread makes its own X^T, so that neither waits for the other.
-            let weigh = |outputs, gradient: Option<&mut [f32]>, half: &mut Half| {
-                if let Some(gradient) = gradient {
-                    let seen = if index == 0 && late == 0 {
-                        seen
-                    } else {
-                        layer.seen_by_rows(&mut half.seen)
-                    };
-                    layer.weight_gradient(outputs, seen, gradient);
+            let pass_on = |half: usize, before: &mut Gradient| {
+                if goes_on {
+                    layer.pass_on(half, sizes[index], self.activation(), before);
                 }
             };
-            if index == 0 {
-                share(
-                    before * after * rows,
-                    || weigh(0..middle_after, first, first_half),
-                    || weigh(middle_after..after, second, second_half),
-                );
-                return;
-            }
-            // A unit that ReLU has switched off for all rows passes nothing on.
-            let units = sizes[index];
-            let passing = match self.activation() {
-                Activation::Relu => &pass.nonzero[index],
-                Activation::Tanh => &pass.all[..units],
-            };
-            let middle_before = middle(units);
-            let (first_before, second_before) =
-                pass.gradient_before.entries[..units * rows].split_at_mut(middle_before * rows);
-            let (first_bias, second_bias) = pass.bias_gradient[..units].split_at_mut(middle_before);
-            let pass_on = |inputs: Range<usize>, sums: &mut [f32], bias: &mut [f32], half: &mut Half| {
-                layer.pass_on(within(passing, &inputs), inputs.start, sums);
-                layer.differentiate(self.activation(), inputs.start, sums, bias);
-                nonzero_rows(sums, rows, inputs.start, &mut half.nonzero);
-            };
+            let [first_before, second_before] = gradient_before;
+            let [first_memory, second_memory] = by_weights;
             share(
-                2 * before * after * rows,
+                shares,
                 || {
-                    weigh(0..middle_after, first, first_half);
-                    pass_on(0..middle_before, first_before, first_bias, first_half);
+                    layer.weigh(0..middle, of_first, first_memory);
+                    pass_on(0, first_before);
                 },
                 || {
-                    weigh(middle_after..after, second, second_half);
-                    pass_on(middle_before..units, second_before, second_bias, second_half);
+                    layer.weigh(middle..after, of_second, second_memory);
+                    pass_on(1, second_before);
                 },
             );
-            join_lists(&pass.halves, &mut pass.gradient_before.nonzero);
-            std::mem::swap(&mut pass.gradient, &mut pass.gradient_before);
+            if !goes_on {
+                return;
+            }
+            std::mem::swap(gradient, gradient_before);
         }
     }
 }
 
-/// Transposes the gradient by the outputs, which is the one by the sums of the last layer.
-fn take_outputs(output_gradient: &[f32], pass: &mut Pass) {
-    let (rows, last) = (pass.rows, pass.sizes.len() - 1);
-    let outputs = pass.sizes[last];
-    let by_outputs = &mut pass.gradient.entries[..output_gradient.len()];
-    transpose(output_gradient, outputs, by_outputs);
-    nonzero_rows(by_outputs, rows, 0, &mut pass.gradient.nonzero);
-    let given = &pass.features[last][..by_outputs.len()];
-    differentiate(None, given, by_outputs, rows, &mut pass.bias_gradient[..outputs]);
-}
-
-/// The gradients that are asked for.
-struct Wanted<'a> {
-    /// Those by the parameters,
-    parameters: Option<&'a mut [f32]>,
-    /// for which the inputs of the forward pass are needed.
-    seen: &'a [f32],
-    /// Those by so many of the last inputs.
-    inputs: Option<(usize, &'a mut [f32])>,
+/// Takes the gradient by the outputs, which is the one by the sums of the last layer.
+fn take_outputs(output_gradient: &[f32], outputs: usize, halves: &[Half; 2], gradient: &mut [Gradient; 2]) {
+    let (first, second) = output_gradient.split_at(halves[0].rows * outputs);
+    for ((from, half), to) in [first, second].into_iter().zip(halves).zip(gradient) {
+        for (row, to) in from.chunks_exact(outputs).zip(to.numbers.rows_mut(half.rows, outputs)) {
+            to.copy_from_slice(row);
+        }
+        nonzero_columns(&to.numbers, half.rows, outputs, &mut to.nonzero);
+    }
 }
 
 /// A layer on the way back.
 struct LayerBackward<'a> {
     /// Its inputs and outputs.
     sizes: [usize; 2],
-    rows: usize,
     /// W.
     weight: &'a [f32],
-    /// X, [inputs, rows].
-    seen: &'a [f32],
-    /// D f', [outputs, rows].
-    by_sums: &'a [f32],
-    /// The outputs for which it is not zero in every row.
-    nonzero: &'a [u32],
+    /// The halves of the rows, and which features of them are X.
+    halves: &'a [Half; 2],
+    seen: usize,
+    /// D f', for either half.
+    by_sums: &'a [Gradient; 2],
     /// 0, 1, 2 and so on.
     all: &'a [u32],
 }
 
 impl LayerBackward<'_> {
-    /// X^T, [rows, inputs], in someone's memory; empty where [`weight_gradient`](Self::weight_gradient) can do without.
-    fn seen_by_rows<'a>(&self, memory: &'a mut [f32]) -> &'a [f32] {
-        if self.sizes[1] <= FEW {
-            return &[];
-        }
-        let memory = &mut memory[..self.seen.len()];
-        transpose(self.seen, self.rows, memory);
-        memory
-    }
-
-    /// dW = (D f') X^T for some outputs, of which there is memory for no others.
-    fn weight_gradient(&self, outputs: Range<usize>, seen_by_rows: &[f32], gradient: &mut [f32]) {
-        let inputs = self.sizes[0];
-        let nonzero = within(self.nonzero, &outputs);
-        zero_other_rows(gradient, inputs, outputs.start, nonzero);
-        if self.sizes[1] <= FEW {
-            for &output in nonzero {
-                let output = output as usize;
-                let row = &mut gradient[(output - outputs.start) * inputs..][..inputs];
-                multiply_vector(self.seen, &self.by_sums[output * self.rows..][..self.rows], row);
-            }
+    /// The gradients by the rows of W and by the biases of some outputs, if they are wanted: dW = (D f')^T X.
+    fn weigh(&self, outputs: Range<usize>, wanted: Option<(&mut [f32], &mut [f32])>, memory: &mut Rows) {
+        let [inputs, all_outputs] = self.sizes;
+        let count = outputs.len();
+        let Some((weight, bias)) = wanted.filter(|_| count > 0) else {
             return;
+        };
+        bias.fill(0.0);
+        memory.make_room(inputs.min(FEW_INPUTS), count);
+        let stride = memory.stride();
+        let few = inputs <= FEW_INPUTS.min(all_outputs);
+        for (index, (half, by_sums)) in self.halves.iter().zip(self.by_sums).enumerate() {
+            if half.rows == 0 {
+                continue;
+            }
+            by_sums.numbers.sum_rows(half.rows, outputs.start, bias);
+            let seen = Matrix::from(&half.features[self.seen].numbers);
+            let terms = &self.all[..half.rows];
+            if few {
+                Product {
+                    left: seen.transposed(),
+                    right: Matrix::from(&by_sums.numbers).skip_columns(outputs.start),
+                    terms,
+                    rows: &self.all[..inputs],
+                    first: 0,
+                    columns: count,
+                }
+                .write(memory.numbers_mut(), stride, index > 0);
+                continue;
+            }
+            let rows = within(&by_sums.nonzero, &outputs);
+            if index == 0 {
+                zero_other_rows(weight, inputs, outputs.start, rows);
+            }
+            Product {
+                left: Matrix::from(&by_sums.numbers).transposed(),
+                right: seen,
+                terms,
+                rows,
+                first: outputs.start,
+                columns: inputs,
+            }
+            .write(weight, inputs, index > 0);
         }
+        if few {
+            for (input, row) in memory.rows_mut(inputs, count).enumerate() {
+                for (to, entry) in weight[input..].iter_mut().step_by(inputs).zip(row) {
+                    *to = *entry;
+                }
+            }
+        }
+    }
+
+    /// dX = (D f') W of one half of the rows, for the first `units` inputs, and from it the gradient by their sums.
+    fn pass_on(&self, half: usize, units: usize, activation: Activation, before: &mut Gradient) {
+        let (half, by_sums) = (&self.halves[half], &self.by_sums[half]);
         let product = Product {
-            left: Matrix::new(self.by_sums, self.rows),
-            right: seen_by_rows,
-            columns: inputs,
-            terms: &self.all[..self.rows],
+            left: Matrix::from(&by_sums.numbers),
+            right: Matrix::new(self.weight, self.sizes[0]),
+            terms: &by_sums.nonzero,
+            rows: &self.all[..half.rows],
+            first: 0,
+            columns: units,
         };
-        product.write(nonzero, outputs.start, gradient);
+        let stride = before.numbers.stride();
+        product.write(before.numbers.numbers_mut(), stride, false);
+        let outputs = &half.features[self.seen].numbers;
+        differentiate(activation, outputs, &mut before.numbers, half.rows, units);
+        nonzero_columns(&before.numbers, half.rows, units, &mut before.nonzero);
     }
 
-    /// dX = W^T (D f') for some inputs, and zero for the others from `first` on, as far as there is memory for them.
-    fn pass_on(&self, inputs: &[u32], first: usize, gradient: &mut [f32]) {
-        zero_other_rows(gradient, self.rows, first, inputs);
-        let product = Product {
-            left: Matrix::new(self.weight, self.sizes[0]).transposed(),
-            right: self.by_sums,
-            columns: self.rows,
-            terms: self.nonzero,
-        };
-        product.write(inputs, first, gradient);
-    }
-
-    /// From the gradient by the outputs of the layer before, from number `first` on, that by its sums, and by its bias.
-    fn differentiate(&self, activation: Activation, first: usize, gradient: &mut [f32], bias_gradient: &mut [f32]) {
-        let outputs = &self.seen[first * self.rows..][..gradient.len()];
-        differentiate(Some(activation), outputs, gradient, self.rows, bias_gradient);
-    }
-
-    /// The gradient by the last `count` inputs, [rows, count], through someone's memory.
-    fn input_gradient(&self, count: usize, memory: &mut [f32], gradient: &mut [f32]) {
-        let first = self.sizes[0] - count;
-        let memory = &mut memory[..gradient.len()];
-        self.pass_on(&self.all[first..self.sizes[0]], first, memory);
-        transpose(memory, self.rows, gradient);
+    /// The gradient by the last `count` inputs [rows, count], through someone's memory.
+    fn input_gradient(&self, count: usize, memory: &mut Rows, gradient: &mut [f32]) {
+        let [inputs, outputs] = self.sizes;
+        memory.make_room(count, outputs);
+        let stride = memory.stride();
+        let columns = matrix::Matrix::new(self.weight, outputs, inputs).block(0, outputs, inputs - count, count);
+        transpose(Instructions::best(), columns, memory.numbers_mut(), stride);
+        let halves = gradient.split_at_mut(self.halves[0].rows * count);
+        for (to, by_sums) in [halves.0, halves.1].into_iter().zip(self.by_sums) {
+            for (input, column) in memory.numbers().chunks_exact(stride).enumerate().take(count) {
+                // There may be no rows in this half.
+                if let Some(to) = to.get_mut(input..) {
+                    let by_sums = &by_sums.numbers;
+                    multiply_vector([by_sums.numbers(), &column[..outputs]], by_sums.stride(), to, count);
+                }
+            }
+        }
     }
 }
 

@@ -20,7 +20,7 @@
 //!     let mut error: Vec<f32> = mlp.forward(&inputs, &mut pass).to_vec();
 //!     error.iter_mut().zip(&targets).for_each(|(output, target)| *output -= target);
 //!     loss = error.iter().map(|error| error * error).sum::<f32>() / 2.0;
-//!     mlp.backward(&inputs, &error, &mut pass, &mut gradient, None);
+//!     mlp.backward(&error, &mut pass, &mut gradient, None);
 //!     adam.step(mlp.parameters_mut(), &gradient, 1.0, 0.02);
 //! }
 //! assert!(loss < 1e-3);
@@ -38,6 +38,7 @@ mod mlp;
 mod pass;
 mod product;
 mod rms_prop;
+mod rows;
 mod vector;
 
 pub use activation::Activation;

@@ -1,4 +1,7 @@
 //! Matrix products that leave out what is zero.
+//!
+//! Every number of a product is one sum of fused multiply-adds, in the order of its terms, however they are cut into blocks. Leaving out
+//! terms that are zero changes no bit of it. (It hides a factor that is not a number, if it is multiplied with nothing but zeros.)
 
 #![expect(
     clippy::inline_always,
@@ -6,6 +9,8 @@
 )]
 
 use pulp::{Arch, Simd, WithSimd};
+
+use super::rows::{Nonzero, Rows};
 
 /// A matrix in someone's memory: entry (i, j) lies at i times the first stride plus j times the second.
 #[derive(Clone, Copy)]
@@ -16,10 +21,10 @@ pub(crate) struct Matrix<'a> {
 
 impl<'a> Matrix<'a> {
     /// `entries` row by row.
-    pub(crate) fn new(entries: &'a [f32], columns: usize) -> Self {
+    pub(crate) fn new(entries: &'a [f32], stride: usize) -> Self {
         Self {
             entries,
-            strides: [columns, 1],
+            strides: [stride, 1],
         }
     }
 
@@ -31,36 +36,55 @@ impl<'a> Matrix<'a> {
             ..self
         }
     }
+
+    /// The columns after the first ones.
+    pub(crate) fn skip_columns(self, columns: usize) -> Self {
+        Self {
+            entries: &self.entries[columns * self.strides[1]..],
+            ..self
+        }
+    }
 }
 
-/// `left` times `right`, of which the latter lies row by row.
+impl<'a> From<&'a Rows> for Matrix<'a> {
+    fn from(rows: &'a Rows) -> Self {
+        Self::new(rows.numbers(), rows.stride())
+    }
+}
+
+/// `left` times `right`, of which only some rows are wanted, and in which only some terms are not zero.
 #[derive(Clone, Copy)]
 pub(crate) struct Product<'a> {
     pub(crate) left: Matrix<'a>,
-    pub(crate) right: &'a [f32],
-    /// Of `right`, and so of the product.
-    pub(crate) columns: usize,
+    /// Row by row.
+    pub(crate) right: Matrix<'a>,
     /// Which terms of the sums there are, in their order: the others are zero.
     pub(crate) terms: &'a [u32],
+    /// Which rows are wanted.
+    pub(crate) rows: &'a [u32],
+    /// The row that the memory for the product begins with.
+    pub(crate) first: usize,
+    pub(crate) columns: usize,
 }
 
 impl Product<'_> {
-    /// Computes some `rows` of the product and writes them into `to`, which lies row by row and begins with row `first`.
-    pub(crate) fn write(self, rows: &[u32], first: usize, to: &mut [f32]) {
+    /// Writes the wanted rows into `to`, where rows are `stride` apart. Either in place of what is there, or the terms
+    /// are added to it one by one: so a sum `goes_on` from one product to the next.
+    pub(crate) fn write(self, to: &mut [f32], stride: usize, goes_on: bool) {
         Arch::new().dispatch(Multiply {
             product: self,
-            rows,
-            first,
             to,
+            stride,
+            goes_on,
         });
     }
 }
 
 struct Multiply<'a> {
     product: Product<'a>,
-    rows: &'a [u32],
-    first: usize,
     to: &'a mut [f32],
+    stride: usize,
+    goes_on: bool,
 }
 
 impl WithSimd for Multiply<'_> {
@@ -68,19 +92,23 @@ impl WithSimd for Multiply<'_> {
 
     #[inline(always)]
     fn with_simd<S: Simd>(mut self, simd: S) {
+        /// As many that what is read for them of both factors stays in the first level of the cache.
+        const TERMS: usize = 128;
         let lanes = S::F32_LANES;
-        let mut column = 0;
         let columns = self.product.columns;
-        while column + 2 * lanes <= columns {
-            self.panel::<S, 2>(simd, column, 2 * lanes);
-            column += 2 * lanes;
-        }
-        if column + lanes <= columns {
-            self.panel::<S, 1>(simd, column, lanes);
-            column += lanes;
-        }
-        if column < columns {
-            self.panel::<S, 1>(simd, column, columns - column);
+        let terms = self.product.terms;
+        // Of no terms, sums are zero.
+        let parts = terms.chunks(TERMS).chain(terms.is_empty().then_some(terms));
+        for part in parts {
+            self.product.terms = part;
+            for column in (0..columns).step_by(2 * lanes) {
+                match columns - column {
+                    rest if rest >= 2 * lanes => self.panel::<S, 2>(simd, column, 2 * lanes),
+                    rest if rest > lanes => self.panel::<S, 2>(simd, column, rest),
+                    rest => self.panel::<S, 1>(simd, column, rest),
+                }
+            }
+            self.goes_on = true;
         }
     }
 }
@@ -89,7 +117,7 @@ impl Multiply<'_> {
     /// `width` columns of all rows, in `VECTORS` registers.
     #[inline(always)]
     fn panel<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize, width: usize) {
-        let rows = self.rows;
+        let rows = self.product.rows;
         let mut rest = rows;
         if S::REGISTER_COUNT >= 32 {
             while let Some((tile, after)) = rest.split_first_chunk::<8>() {
@@ -118,15 +146,20 @@ impl Multiply<'_> {
         let Product {
             left,
             right,
-            columns,
             terms,
+            first,
+            ..
         } = self.product;
         let starts = rows.map(|row| row as usize * left.strides[0]);
         let mut sums = [[simd.splat_f32s(0.0); VECTORS]; ROWS];
+        if self.goes_on {
+            for (sums, row) in sums.iter_mut().zip(rows) {
+                *sums = load::<S, VECTORS>(simd, &self.to[(row as usize - first) * self.stride + column..][..width]);
+            }
+        }
         for &term in terms {
             let term = term as usize;
-            let from = &right[term * columns + column..][..width];
-            let vectors: [S::f32s; VECTORS] = load::<S, VECTORS>(simd, from);
+            let vectors = load::<S, VECTORS>(simd, &right.entries[term * right.strides[0] + column..][..width]);
             for (sums, start) in sums.iter_mut().zip(starts) {
                 let factor = simd.splat_f32s(left.entries[start + term * left.strides[1]]);
                 for (sum, vector) in sums.iter_mut().zip(vectors) {
@@ -135,43 +168,147 @@ impl Multiply<'_> {
             }
         }
         for (row, sums) in rows.into_iter().zip(sums) {
-            let to = &mut self.to[(row as usize - self.first) * columns + column..][..width];
+            let to = &mut self.to[(row as usize - first) * self.stride + column..][..width];
             store::<S, VECTORS>(simd, to, sums);
         }
     }
 }
 
+/// Terms of the product of `left`, many of whose entries are zero, and another matrix: those that one word of [`Nonzero`] tells of.
+#[derive(Clone, Copy)]
+pub(crate) struct SparseProduct<'a> {
+    pub(crate) left: &'a Rows,
+    pub(crate) nonzero: &'a Nonzero,
+    /// Which words.
+    pub(crate) block: usize,
+    /// The rows of the other matrix that these terms are multiplied with.
+    pub(crate) right: &'a Rows,
+    /// Rows and columns of the product.
+    pub(crate) shape: [usize; 2],
+}
+
+impl SparseProduct<'_> {
+    /// Adds the terms, one by one, to the sums in `to`; those of the first block begin them.
+    pub(crate) fn add(self, to: &mut Rows) {
+        Arch::new().dispatch(AddSparse { product: self, to });
+    }
+}
+
+struct AddSparse<'a> {
+    product: SparseProduct<'a>,
+    to: &'a mut Rows,
+}
+
+impl WithSimd for AddSparse<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        /// With them, what is read of `right` for all rows fills the first level of the cache. Each entry of `left` is read for one row, and
+        /// its sums in fewer registers would wait for one another.
+        const WIDEST: usize = 8;
+        let vectors = self.product.shape[1].div_ceil(S::F32_LANES);
+        let panels = vectors.div_ceil(WIDEST);
+        for panel in 0..panels {
+            let (start, end) = (panel * vectors / panels, (panel + 1) * vectors / panels);
+            let column = start * S::F32_LANES;
+            match end - start {
+                1 => self.panel::<S, 1>(simd, column),
+                2 => self.panel::<S, 2>(simd, column),
+                3 => self.panel::<S, 3>(simd, column),
+                4 => self.panel::<S, 4>(simd, column),
+                5 => self.panel::<S, 5>(simd, column),
+                6 => self.panel::<S, 6>(simd, column),
+                7 => self.panel::<S, 7>(simd, column),
+                _ => self.panel::<S, WIDEST>(simd, column),
+            }
+        }
+    }
+}
+
+impl AddSparse<'_> {
+    /// `VECTORS` registers from `column` on of all rows. What lies beyond the columns, up to a whole line, is overwritten.
+    #[inline(always)]
+    fn panel<S: Simd, const VECTORS: usize>(&mut self, simd: S, column: usize) {
+        let SparseProduct {
+            left,
+            nonzero,
+            block,
+            right,
+            shape: [rows, _],
+        } = self.product;
+        let width = VECTORS * S::F32_LANES;
+        let right_rows = &right.numbers()[column..];
+        let factors = left.numbers().chunks_exact(left.stride()).take(rows);
+        let stride = self.to.stride();
+        let to = self.to.numbers_mut().chunks_exact_mut(stride);
+        for (row, (factors, to)) in factors.zip(to).enumerate() {
+            let mut terms = nonzero.word(row, block);
+            if terms == 0 && block > 0 {
+                continue;
+            }
+            let to = &mut to[column..][..width];
+            let mut sums = [simd.splat_f32s(0.0); VECTORS];
+            if block > 0 {
+                sums = load::<S, VECTORS>(simd, to);
+            }
+            let factors = &factors[block * Nonzero::ENTRIES..];
+            while terms != 0 {
+                let term = terms.trailing_zeros() as usize;
+                terms &= terms - 1;
+                let factor = simd.splat_f32s(factors[term]);
+                let vectors = S::as_simd_f32s(&right_rows[term * right.stride()..][..width]).0;
+                for (sum, vector) in sums.iter_mut().zip(vectors) {
+                    *sum = simd.mul_add_f32s(factor, *vector, *sum);
+                }
+            }
+            store::<S, VECTORS>(simd, to, sums);
+        }
+    }
+}
+
+/// Up to `VECTORS` vectors of numbers; zeros where there are fewer.
 #[inline(always)]
 fn load<S: Simd, const VECTORS: usize>(simd: S, from: &[f32]) -> [S::f32s; VECTORS] {
     let (whole, rest) = S::as_simd_f32s(from);
-    match whole.first_chunk::<VECTORS>() {
-        Some(vectors) => *vectors,
-        None => [simd.partial_load_f32s(rest); VECTORS],
+    if let Some(vectors) = whole.first_chunk::<VECTORS>() {
+        return *vectors;
     }
+    let mut vectors = [simd.splat_f32s(0.0); VECTORS];
+    vectors[..whole.len()].copy_from_slice(whole);
+    vectors[whole.len()] = simd.partial_load_f32s(rest);
+    vectors
 }
 
+/// As many of the numbers as there is memory for.
 #[inline(always)]
-fn store<S: Simd, const VECTORS: usize>(simd: S, to: &mut [f32], sums: [S::f32s; VECTORS]) {
+fn store<S: Simd, const VECTORS: usize>(simd: S, to: &mut [f32], vectors: [S::f32s; VECTORS]) {
     let (whole, rest) = S::as_mut_simd_f32s(to);
-    match whole.first_chunk_mut::<VECTORS>() {
-        Some(vectors) => *vectors = sums,
-        None => simd.partial_store_f32s(rest, sums[0]),
+    if let Some(whole) = whole.first_chunk_mut::<VECTORS>() {
+        *whole = vectors;
+        return;
     }
+    whole.copy_from_slice(&vectors[..whole.len()]);
+    simd.partial_store_f32s(rest, vectors[whole.len()]);
 }
 
-/// `matrix`, which lies row by row, times `vector`.
-pub(crate) fn multiply_vector(matrix: &[f32], vector: &[f32], product: &mut [f32]) {
+/// The products of some rows of `matrix`, which are `stride` apart, with `vector`; into every `step`-th number of `products`, as many as there are.
+pub(crate) fn multiply_vector([matrix, vector]: [&[f32]; 2], stride: usize, products: &mut [f32], step: usize) {
     Arch::new().dispatch(MultiplyVector {
         matrix,
+        stride,
         vector,
-        product,
+        products,
+        step,
     });
 }
 
 struct MultiplyVector<'a> {
     matrix: &'a [f32],
+    stride: usize,
     vector: &'a [f32],
-    product: &'a mut [f32],
+    products: &'a mut [f32],
+    step: usize,
 }
 
 impl WithSimd for MultiplyVector<'_> {
@@ -181,19 +318,26 @@ impl WithSimd for MultiplyVector<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             matrix,
+            stride,
             vector,
-            product,
+            products,
+            step,
         } = self;
-        let columns = vector.len();
-        let mut rows = matrix.chunks_exact(ROWS * columns);
-        let mut products = product.chunks_exact_mut(ROWS);
-        for (rows, products) in (&mut rows).zip(&mut products) {
-            let rows: [&[f32]; ROWS] = std::array::from_fn(|row| &rows[row * columns..][..columns]);
-            products.copy_from_slice(&dots(simd, rows, vector));
+        let row = |row: usize| &matrix[row * stride..][..vector.len()];
+        let count = products.len().div_ceil(step);
+        let whole = count / ROWS * ROWS;
+        for first in (0..whole).step_by(ROWS) {
+            let found = dots(
+                simd,
+                std::array::from_fn::<_, ROWS, _>(|index| row(first + index)),
+                vector,
+            );
+            for (index, found) in found.into_iter().enumerate() {
+                products[(first + index) * step] = found;
+            }
         }
-        let rest = rows.remainder().chunks_exact(columns);
-        for (row, product) in rest.zip(products.into_remainder()) {
-            [*product] = dots(simd, [row], vector);
+        for index in whole..count {
+            [products[index * step]] = dots(simd, [row(index)], vector);
         }
     }
 }
@@ -226,40 +370,6 @@ fn dots<S: Simd, const COUNT: usize>(simd: S, rows: [&[f32]; COUNT], vector: &[f
     dots
 }
 
-/// Writes into `list` which rows of `matrix`, each of `columns` numbers, are not zero in every column. The first row has the number
-/// `first`.
-pub(crate) fn nonzero_rows(matrix: &[f32], columns: usize, first: usize, list: &mut Vec<u32>) {
-    Arch::new().dispatch(NonzeroRows {
-        matrix,
-        columns,
-        first,
-        list,
-    });
-}
-
-struct NonzeroRows<'a> {
-    matrix: &'a [f32],
-    columns: usize,
-    first: usize,
-    list: &'a mut Vec<u32>,
-}
-
-impl WithSimd for NonzeroRows<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(self, _simd: S) {
-        self.list.clear();
-        for (index, row) in (self.first as u32..).zip(self.matrix.chunks_exact(self.columns)) {
-            // All bits but the sign, which zero may have.
-            let bits = row.iter().fold(0, |bits, entry| bits | entry.to_bits() << 1);
-            if bits != 0 {
-                self.list.push(index);
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 #[expect(clippy::float_cmp, reason = "sums of small integers are exact")]
 mod tests {
@@ -267,68 +377,106 @@ mod tests {
 
     use super::*;
 
-    /// Small integers, of which sums are exact in any order.
-    fn integers(count: usize, seed: u16) -> Vec<f32> {
-        (0..count)
-            .map(|index| ((index * 7 + usize::from(seed)) % 11) as f32 - 5.0)
-            .collect()
+    /// Small integers, of which sums are exact in any order; one in `zeros` of them is not zero.
+    fn integers(rows: usize, columns: usize, zeros: usize, seed: usize) -> Rows {
+        let mut matrix = Rows::new(rows, columns);
+        matrix.numbers_mut().fill(f32::NAN);
+        for (row, to) in matrix.rows_mut(rows, columns).enumerate() {
+            for (column, to) in to.iter_mut().enumerate() {
+                let index = row * columns + column + seed;
+                *to = if (index * 7919).is_multiple_of(zeros) {
+                    (index * 7 % 11) as f32 - 5.0
+                } else {
+                    0.0
+                };
+            }
+        }
+        matrix
     }
 
-    fn chosen(chosen: &[bool]) -> Vec<u32> {
-        (0..)
-            .zip(chosen)
-            .filter_map(|(index, &chosen)| chosen.then_some(index))
+    fn entry(matrix: &Rows, row: usize, column: usize) -> f32 {
+        matrix.numbers()[row * matrix.stride() + column]
+    }
+
+    fn chosen(count: usize, one_in: usize, seed: usize) -> Vec<u32> {
+        (0..count as u32)
+            .filter(|index| (*index as usize + seed).is_multiple_of(one_in))
             .collect()
     }
 
     proptest! {
         #[test]
         fn rows_of_a_product_are_sums_over_the_terms(
-            rows in prop::collection::vec(any::<bool>(), 1..40), terms in prop::collection::vec(any::<bool>(), 1..40),
-            columns in 1usize..80, transposed: bool, seed in 0u16..100, first in 0usize..3,
+            [height, inner, columns] in [1usize..30, 1usize..300, 1usize..80], one_in in 1usize..4, before in 0usize..4, first in 0usize..3,
+            transposed: bool, seed in 0usize..100, goes_on: bool, gap in 0usize..5,
         ) {
-            let (height, inner) = (rows.len(), terms.len());
-            let left = integers(height * inner, seed);
-            let right = integers(inner * columns, seed + 3);
-            let (rows, terms) = (chosen(&rows), chosen(&terms));
+            let left = if transposed { integers(before + inner, height, 1, seed) } else { integers(height, before + inner, 1, seed) };
+            let right = integers(inner, columns, 1, seed + 3);
+            let (rows, terms) = (chosen(height, one_in, seed), chosen(inner, one_in, seed + 1));
+            let matrix = if transposed { Matrix::from(&left).transposed() } else { Matrix::from(&left) };
             let first = rows.first().map_or(0, |&row| first.min(row as usize));
-            let mut found = vec![f32::NAN; (height - first) * columns];
-            let left_matrix =
-                if transposed { Matrix::new(&left, height).transposed() } else { Matrix::new(&left, inner) };
-            Product { left: left_matrix, right: &right, columns, terms: &terms }.write(&rows, first, &mut found);
-            for row in first..height {
-                for column in 0..columns {
-                    let entry = found[(row - first) * columns + column];
-                    if rows.contains(&(row as u32)) {
-                        let term = |&term: &u32| {
-                            let term = term as usize;
-                            left[if transposed { term * height + row } else { row * inner + term }]
-                                * right[term * columns + column]
+            let product = Product {
+                left: matrix.skip_columns(before), right: Matrix::from(&right), terms: &terms, rows: &rows, first, columns,
+            };
+            let (stride, start) = (columns + gap, if goes_on { 3.0 } else { f32::NAN });
+            let mut found = vec![start; (height - first) * stride];
+            product.write(&mut found, stride, goes_on);
+            for (row, found) in (first..).zip(found.chunks(stride)) {
+                for (column, found) in found.iter().enumerate() {
+                    if column < columns && rows.contains(&(row as u32)) {
+                        let term = |term: &u32| {
+                            let term = *term as usize;
+                            let factor = if transposed { entry(&left, before + term, row) } else { entry(&left, row, before + term) };
+                            factor * entry(&right, term, column)
                         };
-                        prop_assert_eq!(entry, terms.iter().map(term).sum::<f32>());
+                        prop_assert_eq!(*found, terms.iter().map(term).sum::<f32>() + if goes_on { 3.0 } else { 0.0 });
                     } else {
-                        prop_assert!(entry.is_nan(), "row {row} was not asked for");
+                        prop_assert_eq!(found.to_bits(), start.to_bits(), "row {} and column {} were not asked for", row, column);
                     }
                 }
             }
         }
 
         #[test]
-        fn a_matrix_times_a_vector(rows in 1usize..40, columns in 1usize..80, seed in 0u16..100) {
-            let (matrix, vector) = (integers(rows * columns, seed), integers(columns, seed + 5));
-            let mut found = vec![f32::NAN; rows];
-            multiply_vector(&matrix, &vector, &mut found);
-            for (row, found) in matrix.chunks(columns).zip(found) {
-                prop_assert_eq!(found, row.iter().zip(&vector).map(|(a, b)| a * b).sum::<f32>());
+        fn a_sparse_product_is_made_of_the_terms_that_are_not_zero(
+            [rows, inner, columns] in [1usize..20, 1usize..200, 1usize..300], zeros in 1usize..5, seed in 0usize..100,
+        ) {
+            let (left, right) = (integers(rows, inner, zeros, seed), integers(inner, columns, 1, seed + 3));
+            let mut nonzero = Nonzero::new(rows, inner);
+            nonzero.note(&left, rows, inner);
+            let mut found = Rows::new(rows, columns);
+            found.numbers_mut().fill(f32::NAN);
+            for block in 0..inner.div_ceil(Nonzero::ENTRIES) {
+                let first = block * Nonzero::ENTRIES;
+                let count = Nonzero::ENTRIES.min(inner - first);
+                let mut part = Rows::new(count, columns);
+                for (row, to) in part.rows_mut(count, columns).enumerate() {
+                    to.copy_from_slice(&right.numbers()[(first + row) * right.stride()..][..columns]);
+                }
+                SparseProduct { left: &left, nonzero: &nonzero, block, right: &part, shape: [rows, columns] }.add(&mut found);
+            }
+            for row in 0..rows {
+                for column in 0..columns {
+                    let terms = (0..inner).map(|term| entry(&left, row, term) * entry(&right, term, column));
+                    prop_assert_eq!(entry(&found, row, column), terms.sum::<f32>());
+                }
             }
         }
-    }
 
-    #[test]
-    fn rows_without_zeros_only_are_noted() {
-        let mut list = vec![9];
-        let matrix = [0.0, -0.0, f32::NAN, 0.0, 0.0, 1e-45, 0.0, 0.0, -1.0, 2.0];
-        nonzero_rows(&matrix, 2, 5, &mut list);
-        assert_eq!(list, [6, 7, 9]);
+        #[test]
+        fn a_matrix_times_a_vector(rows in 1usize..40, columns in 1usize..80, step in 1usize..4, seed in 0usize..100) {
+            let (matrix, vector) = (integers(rows, columns, 1, seed), integers(1, columns, 1, seed + 5));
+            let vector = &vector.numbers()[..columns];
+            let mut found = vec![f32::NAN; (rows - 1) * step + 1];
+            multiply_vector([matrix.numbers(), vector], matrix.stride(), &mut found, step);
+            for (index, found) in found.iter().enumerate() {
+                if index.is_multiple_of(step) {
+                    let row = &matrix.numbers()[index / step * matrix.stride()..][..columns];
+                    prop_assert_eq!(*found, row.iter().zip(vector).map(|(a, b)| a * b).sum::<f32>());
+                } else {
+                    prop_assert!(found.is_nan());
+                }
+            }
+        }
     }
 }

@@ -16,15 +16,7 @@ pub(crate) fn cut(length: usize) -> usize {
     (length / 2).next_multiple_of(64)
 }
 
-/// The sum of a few numbers, in an order that their count and the width of the registers decide.
-#[inline(always)]
-pub(crate) fn sum<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
-    let (vectors, rest) = S::as_simd_f32s(numbers);
-    let start = simd.partial_load_f32s(rest);
-    simd.reduce_sum_f32s(vectors.iter().fold(start, |total, &x| simd.add_f32s(total, x)))
-}
-
-/// The sum of their squares, in such an order.
+/// The sum of a few numbers' squares, in an order that their count and the width of the registers decide.
 #[inline(always)]
 fn sum_of_squares<S: Simd>(simd: S, numbers: &[f32]) -> f32 {
     let (vectors, rest) = S::as_simd_f32s(numbers);
@@ -98,25 +90,6 @@ mod tests {
         (0..count as u32)
             .map(|index| ((index * 7919 + seed) % 2003) as f32 / 1001.0 - 1.0)
             .collect()
-    }
-
-    struct Sum<'a>(&'a [f32]);
-
-    impl WithSimd for Sum<'_> {
-        type Output = f32;
-
-        fn with_simd<S: Simd>(self, simd: S) -> f32 {
-            sum(simd, self.0)
-        }
-    }
-
-    #[test]
-    fn sums_of_every_length_are_complete() {
-        for length in 0..100 {
-            // Integers, of which the sum is exact in any order.
-            let numbers: Vec<f32> = (1..=length).map(|number| number as f32).collect();
-            assert_eq!(Arch::new().dispatch(Sum(&numbers)), (length * (length + 1) / 2) as f32);
-        }
     }
 
     #[test]

@@ -238,7 +238,7 @@ impl Agent for DeterministicActorCritic {
         // Against the gradient of the loss, which is -q.
         self.slopes.iter_mut().for_each(|slope| *slope = -*slope);
         let gradient = &mut self.gradient;
-        (self.actor).backward(now, &self.action, &mut self.slopes, &mut self.pass, gradient);
+        (self.actor).backward(&self.action, &mut self.slopes, &mut self.pass, gradient);
         for (parameter, slope) in self.actor.mlp_mut().parameters_mut().iter_mut().zip(gradient) {
             *parameter -= self.options.actor_step_size as f32 * *slope;
         }

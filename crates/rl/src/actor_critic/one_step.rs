@@ -141,7 +141,7 @@ impl OneStepActorCritic {
         let error = reward + self.options.discount * next - value;
         self.amounts.fill(0.0);
         self.amounts[action as usize] = (self.options.critic_step_size * error) as f32;
-        self.critic.climb(inputs, &self.amounts);
+        self.critic.climb(&self.amounts);
         self.policy
             .climb(inputs, &[action], self.options.actor_step_size * value);
         error
@@ -158,7 +158,7 @@ impl OneStepActorCritic {
         let error = reward + self.options.discount * next - value;
         let weighted = probability / behaviour * error;
         self.amounts[0] = (self.options.critic_step_size * weighted) as f32;
-        self.critic.climb(inputs, &self.amounts);
+        self.critic.climb(&self.amounts);
         self.policy
             .climb(inputs, &[action], self.options.actor_step_size * weighted);
         error

@@ -53,9 +53,9 @@ impl OnlineNetwork {
         self.mlp.forward(inputs, &mut self.pass)
     }
 
-    /// w <- w + sum over i of `amounts[i]` grad output_i, where the last pass was of `inputs`.
-    pub(super) fn climb(&mut self, inputs: &[f32], amounts: &[f32]) {
-        (self.mlp).backward(inputs, amounts, &mut self.pass, &mut self.gradient, None);
+    /// w <- w + sum over i of `amounts[i]` grad output_i for the inputs of the last pass.
+    pub(super) fn climb(&mut self, amounts: &[f32]) {
+        (self.mlp).backward(amounts, &mut self.pass, &mut self.gradient, None);
         for (parameter, slope) in self.mlp.parameters_mut().iter_mut().zip(&self.gradient) {
             *parameter += slope;
         }
@@ -97,7 +97,7 @@ impl OnlinePolicy {
         let by = [amount as f32, 0.0];
         self.distribution
             .gradient(row, action, by, &mut self.output_gradient, &mut []);
-        self.network.climb(inputs, &self.output_gradient);
+        self.network.climb(&self.output_gradient);
     }
 
     /// pi(.|s) of each of `inputs`, where it is one choice of so many actions.

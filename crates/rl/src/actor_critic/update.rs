@@ -234,15 +234,9 @@ impl Learner {
             *value_gradient = rule.value_coefficient * value_slope / count;
         }
         let gradient = &mut self.policy_gradient;
-        policy.backward(
-            &self.inputs,
-            &self.output_gradient,
-            &mut self.policy_pass,
-            gradient,
-            None,
-        );
+        policy.backward(&self.output_gradient, &mut self.policy_pass, gradient, None);
         let gradient = &mut self.parameter_gradient_of_value;
-        value.backward(&self.inputs, &self.value_gradient, &mut self.value_pass, gradient, None);
+        value.backward(&self.value_gradient, &mut self.value_pass, gradient, None);
 
         let gradients = [
             &self.policy_gradient,

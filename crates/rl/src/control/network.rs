@@ -81,7 +81,7 @@ impl ActionValues for NetworkActionValues {
         let value = self.network.forward(input, &mut self.pass)[action];
         self.output_gradient.fill(0.0);
         self.output_gradient[action] = (target - f64::from(value)) as f32;
-        (self.network).backward(input, &self.output_gradient, &mut self.pass, &mut self.gradient);
+        (self.network).backward(&self.output_gradient, &mut self.pass, &mut self.gradient);
         for (part, gradient) in self.network.parts_mut().iter_mut().zip(&self.gradient) {
             for (parameter, slope) in part.parameters_mut().iter_mut().zip(gradient) {
                 *parameter += step_size as f32 * slope;

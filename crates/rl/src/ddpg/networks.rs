@@ -67,14 +67,7 @@ impl Actor {
 
     /// The gradient by theta, from that by the `actions` of the last [`forward`](Self::forward), which becomes the one by the
     /// perceptron's outputs: tanh' = 1 - tanh^2.
-    pub fn backward(
-        &self,
-        observations: &[f32],
-        actions: &[f32],
-        action_gradient: &mut [f32],
-        pass: &mut Pass,
-        gradient: &mut [f32],
-    ) {
+    pub fn backward(&self, actions: &[f32], action_gradient: &mut [f32], pass: &mut Pass, gradient: &mut [f32]) {
         let linear = self.is_linear();
         for (slope, &action) in action_gradient.iter_mut().zip(actions) {
             // A step goes against the gradient.
@@ -85,7 +78,7 @@ impl Actor {
                 false => 1.0 - action * action,
             };
         }
-        self.mlp.backward(observations, action_gradient, pass, gradient, None);
+        self.mlp.backward(action_gradient, pass, gradient, None);
     }
 }
 
@@ -174,8 +167,8 @@ impl Critic {
     }
 
     /// The gradient by w, from that by the values.
-    pub fn backward(&self, rows: &[f32], value_gradient: &[f32], pass: &mut Pass, gradient: &mut [f32]) {
-        self.mlp.backward(rows, value_gradient, pass, gradient, None);
+    pub fn backward(&self, value_gradient: &[f32], pass: &mut Pass, gradient: &mut [f32]) {
+        self.mlp.backward(value_gradient, pass, gradient, None);
     }
 
     /// The gradient by the actions, shape `[n, a]`, from that by the values of these `rows`.

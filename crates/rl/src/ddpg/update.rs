@@ -175,7 +175,11 @@ fn for_each(
         ([first, second], [first_memory, second_memory])
             if first.online.mlp().shares_work(first_memory.next_values.len()) =>
         {
+            first_memory.pass.set_alone(true);
+            second_memory.pass.set_alone(true);
             rayon::join(|| work(first, first_memory), || work(second, second_memory));
+            // The first critic alone teaches the actor.
+            first_memory.pass.set_alone(false);
         }
         (critics, memory) => critics
             .iter_mut()
@@ -242,7 +246,7 @@ impl Learner for FusedLearner {
                 let values = online.forward(&self.rows, &mut memory.pass);
                 memory.loss = critic_loss(values, &self.targets, &mut memory.value_gradient);
                 let gradient = &mut memory.gradient;
-                online.backward(&self.rows, &memory.value_gradient, &mut memory.pass, gradient);
+                online.backward(&memory.value_gradient, &mut memory.pass, gradient);
                 adam.step(online.mlp_mut().parameters_mut(), gradient, 1.0, rates.critic);
             },
         );
@@ -264,13 +268,7 @@ impl Learner for FusedLearner {
                 &mut self.action_gradient,
             );
             let gradient = &mut self.actor_gradient;
-            (actor.online).backward(
-                now,
-                &self.actions,
-                &mut self.action_gradient,
-                &mut self.actor_pass,
-                gradient,
-            );
+            (actor.online).backward(&self.actions, &mut self.action_gradient, &mut self.actor_pass, gradient);
             (actor.adam).step(actor.online.mlp_mut().parameters_mut(), gradient, 1.0, rates.actor);
             polyak(
                 actor.target.mlp_mut().parameters_mut(),

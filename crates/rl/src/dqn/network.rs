@@ -128,15 +128,16 @@ impl QNetwork {
         out
     }
 
-    /// The gradient with respect to all parameters, of the last [`forward`](Self::forward) of `pass` with these inputs, from
+    /// The gradient with respect to all parameters, of the last [`forward`](Self::forward) of `pass`, from
     /// d loss / d values, shape `[n, a]`.
-    pub fn backward(&self, inputs: &[f32], value_gradient: &[f32], pass: &mut QPass, gradient: &mut [Vec<f32>]) {
+    pub fn backward(&self, value_gradient: &[f32], pass: &mut QPass, gradient: &mut [Vec<f32>]) {
         let ([shared, value, advantages], [shared_out, value_out, advantages_out]) =
             (&self.parts[..], &mut gradient[..])
         else {
-            return self.parts[0].backward(inputs, value_gradient, &mut pass.parts[0], &mut gradient[0], None);
+            return self.parts[0].backward(value_gradient, &mut pass.parts[0], &mut gradient[0], None);
         };
-        let (rows, actions) = (inputs.len() / self.inputs(), self.actions());
+        let actions = self.actions();
+        let rows = value_gradient.len() / actions;
         let [of_value, of_advantages] = &mut pass.stream_gradients;
         let (of_value, of_advantages) = (&mut of_value[..rows], &mut of_advantages[..rows * actions]);
         let rows_of = value_gradient
@@ -156,11 +157,11 @@ impl QNetwork {
         let [shared_pass, value_pass, advantage_pass] = &mut pass.parts[..] else {
             return;
         };
-        value.backward(features, of_value, value_pass, value_out, Some(first));
-        advantages.backward(features, of_advantages, advantage_pass, advantages_out, Some(second));
+        value.backward(of_value, value_pass, value_out, Some(first));
+        advantages.backward(of_advantages, advantage_pass, advantages_out, Some(second));
         for ((first, second), feature) in first.iter_mut().zip(second).zip(features) {
             *first = if *feature > 0.0 { *first + *second } else { 0.0 };
         }
-        shared.backward(inputs, first, shared_pass, shared_out, None);
+        shared.backward(first, shared_pass, shared_out, None);
     }
 }

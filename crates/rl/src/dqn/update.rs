@@ -110,7 +110,7 @@ impl Learner for FusedLearner {
             gradient[action as usize] = -weight * slope / count as f32;
         }
         self.online
-            .backward(now, &self.value_gradient, &mut self.pass, &mut self.gradient);
+            .backward(&self.value_gradient, &mut self.pass, &mut self.gradient);
 
         let square: f64 = self.gradient.iter().map(|part| square_norm(part)).sum();
         let norm = square.sqrt();

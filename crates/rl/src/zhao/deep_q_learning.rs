@@ -103,7 +103,7 @@ pub fn sampled_deep_q_learning(
             let errors: Vec<f32> = outputs.iter().zip(&targets).map(|(q, target)| q - target).collect();
             loss += errors.iter().map(|error| f64::from(error * error)).sum::<f64>() / set_up.batch as f64;
             let by_outputs: Vec<f32> = errors.iter().map(|error| scale * error).collect();
-            network.backward(&inputs, &by_outputs, &mut pass, &mut gradient, None);
+            network.backward(&by_outputs, &mut pass, &mut gradient, None);
             adam.step(network.parameters_mut(), &gradient, 1.0, learning_rate as f32);
         }
         let q = network.forward(&every, &mut all);
