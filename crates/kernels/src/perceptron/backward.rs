@@ -174,9 +174,11 @@ impl LayerBackward<'_> {
             return;
         };
         bias.fill(0.0);
-        memory.make_room(inputs.min(FEW_INPUTS), count);
-        let stride = memory.stride();
         let few = inputs <= FEW_INPUTS.min(all_outputs);
+        if few {
+            memory.make_room(inputs, count);
+        }
+        let stride = memory.stride();
         for (index, (half, by_sums)) in self.halves.iter().zip(self.by_sums).enumerate() {
             if half.rows == 0 {
                 continue;
