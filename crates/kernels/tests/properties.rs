@@ -14,6 +14,11 @@ fn activation() -> impl Strategy<Value = Activation> {
     prop_oneof![Just(Activation::Relu), Just(Activation::Tanh)]
 }
 
+/// Units of a layer: some loops are for wide layers, and some for narrow ones.
+fn width() -> impl Strategy<Value = usize> {
+    prop_oneof![1usize..24, 24usize..120]
+}
+
 fn wide(numbers: &[f32]) -> Vec<f64> {
     numbers.iter().copied().map(f64::from).collect()
 }
@@ -52,7 +57,7 @@ fn defined(sizes: &[usize], activation: Activation, mut parameters: &[f64], inpu
 proptest! {
     #[test]
     fn outputs_are_those_of_the_definition_and_gradients_its_slopes(
-        sizes in prop::collection::vec(1usize..24, 2..5), late in 0usize..4, rows in 1usize..40, activation in activation(),
+        sizes in prop::collection::vec(width(), 2..5), late in 0usize..4, rows in 1usize..80, activation in activation(),
         wanted in 1usize..24, seed: u64,
     ) {
         let mut random = Seed(seed).stream("network");
@@ -117,7 +122,7 @@ proptest! {
 
     #[test]
     fn a_pass_for_more_rows_gives_the_same_bytes(
-        sizes in prop::collection::vec(1usize..40, 2..5), rows in 1usize..20, more in 1usize..20, seed: u64,
+        sizes in prop::collection::vec(width(), 2..5), rows in 1usize..80, more in 1usize..80, seed: u64,
     ) {
         let mut random = Seed(seed).stream("network");
         let mlp = Mlp::new(&sizes, Activation::Relu, &mut random);

@@ -106,7 +106,7 @@ impl Pass {
             late,
             capacity: rows,
             alone: false,
-            halves: [half(rows), half(rows / 2)],
+            halves: [half(rows), half(rows.div_ceil(2))],
             result: vec![0.0; mlp.outputs() * rows],
             back: None,
             all: (0..widest(sizes, late).max(rows) as u32).collect(),
@@ -123,7 +123,7 @@ impl Pass {
         let (widest, capacity) = (widest(&self.sizes, self.late), self.capacity);
         self.back.get_or_insert_with(|| {
             let gradients = || {
-                [capacity, capacity / 2].map(|rows| Gradient {
+                [capacity, capacity.div_ceil(2)].map(|rows| Gradient {
                     numbers: Rows::new(rows, widest),
                     nonzero: Vec::with_capacity(widest),
                 })
