@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::activation::{Activation, differentiate};
 use super::mlp::{Mlp, shapes};
-use super::pass::{Back, Gradient, Half, Pass, middle_unit, share};
+use super::pass::{Back, Gradient, Half, Pass, middle_unit, share, widest};
 use super::product::{Matrix, Product, multiply_vector};
 use super::rows::{Rows, nonzero_columns};
 use crate::Instructions;
@@ -68,16 +68,14 @@ impl Mlp {
                 "gradient by the inputs"
             );
         }
-        pass.prepare_back();
         let Pass {
             halves,
-            back: Some(back),
+            back,
             all,
+            capacity,
             ..
-        } = pass
-        else {
-            return;
-        };
+        } = pass;
+        let back = back.get_or_insert_with(|| Back::new(*capacity, widest(sizes, late)));
         take_outputs(output_gradient, sizes[last], halves, &mut back.gradient);
 
         let shares = halves[1].rows > 0;
@@ -92,7 +90,7 @@ impl Mlp {
                 gradient_before,
                 by_weights,
                 weight_of_inputs,
-            } = &mut **back;
+            } = &mut *back;
             let layer = LayerBackward {
                 sizes: [before, after],
                 weight: &self.parameters()[start..start + before * after],

@@ -37,12 +37,12 @@ pub struct Pass {
     /// Inputs that enter at the second layer.
     pub(crate) late: usize,
     /// How many rows there is memory for.
-    capacity: usize,
+    pub(crate) capacity: usize,
     alone: bool,
     pub(crate) halves: [Half; 2],
     /// What the network gave, [rows, features].
     result: Vec<f32>,
-    pub(crate) back: Option<Box<Back>>,
+    pub(crate) back: Option<Back>,
     /// 0, 1, 2 and so on: all features, or all rows.
     pub(crate) all: Vec<u32>,
 }
@@ -117,29 +117,28 @@ impl Pass {
     pub fn set_alone(&mut self, alone: bool) {
         self.alone = alone;
     }
+}
 
-    /// Lays out the memory of the way back, the first time.
-    pub(crate) fn prepare_back(&mut self) {
-        let (widest, capacity) = (widest(&self.sizes, self.late), self.capacity);
-        self.back.get_or_insert_with(|| {
-            let gradients = || {
-                [capacity, capacity.div_ceil(2)].map(|rows| Gradient {
-                    numbers: Rows::new(rows, widest),
-                    nonzero: Vec::with_capacity(widest),
-                })
-            };
-            Box::new(Back {
-                gradient: gradients(),
-                gradient_before: gradients(),
-                by_weights: [Rows::default(), Rows::default()],
-                weight_of_inputs: Rows::default(),
+impl Back {
+    /// For passes of up to `rows` rows through layers of up to `widest` units.
+    pub(crate) fn new(rows: usize, widest: usize) -> Self {
+        let gradients = || {
+            [rows, rows.div_ceil(2)].map(|rows| Gradient {
+                numbers: Rows::new(rows, widest),
+                nonzero: Vec::with_capacity(widest),
             })
-        });
+        };
+        Self {
+            gradient: gradients(),
+            gradient_before: gradients(),
+            by_weights: [Rows::default(), Rows::default()],
+            weight_of_inputs: Rows::default(),
+        }
     }
 }
 
 /// The units of the widest layer.
-fn widest(sizes: &[usize], late: usize) -> usize {
+pub(crate) fn widest(sizes: &[usize], late: usize) -> usize {
     sizes.iter().copied().max().unwrap_or(0) + late
 }
 
