@@ -249,8 +249,7 @@ impl LayerBackward<'_> {
             for (input, column) in memory.numbers().chunks_exact(stride).enumerate().take(count) {
                 // There may be no rows in this half.
                 if let Some(to) = to.get_mut(input..) {
-                    let by_sums = &by_sums.numbers;
-                    multiply_vector([by_sums.numbers(), &column[..outputs]], by_sums.stride(), to, count);
+                    multiply_vector(Matrix::from(&by_sums.numbers), &column[..outputs], to, count);
                 }
             }
         }

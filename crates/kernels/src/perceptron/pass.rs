@@ -30,7 +30,8 @@ const FEW_ROWS: usize = 3;
 /// Outputs of a layer up to which each is computed for itself.
 const FEW_OUTPUTS: usize = 8;
 
-/// Memory for passes of up to so many rows through networks of one shape. It is laid out once; passes only write into it.
+/// Memory for passes of up to so many rows through networks of one shape. What all passes need is laid out beforehand, what only some do
+/// by the first of these; later ones only write into it.
 #[derive(Debug, Clone)]
 pub struct Pass {
     pub(crate) sizes: Vec<usize>,
@@ -202,18 +203,13 @@ impl Mlp {
             if rows <= FEW_ROWS {
                 let seen = seen.numbers.numbers().chunks_exact(seen.numbers.stride());
                 for (to, row) in given.numbers.rows_mut(rows, layer.outputs).zip(seen) {
-                    multiply_vector([layer.weight, &row[..layer.inputs]], layer.inputs, to, 1);
+                    multiply_vector(Matrix::new(layer.weight, layer.inputs), &row[..layer.inputs], to, 1);
                 }
             } else if layer.outputs <= FEW_OUTPUTS {
                 let stride = given.numbers.stride();
                 let to = &mut given.numbers.numbers_mut()[..rows * stride];
                 for (unit, weight) in layer.weight.chunks_exact(layer.inputs).enumerate() {
-                    multiply_vector(
-                        [seen.numbers.numbers(), weight],
-                        seen.numbers.stride(),
-                        &mut to[unit..],
-                        stride,
-                    );
+                    multiply_vector(Matrix::from(&seen.numbers), weight, &mut to[unit..], stride);
                 }
             } else {
                 let sparse = index > 0 && self.activation() == Activation::Relu;

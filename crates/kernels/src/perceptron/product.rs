@@ -292,11 +292,10 @@ fn store<S: Simd, const VECTORS: usize>(simd: S, to: &mut [f32], vectors: [S::f3
     simd.partial_store_f32s(rest, vectors[whole.len()]);
 }
 
-/// The products of some rows of `matrix`, which are `stride` apart, with `vector`; into every `step`-th number of `products`, as many as there are.
-pub(crate) fn multiply_vector([matrix, vector]: [&[f32]; 2], stride: usize, products: &mut [f32], step: usize) {
+/// The products of rows of `matrix`, which lies row by row, with `vector`: into every `step`-th number of `products`, as many as there are.
+pub(crate) fn multiply_vector(matrix: Matrix<'_>, vector: &[f32], products: &mut [f32], step: usize) {
     Arch::new().dispatch(MultiplyVector {
         matrix,
-        stride,
         vector,
         products,
         step,
@@ -304,8 +303,7 @@ pub(crate) fn multiply_vector([matrix, vector]: [&[f32]; 2], stride: usize, prod
 }
 
 struct MultiplyVector<'a> {
-    matrix: &'a [f32],
-    stride: usize,
+    matrix: Matrix<'a>,
     vector: &'a [f32],
     products: &'a mut [f32],
     step: usize,
@@ -318,12 +316,11 @@ impl WithSimd for MultiplyVector<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self {
             matrix,
-            stride,
             vector,
             products,
             step,
         } = self;
-        let row = |row: usize| &matrix[row * stride..][..vector.len()];
+        let row = |row: usize| &matrix.entries[row * matrix.strides[0]..][..vector.len()];
         let count = products.len().div_ceil(step);
         let whole = count / ROWS * ROWS;
         for first in (0..whole).step_by(ROWS) {
@@ -468,7 +465,7 @@ mod tests {
             let (matrix, vector) = (integers(rows, columns, 1, seed), integers(1, columns, 1, seed + 5));
             let vector = &vector.numbers()[..columns];
             let mut found = vec![f32::NAN; (rows - 1) * step + 1];
-            multiply_vector([matrix.numbers(), vector], matrix.stride(), &mut found, step);
+            multiply_vector(Matrix::from(&matrix), vector, &mut found, step);
             for (index, found) in found.iter().enumerate() {
                 if index.is_multiple_of(step) {
                     let row = &matrix.numbers()[index / step * matrix.stride()..][..columns];

@@ -6,6 +6,7 @@ use etude_align::AlignError;
 use etude_align::preference::SyncedPolicy;
 use etude_align::reward::RewardModel;
 use etude_align::training::Trained;
+use etude_hub::peft::LoraAdapter;
 use etude_lm::Source;
 use etude_lm::decoder::Decoder;
 
@@ -23,14 +24,19 @@ pub(super) trait SaveModel: Trained {
     }
 }
 
+/// What belongs to a model in `folder`: its adapters and its tokenizer.
+fn save_beside(adapter: Option<LoraAdapter>, folder: &Path, source: &Source) -> Result<(), AlignError> {
+    if let Some(adapter) = adapter {
+        adapter.save(&folder.join(ADAPTER))?;
+    }
+    Ok(source.save_tokenizer(folder)?)
+}
+
 impl SaveModel for Decoder {
     /// A whole model, into which adapters are merged, and these by themselves.
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
         self.save(folder)?;
-        if let Some(adapter) = self.lora() {
-            adapter.save(&folder.join(ADAPTER))?;
-        }
-        Ok(source.save_tokenizer(folder)?)
+        save_beside(self.lora(), folder, source)
     }
 }
 
@@ -51,9 +57,6 @@ impl SaveModel for RewardModel {
     /// As of a decoder.
     fn save_model(&self, folder: &Path, source: &Source) -> Result<(), AlignError> {
         self.save(folder)?;
-        if let Some(adapter) = self.lora() {
-            adapter.save(&folder.join(ADAPTER))?;
-        }
-        Ok(source.save_tokenizer(folder)?)
+        save_beside(self.lora(), folder, source)
     }
 }
