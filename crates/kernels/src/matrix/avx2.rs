@@ -11,8 +11,8 @@ use std::arch::x86_64::{
     _mm256_loadu_ps, _mm256_set1_epi32, _mm256_slli_epi32, _mm256_storeu_ps,
 };
 
+use super::avx2_pack;
 use super::kernel::Kernel;
-use super::pack::{pack_panels, pack_rows};
 use super::tile::{Block, Lanes, Pairs, Singles, VECTORS};
 
 struct Eight;
@@ -73,8 +73,8 @@ pub(super) static F32: Kernel = Kernel {
     width: 8 * VECTORS,
     height: HEIGHT,
     terms: 1,
-    pack_rows: pack_rows::<1>,
-    pack_panels: pack_panels::<1, { 8 * VECTORS }>,
+    pack_rows: avx2_pack::rows_of_singles,
+    pack_panels: avx2_pack::panels_of_singles,
     block: multiply_singles,
 };
 
@@ -82,8 +82,8 @@ pub(super) static BF16: Kernel = Kernel {
     width: 8 * VECTORS,
     height: PAIRS_HEIGHT,
     terms: 2,
-    pack_rows: pack_rows::<2>,
-    pack_panels: pack_panels::<2, { 8 * VECTORS }>,
+    pack_rows: avx2_pack::rows_of_pairs,
+    pack_panels: avx2_pack::panels_of_pairs,
     block: multiply_pairs,
 };
 

@@ -30,6 +30,8 @@
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
+mod avx2_pack;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_pack;
@@ -39,6 +41,8 @@ mod multiply;
 mod pack;
 mod packed;
 mod portable;
+#[cfg(target_arch = "x86_64")]
+mod squares;
 #[cfg(test)]
 mod tests;
 mod tile;

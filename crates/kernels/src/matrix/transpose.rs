@@ -7,18 +7,28 @@ use crate::Instructions;
 /// far as the next multiple of sixteen.
 ///
 /// # Panics
-/// `stride` is less than that, or `to` is too short.
+/// `matrix` lies column by column, `stride` is less than that, or `to` is too short.
 pub(crate) fn transpose(instructions: Instructions, matrix: Matrix<'_>, to: &mut [f32], stride: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if instructions.min(Instructions::best()) >= Instructions::Avx512 {
-        #[expect(unsafe_code, reason = "only `unsafe` may call a function that needs AVX-512")]
-        // SAFETY: this processor has the instructions.
-        unsafe {
-            super::avx512_pack::transpose(matrix, to, stride);
+    assert_eq!(matrix.strides()[1], 1, "a matrix that lies row by row");
+    match instructions.min(Instructions::best()) {
+        #[cfg(target_arch = "x86_64")]
+        level if level >= Instructions::Avx2 => {
+            let transpose = if level >= Instructions::Avx512 {
+                super::avx512_pack::transpose
+            } else {
+                super::avx2_pack::transpose
+            };
+            #[expect(
+                unsafe_code,
+                reason = "only `unsafe` may call a function that needs vector instructions"
+            )]
+            // SAFETY: this processor has the instructions.
+            unsafe {
+                transpose(matrix, to, stride);
+            }
         }
-        return;
+        _ => portable(matrix, to, stride),
     }
-    portable(matrix, to, stride);
 }
 
 fn portable(matrix: Matrix<'_>, to: &mut [f32], stride: usize) {
