@@ -233,15 +233,30 @@ impl Block<'_> {
         }
         let [row_stride, term_stride] = self.left.strides;
         let left = &self.left.entries[row * row_stride..];
-        for term in terms {
-            let from = &self.right.entries[term * self.right.stride + column..][..width];
+        let right = &self.right.entries[column..];
+        if let Some(last) = terms.clone().last() {
+            let (row, rest) = ((ROWS - 1) * row_stride, last * self.right.stride);
+            assert!(row + last * term_stride < left.len(), "all rows have all terms");
+            assert!(rest + width <= right.len(), "all terms have all columns");
+        }
+        let mut left = left.as_ptr().wrapping_add(terms.start * term_stride);
+        let mut right = right.as_ptr().wrapping_add(terms.start * self.right.stride);
+        for _ in terms {
+            #[expect(unsafe_code, reason = "nothing is looked at twice in the innermost loop")]
+            // SAFETY: up to the last term and the last row all of it lies in the slices, as asserted.
+            let (factors, from) = unsafe {
+                let factors: [f32; ROWS] = std::array::from_fn(|index| *left.add(index * row_stride));
+                (factors, std::slice::from_raw_parts(right, width))
+            };
             let vectors: [S::f32s; VECTORS] = load::<S, VECTORS>(simd, from);
-            for (index, sums) in sums.iter_mut().enumerate() {
-                let factor = simd.splat_f32s(left[index * row_stride + term * term_stride]);
+            for (factor, sums) in factors.into_iter().zip(&mut sums) {
+                let factor = simd.splat_f32s(factor);
                 for (sum, vector) in sums.iter_mut().zip(vectors) {
                     *sum = simd.multiply_add(factor, vector, *sum);
                 }
             }
+            left = left.wrapping_add(term_stride);
+            right = right.wrapping_add(self.right.stride);
         }
         for (index, sums) in sums.into_iter().enumerate() {
             let to = &mut self.to[(row + index) * self.width + column..][..width];
