@@ -65,36 +65,53 @@ impl Layout {
         found
     }
 
-    /// Writes a code where there has been none, for the input `at` of 32.
-    fn put(self, codes: &mut [u8], lane: usize, at: usize, code: u8) {
-        let (quad, byte) = (at / 4, 4 * lane + at % 4);
+    /// Writes the codes of one output for 32 inputs.
+    fn put(self, to: &mut [u8], lane: usize, codes: &[u8; 32]) {
+        let code = |quad: usize, at: usize| codes[4 * quad + at];
+        // Four bytes of every `QUAD`, one for each input of a quad.
+        let mut put = |place: usize, bytes: [u8; 4]| to[place * QUAD + 4 * lane..][..4].copy_from_slice(&bytes);
         if self.bits == 8 {
-            codes[quad * QUAD + byte] = code;
+            for quad in 0..8 {
+                put(quad, std::array::from_fn(|at| code(quad, at)));
+            }
             return;
         }
-        codes[quad % 4 * QUAD + byte] |= (code & 15) << (quad / 4 * 4);
+        for quad in 0..4 {
+            put(
+                quad,
+                std::array::from_fn(|at| code(quad, at) & 15 | code(quad + 4, at) << 4),
+            );
+        }
+        let high = |quad: usize, at: usize| code(quad, at) >> 4;
         match self.bits {
-            5 => codes[4 * QUAD + byte] |= (code >> 4) << quad,
-            6 => codes[(4 + quad / 4) * QUAD + byte] |= (code >> 4) << (quad % 4 * 2),
+            5 => put(
+                4,
+                std::array::from_fn(|at| (0..8).map(|quad| high(quad, at) << quad).sum()),
+            ),
+            6 => {
+                for half in 0..2 {
+                    let bits = |at| (0..4).map(|quad| high(4 * half + quad, at) << (2 * quad)).sum();
+                    put(4 + half, std::array::from_fn(bits));
+                }
+            }
             _ => {}
         }
     }
 
-    /// Writes the block of one output into a group that has been zero for it.
+    /// Writes the block of one output into a group.
     pub(super) fn put_block(self, group: &mut [u8], lane: usize, block: &Block) {
         let halves = [block.scale, block.minimum];
         for (half, to) in halves.iter().zip(group[..self.head()].chunks_exact_mut(2 * LANES)) {
             to[2 * lane..2 * lane + 2].copy_from_slice(&half.to_ne_bytes());
         }
         let parts = group[self.head()..].chunks_exact_mut(self.part());
-        for ((part, factors), codes) in parts.zip(block.factors).zip(block.codes.chunks_exact(32)) {
+        let (codes, _) = block.codes.as_chunks::<32>();
+        for ((part, factors), codes) in parts.zip(block.factors).zip(codes) {
             let (to, part) = part.split_at_mut(self.factors());
             for (to, factor) in to.chunks_exact_mut(LANES).zip(factors) {
                 to[lane] = factor;
             }
-            for (at, &code) in codes.iter().enumerate() {
-                self.put(part, lane, at, code);
-            }
+            self.put(part, lane, codes);
         }
     }
 
