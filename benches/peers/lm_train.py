@@ -38,6 +38,7 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=4, help="timed steps of a round, after two that are not")
+    parser.add_argument("--precisions", nargs="+", choices=["f32", "bf16"], default=["f32", "bf16"])
     parser.add_argument("--peer", choices=["f32", "bf16"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.peer:
@@ -45,7 +46,7 @@ def main():
         return
     best = {}
     for _ in range(options.rounds):
-        for precision in ("f32", "bf16"):
+        for precision in options.precisions:
             for who in ("étude", "PyTorch"):
                 found = measure(who, precision, options)
                 known = best.setdefault((who, precision), found)
@@ -53,7 +54,7 @@ def main():
                 known["memory"] = max(known["memory"], found["memory"])
     print("| precision | étude: s a step | GFLOP/s | PyTorch: s a step | GFLOP/s | PyTorch / étude | étude: peak GB | PyTorch: peak GB | étude / PyTorch |")
     print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    for precision in ("f32", "bf16"):
+    for precision in options.precisions:
         ours, theirs = best["étude", precision], best["PyTorch", precision]
         print(
             f"| {precision} | {ours['seconds']:.2f} | {flops() / ours['seconds'] / 1e9:.0f} "

@@ -94,8 +94,11 @@ pub(super) unsafe fn pack_panels<S: Squares, const TERMS: usize>(matrix: Matrix<
                         square = S::turned(square);
                     }
                     let to = to.as_mut_ptr().add((panel * units + unit) * width + vector * S::SIDE);
-                    for (index, vector) in square.as_mut().iter().enumerate().take(units - unit) {
-                        S::store(*vector, to.add(index * width));
+                    for (index, vector) in square.as_mut().iter().enumerate() {
+                        // Not `take`: this loop is unrolled, and then the square need not lie in memory.
+                        if unit + index < units {
+                            S::store(*vector, to.add(index * width));
+                        }
                     }
                 }
             }
