@@ -235,9 +235,12 @@ impl Block<'_> {
         let left = &self.left.entries[row * row_stride..];
         let right = &self.right.entries[column..];
         if let Some(last) = terms.clone().last() {
-            let (row, rest) = ((ROWS - 1) * row_stride, last * self.right.stride);
-            assert!(row + last * term_stride < left.len(), "all rows have all terms");
-            assert!(rest + width <= right.len(), "all terms have all columns");
+            let last_factor = (ROWS - 1) * row_stride + last * term_stride;
+            assert!(last_factor < left.len(), "all rows have all terms");
+            assert!(
+                last * self.right.stride + width <= right.len(),
+                "all terms have all columns"
+            );
         }
         let mut left = left.as_ptr().wrapping_add(terms.start * term_stride);
         let mut right = right.as_ptr().wrapping_add(terms.start * self.right.stride);

@@ -14,42 +14,13 @@ use std::arch::x86_64::{
     _mm256_unpacklo_epi32, _mm256_unpacklo_epi64,
 };
 
-use super::squares::{self, Squares};
-use super::view::Matrix;
+use super::squares::{Squares, packing};
 
 const SIDE: usize = 8;
 
 struct Eight;
 
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn rows_of_singles(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_rows::<Eight, 1>(matrix, to) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn rows_of_pairs(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_rows::<Eight, 2>(matrix, to) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn panels_of_singles(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_panels::<Eight, 1>(matrix, to) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn panels_of_pairs(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_panels::<Eight, 2>(matrix, to) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn transpose(matrix: Matrix<'_>, to: &mut [f32], stride: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::transpose::<Eight>(matrix, to, stride) }
-}
+packing!(Eight, "avx2,fma", "avx2,fma");
 
 impl Squares for Eight {
     type Vector = __m256i;

@@ -12,42 +12,17 @@ use std::arch::x86_64::{
     _mm512_unpackhi_epi32, _mm512_unpackhi_epi64, _mm512_unpacklo_epi32, _mm512_unpacklo_epi64,
 };
 
-use super::squares::{self, Squares};
-use super::view::Matrix;
+use super::squares::{Squares, packing};
 
 const SIDE: usize = 16;
 
 struct Sixteen;
 
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn rows_of_singles(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_rows::<Sixteen, 1>(matrix, to) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-pub(super) unsafe fn rows_of_pairs(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_rows::<Sixteen, 2>(matrix, to) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn panels_of_singles(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_panels::<Sixteen, 1>(matrix, to) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-pub(super) unsafe fn panels_of_pairs(matrix: Matrix<'_>, to: &mut [u32]) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::pack_panels::<Sixteen, 2>(matrix, to) }
-}
-
-#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) unsafe fn transpose(matrix: Matrix<'_>, to: &mut [f32], stride: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { squares::transpose::<Sixteen>(matrix, to, stride) }
-}
+packing!(
+    Sixteen,
+    "avx512f,avx512bw,avx512dq,avx512vl",
+    "avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"
+);
 
 impl Squares for Sixteen {
     type Vector = __m512i;

@@ -34,6 +34,31 @@ pub(super) trait Squares {
     unsafe fn side_by_side(low: Self::Vector, high: Self::Vector) -> Self::Vector;
 }
 
+/// What a [`Kernel`](super::kernel::Kernel) packs with and [`transpose`](super::transpose), on one kind of squares: with the instructions
+/// that they need, first those for f32, then those for pairs of bf16.
+macro_rules! packing {
+    ($squares:ty, $singles:literal, $pairs:literal) => {
+        packing!(pack rows_of_singles, pack_rows::<$squares, 1>, $singles);
+        packing!(pack rows_of_pairs, pack_rows::<$squares, 2>, $pairs);
+        packing!(pack panels_of_singles, pack_panels::<$squares, 1>, $singles);
+        packing!(pack panels_of_pairs, pack_panels::<$squares, 2>, $pairs);
+
+        #[target_feature(enable = $singles)]
+        pub(super) unsafe fn transpose(matrix: super::Matrix<'_>, to: &mut [f32], stride: usize) {
+            // SAFETY: the caller's promise.
+            unsafe { super::squares::transpose::<$squares>(matrix, to, stride) }
+        }
+    };
+    (pack $name:ident, $pack:ident::<$squares:ty, $terms:literal>, $instructions:literal) => {
+        #[target_feature(enable = $instructions)]
+        pub(super) unsafe fn $name(matrix: super::Matrix<'_>, to: &mut [u32]) {
+            // SAFETY: the caller's promise.
+            unsafe { super::squares::$pack::<$squares, $terms>(matrix, to) }
+        }
+    };
+}
+pub(super) use packing;
+
 /// See [`Kernel::pack_rows`](super::kernel::Kernel::pack_rows).
 ///
 /// # Safety
